@@ -1,0 +1,82 @@
+"""sample and evaluation -> kept, or the one reason why not; and the run's files split accordingly."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+
+from lib.finetune import example_line
+from lib.run import read_jsonl, run_of, whole_file, write_jsonl
+from lib.schema import Decision, DropReason, Evaluation, Failure, Sample
+from lib.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class CriticalScore:
+    """How many critical rubrics (weight 5 or -5) there are, and how many of them are satisfied."""
+
+    passed: int
+    total: int
+
+    def above(self, threshold: Fraction) -> bool:
+        """Whether MORE than `threshold` of them pass, compared without floats: with 1 to 5 of them and 4/5, all must."""
+        return Fraction(self.passed, self.total) > threshold
+
+
+def critical_score(sample: Sample, evaluation: Evaluation) -> CriticalScore:
+    """Count the critical rubrics. A ban (weight -5) is phrased so that satisfied is good, like all others."""
+    met = {verdict.rubric_id: verdict.met for verdict in evaluation.verdicts}
+    critical = [rubric.id for rubric in sample.metadata.rubrics if rubric.critical]
+    return CriticalScore(passed=sum(met[rubric_id] for rubric_id in critical), total=len(critical))
+
+
+def drop_reason(sample: Sample, evaluation: Evaluation, *, threshold: Fraction) -> tuple[DropReason, str] | None:
+    """Return why the sample is dropped and the detail, or None when it is kept."""
+    score = critical_score(sample, evaluation)
+    if not score.total:
+        return DropReason.NO_CRITICAL_RUBRIC, "none of its rubrics has weight 5 or -5"
+    if not score.above(threshold):
+        met = {verdict.rubric_id: verdict.met for verdict in evaluation.verdicts}
+        failed = [rubric.id for rubric in sample.metadata.rubrics if rubric.critical and not met[rubric.id]]
+        return DropReason.CRITICAL_RUBRICS_FAILED, f"{score.passed} of {score.total} critical rubrics pass; failed: {', '.join(failed)}"
+    return None
+
+
+def decide(sample: Sample, evaluation: Evaluation | None, *, threshold: Fraction, why_unjudged: str = "") -> Decision:
+    """Return what becomes of a made sample: kept, dropped with one reason, or unjudged."""
+    if evaluation is None:
+        return Decision(id=sample.id, status="unjudged", reason=why_unjudged or "not_judged")
+    if found := drop_reason(sample, evaluation, threshold=threshold):
+        return Decision(id=sample.id, status="dropped", reason=found[0], detail=found[1])
+    return Decision(id=sample.id, status="kept")
+
+
+def decisions(settings: Settings) -> Iterator[tuple[Sample, Evaluation | None, Decision]]:
+    """Yield every made sample of the run with its evaluation, if any, and its decision; in plan order, one at a time in memory."""
+    run = run_of(settings)
+    evaluations = read_jsonl(run.evaluations, Evaluation, made_by="02_filter")
+    unjudged = {failure.id: failure.reason for failure in _failures(settings) if failure.stage == "judge"}
+    waiting = next(evaluations, None)
+    for sample in read_jsonl(run.generated, Sample, made_by="01_generate"):
+        evaluation = waiting if waiting and waiting.id == sample.id else None
+        if evaluation:
+            waiting = next(evaluations, None)
+        yield sample, evaluation, decide(sample, evaluation, threshold=settings.threshold, why_unjudged=unjudged.get(sample.id, ""))
+
+
+def filter_samples(settings: Settings) -> None:
+    """Write the kept samples with metadata, their training lines, and the dropped and unjudged ones with their reasons."""
+    run = run_of(settings)
+    dropped: list[Decision] = []
+    with whole_file(run.filtered) as filtered, whole_file(run.finetune) as finetune:
+        for sample, _, decision in decisions(settings):
+            if decision.status == "kept":
+                filtered.write(sample.model_dump_json() + "\n")
+                finetune.write(example_line(sample))
+            else:
+                dropped.append(decision)
+    write_jsonl(run.dropped, dropped)
+
+
+def _failures(settings: Settings) -> list[Failure]:
+    run = run_of(settings)
+    return list(read_jsonl(run.failures, Failure, made_by="01_generate")) if run.failures.exists() else []

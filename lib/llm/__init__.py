@@ -1,0 +1,1 @@
+"""The narrow waist: `ask(call) -> reply`, whatever model is behind it."""

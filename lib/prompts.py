@@ -1,0 +1,79 @@
+"""templates/*.md and values -> the text a model is sent, with each template's sha256.
+
+Each stage has two templates: `<stage>_system.md`, the same for all samples so that the provider can cache it, and
+`<stage>_user.md`. Text from a CSV or a model passes through the `data` filter: it can't close or open one of our tags.
+"""
+
+import hashlib
+import re
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
+
+from lib.errors import KitError
+from lib.schema import Rubric, ScenarioAnswer, Seed, Slot
+from lib.taxonomy import TYPE_BY_ID, label
+
+TEMPLATES = Path(__file__).parent / "templates"
+Stage = Literal["scenario", "gold", "judge"]
+STAGES: tuple[Stage, ...] = ("scenario", "gold", "judge")
+OUR_TAGS = re.compile(
+    r"<(?=\s*/?\s*(?:seed_\w+|question|explanation|follow_?up|criteri(?:a|on)|response|system|assignment)\b)", re.IGNORECASE
+)
+
+
+class PromptError(KitError):
+    """A template was edited into something that can't be rendered."""
+
+
+class Prompt(NamedTuple):
+    system: str
+    user: str
+
+
+def scenario_prompt(slot: Slot, seed: Seed) -> Prompt:
+    kind = TYPE_BY_ID[slot.misconception_type]
+    return _prompt("scenario", slot=slot, seed=seed, kind=kind, subject=label(slot.subject))
+
+
+def gold_prompt(slot: Slot, scenario: ScenarioAnswer, *, rubrics: Sequence[Rubric] = ()) -> Prompt:
+    """`rubrics` stays empty unless `show_rubrics_to_tutor` is to measure what seeing them does."""
+    return _prompt("gold", slot=slot, scenario=scenario, rubrics=rubrics, subject=label(slot.subject))
+
+
+def judge_prompt(*, question: str, explanation: str, follow_up: str, rubrics: Sequence[Rubric], response: str) -> Prompt:
+    """`rubrics` in the order they are to be shown; severity and weight are not."""
+    return _prompt("judge", question=question, explanation=explanation, follow_up=follow_up, rubrics=rubrics, response=response)
+
+
+@cache
+def template_sha256(stage: Stage) -> str:
+    """Return the digest of the stage's two templates: changes when a researcher edits either."""
+    parts = [(TEMPLATES / f"{stage}_{role}.md").read_bytes() for role in ("system", "user")]
+    return hashlib.sha256(b"\x00".join(parts)).hexdigest()
+
+
+def data(text: str) -> str:
+    """Return `text` with a leading `<` of anything that looks like one of our tags replaced by a look-alike."""
+    return OUR_TAGS.sub("‹", text)
+
+
+def _prompt(stage: Stage, **values: object) -> Prompt:
+    try:
+        system = _environment().get_template(f"{stage}_system.md").render()
+        return Prompt(system.strip(), _environment().get_template(f"{stage}_user.md").render(**values).strip())
+    except TemplateError as error:
+        where = f"{getattr(error, 'name', None) or stage}, line {getattr(error, 'lineno', '?')}"
+        raise PromptError(f"lib/templates, {where}: {error}. Mend the template, or restore it with git.") from None
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+    )
+    environment.filters["data"] = data
+    return environment

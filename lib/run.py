@@ -1,0 +1,194 @@
+"""A run's folder: where its files are, one holder at a time, files written whole or not at all, and the manifest."""
+
+import json
+import os
+import platform
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from tempfile import NamedTemporaryFile, TemporaryFile
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from lib.errors import KitError
+from lib.settings import Settings
+
+R = TypeVar("R", bound=BaseModel)
+RECORDED_VERSIONS = ("anthropic", "pydantic", "papermill", "pandas", "matplotlib")
+
+
+class RunError(KitError):
+    """The run's folder is not in the state that this step needs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """The folder of one run and the names in it."""
+
+    dir: Path
+
+    @property
+    def journal(self) -> Path:
+        return self.dir / "journal.sqlite"
+
+    @property
+    def generated(self) -> Path:
+        return self.dir / "tutoring_samples_generated.jsonl"
+
+    @property
+    def failures(self) -> Path:
+        return self.dir / "failures.jsonl"
+
+    @property
+    def evaluations(self) -> Path:
+        return self.dir / "evaluations.jsonl"
+
+    @property
+    def filtered(self) -> Path:
+        return self.dir / "tutoring_samples_filtered.jsonl"
+
+    @property
+    def dropped(self) -> Path:
+        return self.dir / "dropped.jsonl"
+
+    @property
+    def finetune(self) -> Path:
+        return self.dir / "tutoring_finetune_openai.jsonl"
+
+    @property
+    def statistics(self) -> Path:
+        return self.dir / "filtering_statistics.json"
+
+    @property
+    def validation(self) -> Path:
+        return self.dir / "validation_report.json"
+
+    @property
+    def manifest(self) -> Path:
+        return self.dir / "manifest.json"
+
+    @property
+    def figures(self) -> Path:
+        return self.dir / "figures"
+
+    def checkpoint(self, number: int) -> Path:
+        return self.dir / f"_checkpoint_{number}.jsonl"
+
+
+def run_of(settings: Settings) -> Run:
+    return Run(settings.run_dir)
+
+
+@contextmanager
+def held(run: Run) -> Iterator[None]:
+    """Hold the folder while replies are bought. Raises RunError when another process does."""
+    from filelock import FileLock, Timeout
+
+    run.dir.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(run.dir / ".lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise RunError(f"{run.dir}: another run is at work in this folder. Wait for it, stop it, or choose another RUN name.") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Any]:
+    """Yield a text file that takes `path`'s place when all is written and synced; on an error `path` stays as it was."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with NamedTemporaryFile("w", encoding="utf-8", newline="\n", dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+        try:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        except BaseException:
+            file.close()
+            os.unlink(file.name)
+            raise
+    os.chmod(file.name, 0o644)
+    os.replace(file.name, path)
+
+
+def write_jsonl(path: Path, records: Iterable[BaseModel]) -> int:
+    """Write one record a line; return how many."""
+    count = 0
+    with whole_file(path) as file:
+        for count, record in enumerate(records, start=1):
+            file.write(json_line(record))
+    return count
+
+
+def write_json(path: Path, value: Any) -> None:
+    with whole_file(path) as file:
+        json.dump(value, file, ensure_ascii=False, indent=2, allow_nan=False)
+        file.write("\n")
+
+
+def json_line(record: BaseModel) -> str:
+    return json.dumps(record.model_dump(mode="json"), ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def read_jsonl(path: Path, kind: type[R], *, made_by: str) -> Iterator[R]:
+    """Yield the records of `path`. Raises RunError naming the line, or the notebook `made_by` that has yet to be run."""
+    try:
+        file = path.open(encoding="utf-8")
+    except FileNotFoundError:
+        raise RunError(f"{path} is not there yet: run {made_by} with the same RUN first.") from None
+    with file:
+        for number, line in enumerate(file, start=1):
+            try:
+                yield kind.model_validate_json(line)
+            except ValidationError as error:
+                first = error.errors()[0]
+                where = ".".join(str(part) for part in first["loc"])
+                raise RunError(f"{path}, line {number}: {where} {first['msg']}. Run {made_by} again: it writes the file anew.") from None
+
+
+def update_manifest(run: Run, section: str, values: dict[str, Any]) -> None:
+    """Put `values` under `section`. Everything that differs between two equal runs lives here: cost, times, versions."""
+    manifest = read_manifest(run)
+    manifest["versions"] = {"python": platform.python_version(), **{name: version(name) for name in RECORDED_VERSIONS}}
+    manifest[section] = values
+    write_json(run.manifest, manifest)
+
+
+def read_manifest(run: Run) -> dict[str, Any]:
+    return json.loads(run.manifest.read_text(encoding="utf-8")) if run.manifest.exists() else {}
+
+
+class OrderedLines:
+    """Lines that come in any order, written in theirs. What waits lies in a temporary file, not in memory."""
+
+    def __init__(self) -> None:
+        self._spool = TemporaryFile("w+b")
+        self._places: dict[int, tuple[int, int]] = {}
+        self._end = 0
+
+    def add(self, index: int, line: str) -> None:
+        raw = line.encode("utf-8")
+        self._spool.seek(self._end)
+        self._spool.write(raw)
+        self._places[index] = (self._end, len(raw))
+        self._end += len(raw)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def write(self, path: Path, *, first: int = 0, last: int | None = None) -> None:
+        """Write the lines whose index is in first..last (inclusive; all by default) to `path`, in order."""
+        wanted = sorted(index for index in self._places if index >= first and (last is None or index <= last))
+        with whole_file(path) as file:
+            for index in wanted:
+                place, length = self._places[index]
+                self._spool.seek(place)
+                file.write(self._spool.read(length).decode("utf-8"))
+
+    def close(self) -> None:
+        self._spool.close()

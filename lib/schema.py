@@ -1,0 +1,244 @@
+"""The nouns: what is stored in a run's files, and what the models are asked to answer.
+
+Stored records are frozen and refuse unknown keys. The `…Answer` classes go to the provider as JSON schemas: the provider
+enforces their enums and required fields, pydantic the bounds, and fields stand in the order the model should think in.
+"""
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+Severity = Literal["critical", "critical_negative", "not_critical"]
+WEIGHT_OF: dict[Severity, int] = {"critical": 5, "critical_negative": -5, "not_critical": 1}
+CRITICAL_WEIGHTS = frozenset({5, -5})
+
+TutoringSkill = Literal[
+    "identifies_misconception",
+    "acknowledges_correct_steps",
+    "identifies_incorrect_steps",
+    "states_definition_or_law",
+    "step_by_step_help",
+    "asks_guiding_question",
+    "example_or_analogy",
+    "alternative_approach",
+    "not_applicable",
+]
+EvalDimension = Literal[
+    "truthfulness",
+    "instruction_following",
+    "student_level_calibration",
+    "conciseness_relevance",
+    "style_tone",
+    "emotional_component",
+]
+Strength = Literal[
+    "names_the_misconception",
+    "explains_why_it_is_wrong",
+    "accurate_content",
+    "builds_on_what_is_right",
+    "clear_structure",
+    "concrete_example",
+    "guiding_question",
+    "right_level",
+    "warm_tone",
+    "concise",
+]
+Weakness = Literal[
+    "misses_the_misconception",
+    "factual_error",
+    "repeats_the_explanation",
+    "too_long",
+    "too_short",
+    "vague",
+    "gives_no_reason",
+    "wrong_level",
+    "condescending",
+    "empty_praise",
+    "no_check_of_understanding",
+]
+Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+
+
+class Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class RubricAttributes(Record):
+    """TutorBench's attributes. `eval_dimension` is a comma-joined set, as in its files."""
+
+    severity: Severity
+    tutoring_skill: str
+    eval_dimension: str
+    explicitness: str
+    objectivity: str
+
+
+class Rubric(Record):
+    """One criterion, phrased so that *satisfied is good* also when its weight is negative ("must not …")."""
+
+    id: str
+    criteria: Text
+    weight: int
+    attributes: RubricAttributes
+
+    @property
+    def critical(self) -> bool:
+        return self.weight in CRITICAL_WEIGHTS
+
+
+class Seed(Record):
+    """A usable row of the seed file. `row` counts data rows from 1."""
+
+    row: int
+    prompt: Text
+    explanation: Text
+    follow_up: Text
+    subject: str
+    rubrics: tuple[Rubric, ...]
+    sha256: str
+
+
+class Style(Record):
+    """How the gold response opens, how long it is (words, from and to) and how it closes: assigned, so that it varies."""
+
+    opening: str
+    words: tuple[int, int]
+    closing: str
+
+
+class Slot(Record):
+    """One sample to be made. `topic` is "" when the model is to choose."""
+
+    id: str
+    seed_row: int
+    subject: str
+    misconception_type: str
+    topic: str
+    level: str
+    style: Style
+
+
+class Message(Record):
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+class SampleMetadata(Record):
+    subject: str
+    topic: str
+    level: str
+    misconception_type: str
+    misconception: str
+    question: str
+    explanation: str
+    follow_up: str
+    rubrics: tuple[Rubric, ...]
+    style: Style
+    seed_row: int
+    seed_sha256: str
+    provider: str
+    models: dict[str, str]
+    prompt_sha256: dict[str, str]
+    notice: str = ""
+
+
+class Sample(Record):
+    id: str
+    messages: tuple[Message, Message, Message]
+    metadata: SampleMetadata
+
+    @property
+    def response(self) -> str:
+        return self.messages[2].content
+
+
+class Verdict(Record):
+    """What the judge says of one criterion. `evidence_found`: the quote stands in the response (None: nothing was quoted)."""
+
+    rubric_id: str
+    met: bool
+    reasoning: str
+    evidence: str
+    evidence_found: bool | None
+
+
+class Evaluation(Record):
+    """A complete set of verdicts, in the rubrics' own order."""
+
+    id: str
+    verdicts: tuple[Verdict, ...]
+    quality_score: Literal[1, 2, 3, 4, 5]
+    strengths: tuple[str, ...]
+    weaknesses: tuple[str, ...]
+    provider: str
+    model: str
+    prompt_sha256: str
+    notice: str = ""
+
+
+class DropReason(StrEnum):
+    NO_CRITICAL_RUBRIC = "no_critical_rubric"
+    CRITICAL_RUBRICS_FAILED = "critical_rubrics_failed"
+
+
+class Decision(Record):
+    """What became of a made sample. Unjudged samples are neither kept nor dropped."""
+
+    id: str
+    status: Literal["kept", "dropped", "unjudged"]
+    reason: str = ""
+    detail: str = ""
+
+
+class Failure(Record):
+    """A call that was given up: which sample it was for, at which stage, and why."""
+
+    id: str
+    stage: str
+    reason: str
+    detail: str
+    cost_usd: float = 0.0
+
+
+# ── answers ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Answer(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class RubricAnswer(Answer):
+    criteria: Annotated[Text, Field(description="One checkable sentence: 'The response must …' or 'The response must not …'.")]
+    severity: Severity
+    tutoring_skill: TutoringSkill
+    eval_dimension: Annotated[list[EvalDimension], Field(min_length=1, max_length=3)]
+    explicitness: Literal["explicit", "implicit"]
+    objectivity: Literal["objective", "subjective"]
+
+
+class ScenarioAnswer(Answer):
+    topic: Annotated[Text, Field(description="The topic in a few words; the assigned one where one is assigned.")]
+    question: Annotated[Text, Field(description="The student's question, self-contained.")]
+    explanation: Annotated[Text, Field(description="The first explanation the student was given: correct.")]
+    misconception: Annotated[Text, Field(description="One clause: what exactly the student has wrong.")]
+    follow_up: Annotated[Text, Field(description="What the student writes back, in their own voice.")]
+    rubrics: Annotated[list[RubricAnswer], Field(min_length=6, max_length=8)]
+
+
+class GoldAnswer(Answer):
+    response: Annotated[Text, Field(description="The tutor's reply to the follow-up, ready to be read by the student.")]
+
+
+class VerdictAnswer(Answer):
+    rubric_id: str
+    reasoning: Annotated[str, Field(description="One or two sentences.")]
+    evidence: Annotated[str, Field(description="Words copied exactly from the response; empty when there are none to copy.")]
+    met: bool
+
+
+class JudgementAnswer(Answer):
+    verdicts: Annotated[list[VerdictAnswer], Field(min_length=1)]
+    strengths: Annotated[list[Strength], Field(max_length=4)]
+    weaknesses: Annotated[list[Weakness], Field(max_length=4)]
+    quality_score: Annotated[Literal[1, 2, 3, 4, 5], Field(description="5: an expert would not change a word. 1: harmful or beside the point.")]

@@ -1,0 +1,175 @@
+"""Every parameter of a run, typed, with its default, unit and bounds; what notebooks and Make pass in.
+
+A notebook calls `settings = notebook_settings(globals())` right after its parameters cell. Values come from there, everything
+else from the defaults below; a name that is no setting is an error, not silence.
+"""
+
+import ast
+import os
+from collections.abc import Mapping
+from fractions import Fraction
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+
+from lib.errors import KitError
+from lib.taxonomy import MISCONCEPTION_TYPES, SUBJECTS
+
+PROJECT_ROOT = Path(__file__).resolve().parents[1]
+DEFAULT_MODEL = "claude-opus-5-5"
+DEFAULT_JUDGE_MODEL = "claude-sonnet-5-5"
+INJECTED_CELL = "# Parameters"  # the first line of the cell that papermill adds
+
+
+class SettingsError(KitError):
+    """A parameter is misspelt or out of bounds."""
+
+
+def _names(value: Any) -> Any:
+    """Let `subjects` be written "a, b" on a command line and ["a", "b"] in a notebook."""
+    return [name.strip() for name in value.split(",") if name.strip()] if isinstance(value, str) else value
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(_names)]
+Effort = Literal["", "low", "medium", "high"]
+
+
+class Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, coerce_numbers_to_str=True)
+
+    run: str = Field("quick", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="name of the run: its folder is outputs/<run>")
+    outputs_dir: str = Field("outputs", description="where run folders are")
+    seeds_csv: str = Field("data/seeds.csv", description="seed prompts in TutorBench's columns")
+    topics_csv: str = Field("data/topics.csv", description="columns subject, topic, level")
+    on_bad_row: Literal["skip", "stop"] = Field("skip", description="set an unusable seed row aside, or stop")
+    num_seeds: int = Field(2, ge=1, description="seeds used")
+    samples_per_seed: int = Field(2, ge=1, description="variations made of each seed")
+    subjects: Names = Field(SUBJECTS, min_length=1, description="subjects of the samples; empty: all 28")
+    misconception_types: Names = Field(tuple(kind.id for kind in MISCONCEPTION_TYPES), min_length=1, description="empty: all 8")
+    random_seed: int = Field(0, ge=0, description="plan, order of criteria and every other draw")
+
+    provider: Literal["auto", "anthropic", "local"] = Field("auto", description="auto: local when there is no key")
+    mode: Literal["live", "batch"] = Field("live", description="batch: half the price, up to 24 h")
+    model: str = Field(DEFAULT_MODEL, description="writes scenarios and gold responses")
+    judge_model: str = Field(DEFAULT_JUDGE_MODEL, description="judges them; another model than the writer")
+    max_concurrency: int = Field(50, ge=1, le=5000, description="calls in flight (the embedded model: always 1)")
+    budget_usd: float = Field(5.0, gt=0, description="hard cap of what this run may cost in all, US dollars")
+    price_usd_per_mtok: str = Field("", description="'input/output' for a model without a listed price, e.g. '2/10'; '0/0' if free")
+    scenario_effort: Effort = Field("medium", description="how much the model thinks; empty: not sent")
+    gold_effort: Effort = Field("medium", description="")
+    judge_effort: Effort = Field("low", description="")
+    max_tokens: int = Field(8000, ge=256, le=21_000, description="room for one answer, thinking included, tokens")
+    timeout_s: float = Field(600.0, gt=0, description="longest wait for one answer, seconds")
+    min_call_success: float = Field(0.9, ge=0, le=1, description="share of samples made below which the run counts as failed")
+
+    show_rubrics_to_tutor: bool = Field(False, description="true only to measure what it does: it inflates keep rates")
+    critical_pass_threshold: float = Field(0.80, ge=0, lt=1, description="keep when MORE than this share of critical rubrics pass")
+
+    @field_validator("subjects")
+    @classmethod
+    def _all_subjects_when_empty(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        return _distinct(names or SUBJECTS)
+
+    @field_validator("misconception_types")
+    @classmethod
+    def _known_types(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        known = tuple(kind.id for kind in MISCONCEPTION_TYPES)
+        if unknown := [name for name in names if name not in known]:
+            raise ValueError(f"unknown: {', '.join(unknown)}; known: {', '.join(known)}")
+        return _distinct(names or known)
+
+    @property
+    def run_dir(self) -> Path:
+        return from_root(self.outputs_dir) / self.run
+
+    @property
+    def threshold(self) -> Fraction:
+        """The threshold as it was written: 0.8 is 4/5, not the nearest float."""
+        return Fraction(str(self.critical_pass_threshold))
+
+    @property
+    def planned_samples(self) -> int:
+        return self.num_seeds * self.samples_per_seed
+
+    @classmethod
+    def of(cls, **values: Any) -> Self:
+        """Return settings from `values`. Raises SettingsError with one line a problem."""
+        try:
+            return cls(**values)
+        except ValidationError as error:
+            raise SettingsError("\n".join(_problem(entry) for entry in error.errors())) from None
+
+
+def from_root(path: str) -> Path:
+    """Return `path`, relative ones taken from the project's root, whatever folder the kernel runs in."""
+    return PROJECT_ROOT / Path(path).expanduser()
+
+
+def notebook_settings(namespace: Mapping[str, Any]) -> Settings:
+    """Return the settings that a notebook's parameters cells define; `namespace` is the notebook's `globals()`.
+
+    Also makes the notebook print a user's mistake as one clear line. Raises SettingsError for an injected name that is no setting.
+    """
+    _show_errors_plainly()
+    known = Settings.model_fields
+    for source in namespace.get("In", []):
+        if source.startswith(INJECTED_CELL):
+            check_names(name for name in _assigned(source))
+    return Settings.of(**{name: namespace[name] for name in known if name in namespace})
+
+
+def check_names(names: Any) -> None:
+    """Raise SettingsError when one of `names` is no setting, and suggest the nearest."""
+    from difflib import get_close_matches
+
+    for name in names:
+        if name not in Settings.model_fields:
+            nearest = get_close_matches(name, Settings.model_fields, n=1)
+            hint = f"Did you mean `{nearest[0]}`?" if nearest else f"Known: {', '.join(Settings.model_fields)}."
+            raise SettingsError(f"`{name}` is not a parameter. {hint}")
+
+
+def headless() -> bool:
+    """Whether papermill runs this notebook (progress is then written line by line)."""
+    shell = _shell()
+    injected = shell is not None and any(source.startswith(INJECTED_CELL) for source in shell.user_ns.get("In", []))
+    return injected or "TUTORING_HEADLESS" in os.environ
+
+
+def _assigned(source: str) -> list[str]:
+    statements = ast.parse(source).body
+    targets = [target for line in statements if isinstance(line, ast.Assign) for target in line.targets]
+    return [target.id for target in targets if isinstance(target, ast.Name)]
+
+
+def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(names))
+
+
+def _problem(entry: Any) -> str:
+    name = ".".join(str(part) for part in entry["loc"])
+    if entry["type"] == "extra_forbidden":
+        return f"`{name}` is not a parameter."
+    meaning = Settings.model_fields[name.split(".")[0]].description
+    return f"`{name}` = {entry['input']!r}: {entry['msg']}. It is: {meaning}."
+
+
+def _shell() -> Any:
+    import sys
+
+    ipython = sys.modules.get("IPython")
+    return ipython.get_ipython() if ipython else None
+
+
+def _show_errors_plainly() -> None:
+    shell = _shell()
+    if shell is None:
+        return
+
+    def handler(shell: Any, kind: type, error: KitError, _traceback: Any, tb_offset: Any = None) -> list[str]:
+        lines = [f"{kind.__name__}: {error}"]
+        shell._showtraceback(kind, error, lines)
+        return lines
+
+    shell.set_custom_exc((KitError,), handler)
