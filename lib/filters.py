@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from lib.finetune import example_line
-from lib.run import read_jsonl, run_of, whole_file, write_jsonl
+from lib.run import json_line, read_jsonl, run_of, whole_file, write_jsonl
 from lib.schema import Decision, DropReason, Evaluation, Failure, Sample
 from lib.settings import Settings
 
@@ -70,7 +70,7 @@ def filter_samples(settings: Settings) -> None:
     with whole_file(run.filtered) as filtered, whole_file(run.finetune) as finetune:
         for sample, _, decision in decisions(settings):
             if decision.status == "kept":
-                filtered.write(sample.model_dump_json() + "\n")
+                filtered.write(json_line(sample))
                 finetune.write(example_line(sample))
             else:
                 dropped.append(decision)

@@ -56,6 +56,10 @@ def template_sha256(stage: Stage) -> str:
     return hashlib.sha256(b"\x00".join(parts)).hexdigest()
 
 
+def template_text(stage: Stage) -> str:
+    return "".join((TEMPLATES / f"{stage}_{role}.md").read_text(encoding="utf-8") for role in ("system", "user"))
+
+
 def data(text: str) -> str:
     """Return `text` with a leading `<` of anything that looks like one of our tags replaced by a look-alike."""
     return OUR_TAGS.sub("‹", text)

@@ -132,7 +132,7 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def json_line(record: BaseModel) -> str:
-    return json.dumps(record.model_dump(mode="json"), ensure_ascii=False, allow_nan=False) + "\n"
+    return record.model_dump_json() + "\n"
 
 
 def read_jsonl(path: Path, kind: type[R], *, made_by: str) -> Iterator[R]:

@@ -294,7 +294,7 @@ class Batch:
 
 
 class Batches:
-    """The batch endpoints; each request is answered as /v1/messages would answer it, when `batch_delay_s` has passed."""
+    """The batch endpoints; each request is answered as by /v1/messages, when `batch_delay_s` has passed."""
 
     def __init__(self, provider: "Provider") -> None:
         self._provider, self._made, self._running = provider, {}, set()

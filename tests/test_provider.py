@@ -119,6 +119,8 @@ def test_a_hook_answers_first_and_thinking_comes_before_the_text() -> None:
         ({"model": "claude-plain"}, anthropic.BadRequestError, "structured outputs"),
         ({"output_config": {"format": {"type": "json_schema", "schema": Lesson.model_json_schema()}}},
          anthropic.BadRequestError, "is not supported"),
+        ({"output_config": {"format": {"type": "json_schema", "schema": {"type": "array", "minItems": 2}}}},
+         anthropic.BadRequestError, "minItems"),
         ({"output_config": {"format": {"type": "json_schema", "schema": {"type": "object", "properties": {}}}}},
          anthropic.BadRequestError, "additionalProperties"),
     ],
@@ -159,11 +161,17 @@ def test_a_scripted_fault_is_raised_by_the_sdk_and_the_next_attempt_succeeds(fau
         assert "You have reached your specified API usage limits" in str(caught.value)
 
 
-@pytest.mark.parametrize("retry_after", [0.02, "ms:20", "date:0"])
-def test_the_sdk_waits_as_retry_after_says_and_gets_its_answer(retry_after: float | str) -> None:
-    with Provider(script=["429_retry_after"], retry_after=retry_after) as provider:
+@pytest.mark.parametrize(
+    ("retry_after", "header", "value"),
+    [(0.02, "retry-after", "0.02"), ("ms:20", "retry-after-ms", "20"), ("date:0", "retry-after", "GMT")],
+)
+def test_a_429_says_when_to_retry_in_the_asked_form(retry_after: float | str, header: str, value: str) -> None:
+    with Provider(script=["429_retry_after"] * 2, retry_after=retry_after) as provider:
+        with pytest.raises(anthropic.RateLimitError) as caught:
+            ask(provider, asked())
+        assert caught.value.response.headers[header].endswith(value)
         ask(provider, asked(), retries=1)
-        assert provider.stats()["rejected"] == {"429": 1}
+        assert provider.stats()["rejected"] == {"429": 2}
 
 
 def test_replies_that_are_paid_for_but_useless() -> None:
@@ -263,7 +271,7 @@ def test_a_batch_answers_as_the_messages_endpoint_does() -> None:
         listed = run(provider, lambda c: c.messages.batches.list()).data
         assert [batch.id for batch in listed] == ["msgbatch_000002", "msgbatch_000001"]
     assert {r.type for r in results.values()} == {"succeeded", "errored", "expired"}
-    assert [r.type for r in results.values()] != [r.type for r in again.values()]
+    assert {name: r.type for name, r in results.items()} != {name: r.type for name, r in again.items()}
     assert results["c7"].error.error.message == "max_tokens: Field required"
 
 

@@ -136,7 +136,7 @@ def ledger(path: Path) -> list[Spent]:
     if not path.exists():
         return []
     query = "SELECT stage, model, COUNT(*), SUM(input), SUM(output), SUM(cache_read), SUM(cache_write), SUM(cost_usd) FROM reply GROUP BY stage, model ORDER BY stage, model"
-    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+    connection = sqlite3.connect(path, timeout=30)
     try:
         return [Spent(stage, model, calls, Usage(*tokens), cost) for stage, model, calls, *tokens, cost in connection.execute(query)]
     finally:

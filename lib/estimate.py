@@ -1,0 +1,88 @@
+"""settings and the real prompts -> calls, tokens, US dollars and minutes, before anything is spent.
+
+Input is counted from prompts as they will be sent. Output is what the stage used in this run so far, if anything, else what the
+prompts were measured to give (words written by a capable model for eight slots, plus room for thinking).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+from lib.llm.ask import price_for
+from lib.llm.budget import CHARACTERS_PER_TOKEN
+from lib.llm.call import Usage, wire_schema
+from lib.llm.journal import ledger
+from lib.llm.provider import chosen
+from lib.plan import Topics, plan
+from lib.prompts import Stage, scenario_prompt, template_text
+from lib.run import run_of
+from lib.schema import GoldAnswer, JudgementAnswer, ScenarioAnswer
+from lib.seeds import SeedFile
+from lib.settings import Settings
+
+# output tokens of one answer: low and high end. Scenario ≈ 900 tokens of JSON, gold ≈ 300, judgement ≈ 900; the rest is thinking.
+OUTPUT_TOKENS: dict[Stage, tuple[int, int]] = {"scenario": (1_200, 4_500), "gold": (500, 3_000), "judge": (900, 2_500)}
+SECONDS_A_CALL: dict[Stage, tuple[float, float]] = {"scenario": (15, 60), "gold": (8, 40), "judge": (10, 30)}
+SLOTS_SAMPLED = 200
+
+
+@dataclass(frozen=True, slots=True)
+class StageEstimate:
+    stage: Stage
+    model: str
+    calls: int
+    input_tokens: int
+    output_tokens: tuple[int, int]
+    cost_usd: tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """Ranges are (low, high). `measured`: output lengths come from this run's own replies."""
+
+    stages: tuple[StageEstimate, ...]
+    minutes: tuple[float, float]
+    measured: bool
+    is_local: bool
+
+    @property
+    def cost_usd(self) -> tuple[float, float]:
+        return sum(stage.cost_usd[0] for stage in self.stages), sum(stage.cost_usd[1] for stage in self.stages)
+
+    def __str__(self) -> str:
+        calls = sum(stage.calls for stage in self.stages)
+        low, high = self.cost_usd
+        money = "free (embedded model)" if self.is_local else f"${low:,.2f} to ${high:,.2f}"
+        source = "output as measured in this run" if self.measured else "output as these prompts usually give"
+        return f"{calls:,} calls, {money}, {self.minutes[0]:.0f} to {self.minutes[1]:.0f} minutes ({source})"
+
+
+def estimate(seed_file: SeedFile, topics: Topics, settings: Settings) -> Estimate:
+    """Return what the whole run would use, from scratch. Raises PriceError for a model without a listed price."""
+    is_local = chosen(settings) == "local"
+    seen = {line.stage: (line.usage.output / line.calls) for line in ledger(run_of(settings).journal) if line.calls}
+    stages = tuple(_stages(seed_file, topics, settings, seen, is_local=is_local))
+    width = 1 if is_local else settings.max_concurrency
+    seconds = [sum(stage.calls * (4.0 if is_local else SECONDS_A_CALL[stage.stage][end]) for stage in stages) / width for end in (0, 1)]
+    return Estimate(stages, (seconds[0] / 60, seconds[1] / 60), bool(seen), is_local)
+
+
+def _stages(seed_file: SeedFile, topics: Topics, settings: Settings, seen: dict[str, float], *, is_local: bool) -> Iterator[StageEstimate]:
+    seeds = {seed.row: seed for seed in seed_file.seeds}
+    some = list(islice(plan(seed_file.seeds, topics, settings), SLOTS_SAMPLED))
+    prompts = [scenario_prompt(slot, seeds[slot.seed_row]) for slot in some]
+    scenario_input = sum(len(prompt.system) + len(prompt.user) for prompt in prompts) / len(prompts)
+    written = 900 * CHARACTERS_PER_TOKEN  # what scenario and response bring into the later prompts
+    characters: dict[Stage, float] = {
+        "scenario": scenario_input + len(str(wire_schema(ScenarioAnswer))),
+        "gold": len(template_text("gold")) + written + len(str(wire_schema(GoldAnswer))),
+        "judge": len(template_text("judge")) + 2 * written + len(str(wire_schema(JudgementAnswer))),
+    }
+    for stage, length in characters.items():
+        model = settings.judge_model if stage == "judge" else settings.model
+        calls, tokens = settings.planned_samples, length / CHARACTERS_PER_TOKEN
+        each = (seen[stage] * 0.8, seen[stage] * 1.25) if stage in seen else OUTPUT_TOKENS[stage]
+        price = price_for(model, settings, is_local=is_local)
+        output = (int(calls * each[0]), int(calls * each[1]))
+        cost = (price.cost_usd(Usage(int(calls * tokens), output[0])), price.cost_usd(Usage(int(calls * tokens), output[1])))
+        yield StageEstimate(stage, model, calls, int(calls * tokens), output, cost)

@@ -1,0 +1,139 @@
+"""tables -> matplotlib figures, one style: every rate with its interval and count, colour-blind safe, readable in grey."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lib.run import Run
+from lib.taxonomy import AREA_OF, SUBJECTS, TYPE_BY_ID, label
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#8a8a8a"  # Okabe and Ito 2008
+STYLE = {
+    "figure.dpi": 110, "savefig.dpi": 150, "font.size": 10, "axes.titlesize": 12, "axes.titleweight": "bold", "axes.titlelocation": "left",
+    "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.color": "#e6e6e6", "axes.axisbelow": True,
+    "figure.constrained_layout.use": True,
+}  # fmt: skip
+
+
+def keep_rate_by_subject(rates: "pd.DataFrame", *, note: str) -> "Figure":
+    """Draw the keep rate of each subject, grouped by area in the taxonomy's order."""
+    order = {subject: place for place, subject in enumerate(SUBJECTS)}
+    rates = rates.sort_values("subject", key=lambda names: names.map(lambda name: (order.get(name, len(order)), name)))
+    names = [f"{label(subject)}  ·  {AREA_OF.get(subject, 'Other')}" for subject in rates["subject"]]
+    return _rate_bars(rates, names, rate="keep_rate", total="made", passed="kept", title="Keep rate by subject", note=note)
+
+
+def keep_rate_by_type(rates: "pd.DataFrame", *, note: str) -> "Figure":
+    """Draw the keep rate of each kind of misconception."""
+    names = [label(kind) for kind in rates["misconception_type"]]
+    return _rate_bars(rates, names, rate="keep_rate", total="made", passed="kept", title="Keep rate by kind of misconception", note=note)
+
+
+def criteria_pass_rates(rates: "pd.DataFrame", *, by: str, note: str) -> "Figure":
+    """Draw which criteria fail most, by tutoring skill or evaluation dimension; the worst on top."""
+    names = [label(name) for name in rates[by]]
+    title = f"Criteria met, by {label(by).lower()}"
+    return _rate_bars(rates, names, rate="pass_rate", total="judged", passed="met", title=title, note=note)
+
+
+def keep_rate_heatmap(cells: "pd.DataFrame", *, note: str) -> "Figure":
+    """Draw keep rate and counts of each subject x type cell that has samples; cells without stay blank."""
+    plt = _pyplot()
+    known = [subject for subject in SUBJECTS if subject in set(cells["subject"])]
+    subjects = known + sorted(set(cells["subject"]) - set(known))
+    types = [kind for kind in TYPE_BY_ID if kind in set(cells["misconception_type"])]
+    table = cells.pivot(index="subject", columns="misconception_type", values="keep_rate").reindex(index=subjects, columns=types)
+    with plt.rc_context({**STYLE, "axes.grid": False}):
+        figure, axes = plt.subplots(figsize=(3.6 + 0.95 * len(types), 2.6 + 0.3 * len(subjects)))
+        image = axes.imshow(table.to_numpy(dtype=float), vmin=0, vmax=1, cmap="cividis", aspect="auto")
+        axes.set_xticks(range(len(types)), [_wrapped(label(kind)) for kind in types], rotation=0, fontsize=8)
+        axes.set_yticks(range(len(subjects)), [label(subject) for subject in subjects], fontsize=9)
+        for row in cells.to_dict("records"):
+            place = (types.index(row["misconception_type"]), subjects.index(row["subject"]))
+            colour = "black" if row["keep_rate"] > 0.55 else "white"
+            axes.text(*place, f"{row['kept']}/{row['made']}", ha="center", va="center", fontsize=8, color=colour)
+        axes.spines[:].set_visible(False)
+        axes.set_title("Kept / made in each cell")
+        figure.colorbar(image, ax=axes, label="keep rate", shrink=0.8 if len(subjects) > 6 else 1.0)
+        _note(figure, note)
+    return figure
+
+
+def scores(table: "pd.DataFrame", *, note: str) -> "Figure":
+    """Draw the judge's quality scores and how many critical criteria a sample fails, kept and dropped apart."""
+    plt = _pyplot()
+    judged = table[table["status"] != "unjudged"]
+    with plt.rc_context(STYLE):
+        figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6))
+        _stacked(left, judged, column="quality_score", values=[1, 2, 3, 4, 5])
+        left.set_title("Quality score (judge, 1 to 5)")
+        left.set_xlabel("score")
+        failed = judged.assign(failed=(judged["critical_total"] - judged["critical_passed"]).astype(float).clip(upper=4))
+        _stacked(right, failed, column="failed", values=[0, 1, 2, 3, 4])
+        right.set_title("Critical criteria failed")
+        right.set_xlabel("criteria failed in one sample")
+        right.set_xticks(range(5), ["none", "1", "2", "3", "4 or more"])
+        figure.legend(*left.get_legend_handles_labels(), loc="outside upper right", ncols=2, frameon=False)
+        _note(figure, note)
+    return figure
+
+
+def save(figure: "Figure", run: Run, name: str) -> Path:
+    """Save as `figures/<name>.png` and return the path."""
+    run.figures.mkdir(parents=True, exist_ok=True)
+    path = run.figures / f"{name}.png"
+    figure.savefig(path, bbox_inches="tight")
+    return path
+
+
+def _rate_bars(rates: "pd.DataFrame", names: Sequence[str], *, rate: str, total: str, passed: str, title: str, note: str) -> "Figure":
+    plt = _pyplot()
+    places = range(len(rates))
+    with plt.rc_context(STYLE):
+        figure, axes = plt.subplots(figsize=(9, 1.6 + 0.32 * max(len(rates), 2)))
+        axes.hlines(places, rates["low"], rates["high"], color=GREY, linewidth=2, label="95 % interval (Wilson)")
+        axes.plot(rates[rate], places, "o", color=BLUE, markersize=7, label=label(rate).lower())
+        overall = rates[passed].sum() / max(1, rates[total].sum())
+        axes.axvline(overall, color=ORANGE, linestyle="--", linewidth=1.2, label=f"all: {overall:.1%} of {rates[total].sum():,}")
+        for place, (done, made) in enumerate(zip(rates[passed], rates[total], strict=True)):
+            axes.text(1.03, place, f"{done:,}/{made:,}", va="center", fontsize=9, transform=axes.get_yaxis_transform())
+        axes.set_yticks(places, names)
+        axes.set_ylim(len(rates) - 0.4, -0.6)
+        axes.set_xlim(-0.02, 1.02)
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+        axes.set_title(title)
+        figure.legend(*axes.get_legend_handles_labels(), loc="outside lower right", ncols=3, frameon=False, fontsize=9)
+        _note(figure, note)
+    return figure
+
+
+def _stacked(axes: "Axes", table: "pd.DataFrame", *, column: str, values: Sequence[int]) -> None:
+    bottom = [0] * len(values)
+    for status, colour, hatch in (("kept", BLUE, ""), ("dropped", ORANGE, "///")):
+        counts = [int(((table[column] == value) & (table["status"] == status)).sum()) for value in values]
+        axes.bar(range(len(values)), counts, bottom=bottom, color=colour, hatch=hatch, edgecolor="white", label=status)
+        bottom = [low + count for low, count in zip(bottom, counts, strict=True)]
+    axes.set_xticks(range(len(values)), [str(value) for value in values])
+    axes.yaxis.get_major_locator().set_params(integer=True)
+    axes.set_ylabel("samples")
+
+
+def _wrapped(name: str) -> str:
+    from textwrap import wrap
+
+    return "\n".join(wrap(name, 15, break_long_words=False))
+
+
+def _note(figure: "Figure", note: str) -> None:
+    figure.suptitle(note, fontsize=8, color=GREY, x=0.01, ha="left")
+
+
+def _pyplot() -> Any:
+    import matplotlib.pyplot as plt
+
+    return plt

@@ -1,0 +1,59 @@
+"""Runs one of the notebooks through papermill with parameters, and leaves its executed copy in the run's folder.
+
+    python -m lib.headless 01_generate run=quick num_seeds=2
+
+A copy that failed is `01_generate.failed.ipynb`, so that nobody takes it for done; the user's mistake is printed as one line.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+from lib.errors import KitError
+from lib.settings import PROJECT_ROOT, Settings, check_names
+
+
+def run_notebook(name: str, values: dict[str, str]) -> Path:
+    """Execute `notebooks/<name>.ipynb` and return the executed copy. Raises KitError with the notebook's own error."""
+    import papermill
+    from papermill.exceptions import PapermillExecutionError
+
+    check_names(values)
+    settings = Settings.of(**values)
+    source = PROJECT_ROOT / "notebooks" / f"{name}.ipynb"
+    wanted = {key: value for key, value in settings.model_dump(mode="json").items() if key in values}
+    done = settings.run_dir / "notebooks" / f"{name}.ipynb"
+    failed = done.with_suffix(".failed.ipynb")
+    done.parent.mkdir(parents=True, exist_ok=True)
+    os.environ["TUTORING_HEADLESS"] = "1"
+    try:
+        papermill.execute_notebook(
+            source, failed, parameters=wanted, kernel_name="python3", progress_bar=False, cwd=PROJECT_ROOT,
+            stdout_file=sys.stdout, stderr_file=sys.stderr, request_save_on_cell_execute=True, coalesce_streams=True,
+        )  # fmt: skip
+    except PapermillExecutionError as error:
+        raise KitError(f"{error.ename}: {error.evalue}\n(executed so far: {_short(failed)})") from None
+    failed.replace(done)
+    return done
+
+
+def main(arguments: list[str]) -> int:
+    """Return 0, or 1 after printing what went wrong."""
+    name, *pairs = arguments
+    try:
+        run_notebook(name, dict(pair.split("=", 1) for pair in pairs))
+    except KitError as error:
+        print(f"\n{name}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"\n{name}: interrupted; run again to continue.", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _short(path: Path) -> str:
+    return str(path.relative_to(PROJECT_ROOT)) if path.is_relative_to(PROJECT_ROOT) else str(path)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

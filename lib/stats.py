@@ -1,0 +1,216 @@
+"""samples, evaluations and decisions -> tables: keep rates with intervals, failing criteria, quality, costs.
+
+Every rate carries its count and a Wilson interval: at four samples a keep rate of 100 % is compatible with 51 %.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from lib.filters import critical_score, decisions
+from lib.run import read_manifest, run_of, write_json
+from lib.schema import Decision, Evaluation, Sample
+from lib.settings import Settings
+from lib.taxonomy import AREA_OF
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SAME_MODEL_WARNING = "The judge is the same model as the generator: models pass their own failed criteria more often (arXiv 2604.06996). Set JUDGE_MODEL to another."
+HIGH_KEEP_RATE, LOW_KEEP_RATE = 0.95, 0.50
+
+
+def wilson_interval(kept: int, total: int, *, z: float = 1.96) -> tuple[float, float]:
+    """Return the score interval (low, high), both in 0..1, of the share kept/total.
+
+    Source: Wilson 1927, JASA 22:209. Raises ValueError unless 0 <= kept <= total and total > 0.
+    """
+    if not 0 <= kept <= total or total <= 0:
+        raise ValueError(f"{kept} of {total} is no share")
+    share, square = kept / total, z * z
+    centre = (share + square / (2 * total)) / (1 + square / total)
+    half = z * math.sqrt(share * (1 - share) / total + square / (4 * total * total)) / (1 + square / total)
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def sample_table(settings: Settings) -> "pd.DataFrame":
+    """Return one row a made sample: what it is about, its decision, its scores (NaN while unjudged)."""
+    import pandas as pd
+
+    rows = [_row(sample, evaluation, decision) for sample, evaluation, decision in decisions(settings)]
+    return pd.DataFrame(rows, columns=_COLUMNS)
+
+
+def criterion_table(settings: Settings) -> "pd.DataFrame":
+    """Return one row a verdict: the criterion's attributes, whether it was met, whether its evidence was found."""
+    import pandas as pd
+
+    rows = [
+        {
+            "id": sample.id,
+            "rubric_id": rubric.id,
+            "criteria": rubric.criteria,
+            "severity": rubric.attributes.severity,
+            "tutoring_skill": rubric.attributes.tutoring_skill,
+            "eval_dimension": rubric.attributes.eval_dimension,
+            "met": verdict.met,
+            "evidence_found": verdict.evidence_found,
+        }
+        for sample, evaluation, _ in decisions(settings)
+        if evaluation
+        for rubric, verdict in zip(sample.metadata.rubrics, evaluation.verdicts, strict=True)
+    ]
+    columns = ["id", "rubric_id", "criteria", "severity", "tutoring_skill", "eval_dimension", "met", "evidence_found"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def keep_rates(table: "pd.DataFrame", by: list[str]) -> "pd.DataFrame":
+    """Return made, kept, keep_rate, low, high for each group; groups in the order of `by`'s values."""
+    return _rates(table.assign(passed=table["status"] == "kept"), by, names=("made", "kept", "keep_rate"))
+
+
+def pass_rates(criteria: "pd.DataFrame", by: str) -> "pd.DataFrame":
+    """Return judged, met, pass_rate, low, high for each value of `by`; a comma-joined cell counts for each of its parts."""
+    parts = criteria.assign(**{by: criteria[by].str.split(r",\s*")}).explode(by) if len(criteria) else criteria
+    return _rates(parts.assign(passed=parts["met"].astype(bool)), [by], names=("judged", "met", "pass_rate")).sort_values("pass_rate")
+
+
+def statistics(settings: Settings) -> dict[str, Any]:
+    """Return what `filtering_statistics.json` holds. Only what follows from the replies: no times, no costs."""
+    table, criteria = sample_table(settings), criterion_table(settings)
+    judged = table[table["status"] != "unjudged"]
+    kept = int((table["status"] == "kept").sum())
+    scores = judged["quality_score"].astype(int)
+    return {
+        "total_samples": len(table),
+        "kept_samples": kept,
+        "removed_samples": int((table["status"] == "dropped").sum()),
+        "unjudged_samples": int((table["status"] == "unjudged").sum()),
+        **_rate_with_interval("keep_rate", kept, len(table)),
+        **_rate_with_interval("judge_pass_rate", kept, len(judged)),
+        "average_critical_pass_rate": _rounded(judged["critical_pass_rate"].mean()),
+        "quality_score_distribution": {str(score): int((scores == score).sum()) for score in range(1, 6)},
+        "average_quality_score": _rounded(scores.mean()),
+        "filtering_threshold": settings.critical_pass_threshold,
+        "common_strengths": _counted(settings, "strengths"),
+        "common_weaknesses": _counted(settings, "weaknesses"),
+        "by_reason": {reason: int(count) for reason, count in table[table["reason"] != ""]["reason"].value_counts().sort_index().items()},
+        "by_subject": _records(keep_rates(table, ["subject"])),
+        "by_misconception_type": _records(keep_rates(table, ["misconception_type"])),
+        "by_cell": _records(keep_rates(table, ["subject", "misconception_type"])),
+        "by_criterion": {by: _records(pass_rates(criteria, by)) for by in ("severity", "tutoring_skill", "eval_dimension")},
+        "judge": _judge(settings, criteria),
+        "warnings": warnings_for(settings, table),
+    }
+
+
+def write_statistics(settings: Settings) -> dict[str, Any]:
+    """Write `filtering_statistics.json` and return what it holds."""
+    found = statistics(settings)
+    write_json(run_of(settings).statistics, found)
+    return found
+
+
+def warnings_for(settings: Settings, table: "pd.DataFrame") -> list[str]:
+    """Return what a reader of the keep rate must know."""
+    warnings = []
+    manifest = read_manifest(run_of(settings))
+    notice = manifest.get("generation", {}).get("notice", "") or manifest.get("judging", {}).get("notice", "")
+    if notice:
+        warnings.append(notice)
+    models = {model for row in decisions(settings) if row[1] for model in row[0].metadata.models.values() if model == row[1].model}
+    if models and not notice:
+        warnings.append(SAME_MODEL_WARNING)
+    rate = float((table["status"] == "kept").mean()) if len(table) else 0.0
+    if len(table) >= 16 and rate > HIGH_KEEP_RATE:
+        warnings.append(f"More than {HIGH_KEEP_RATE:.0%} are kept: a judge that lets everything pass looks the same.")
+    return warnings
+
+
+def low_keep_rate_advice(criteria: "pd.DataFrame", table: "pd.DataFrame") -> list[str]:
+    """Return the likely causes of a keep rate below one half, and the setting to change; empty when it is not below."""
+    if not len(table) or (table["status"] == "kept").mean() >= LOW_KEEP_RATE:
+        return []
+    advice = []
+    if (share := (table["status"] == "unjudged").mean()) > 0.1:
+        advice.append(f"{share:.0%} are unjudged: raise `max_tokens`, or set `judge_model` to one that answers completely.")
+    if len(criteria):
+        skills = pass_rates(criteria[criteria["severity"] != "not_critical"], "tutoring_skill")
+        if len(skills):
+            worst = skills.iloc[0]
+            advice.append(f"Critical criteria on `{worst['tutoring_skill']}` pass least ({worst['pass_rate']:.0%}): read some in 02, then edit lib/templates/gold_system.md.")
+        quoted = criteria["evidence_found"].dropna().astype(bool)
+        if len(quoted) and quoted.mean() < 0.9:
+            advice.append(f"Only {quoted.mean():.0%} of the judge's quotes stand in the response: the judge is unreliable. Set `judge_model` to a stronger one.")
+    advice.append("A sample with up to 5 critical criteria must pass all of them above 0.80: `critical_pass_threshold = 0.7` lets one of four fail.")
+    advice.append("Raise `gold_effort` to \"high\", or set `model` to a stronger one, and compare the two runs.")
+    return advice
+
+
+_COLUMNS = [
+    "id", "subject", "area", "topic", "misconception_type", "status", "reason",
+    "critical_passed", "critical_total", "critical_pass_rate", "quality_score", "response_words",
+]  # fmt: skip
+
+
+def _row(sample: Sample, evaluation: Evaluation | None, decision: Decision) -> dict[str, Any]:
+    score = critical_score(sample, evaluation) if evaluation else None
+    about = sample.metadata
+    return {
+        "id": sample.id,
+        "subject": about.subject,
+        "area": AREA_OF.get(about.subject, "Other"),
+        "topic": about.topic,
+        "misconception_type": about.misconception_type,
+        "status": decision.status,
+        "reason": decision.reason,
+        "critical_passed": score.passed if score else None,
+        "critical_total": score.total if score else None,
+        "critical_pass_rate": score.passed / score.total if score and score.total else None,
+        "quality_score": evaluation.quality_score if evaluation else None,
+        "response_words": len(sample.response.split()),
+    }
+
+
+def _rates(table: "pd.DataFrame", by: list[str], *, names: tuple[str, str, str]) -> "pd.DataFrame":
+    import pandas as pd
+
+    total_name, passed_name, rate_name = names
+    rows = []
+    for key, group in table.groupby(by, sort=True):
+        passed, total = int(group["passed"].sum()), len(group)
+        low, high = wilson_interval(passed, total)
+        rows.append((*key, total, passed, passed / total, low, high))
+    return pd.DataFrame(rows, columns=[*by, total_name, passed_name, rate_name, "low", "high"])
+
+
+def _rate_with_interval(name: str, passed: int, total: int) -> dict[str, Any]:
+    if not total:
+        return {name: None, f"{name}_interval": None}
+    low, high = wilson_interval(passed, total)
+    return {name: round(passed / total, 4), f"{name}_interval": [round(low, 4), round(high, 4)]}
+
+
+def _counted(settings: Settings, name: str) -> dict[str, int]:
+    given: Iterable[str] = (word for _, evaluation, _ in decisions(settings) if evaluation for word in getattr(evaluation, name))
+    return dict(sorted(Counter(given).items(), key=lambda pair: (-pair[1], pair[0])))
+
+
+def _judge(settings: Settings, criteria: "pd.DataFrame") -> dict[str, Any]:
+    models = sorted({evaluation.model for _, evaluation, _ in decisions(settings) if evaluation})
+    quoted = criteria["evidence_found"].dropna().astype(bool)
+    return {
+        "models": models,
+        "verdicts": len(criteria),
+        "evidence_quoted": len(quoted),
+        "evidence_not_found": int((~quoted).sum()),
+    }
+
+
+def _records(table: "pd.DataFrame") -> list[dict[str, Any]]:
+    return [{name: round(value, 4) if isinstance(value, float) else value for name, value in row.items()} for row in table.to_dict("records")]
+
+
+def _rounded(value: float) -> float | None:
+    return None if math.isnan(value) else round(float(value), 4)
