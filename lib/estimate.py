@@ -4,21 +4,23 @@ Input is counted from prompts as they will be sent. Output is what the stage use
 prompts were measured to give (words written by a capable model for eight slots, plus room for thinking).
 """
 
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 
+from lib.errors import KitError
 from lib.llm.ask import price_for
 from lib.llm.budget import CHARACTERS_PER_TOKEN
 from lib.llm.call import Usage, wire_schema
 from lib.llm.journal import ledger
 from lib.llm.provider import chosen
-from lib.plan import Topics, plan
+from lib.plan import Topics, plan, read_topics
 from lib.prompts import Stage, scenario_prompt, template_text
 from lib.run import run_of
 from lib.schema import GoldAnswer, JudgementAnswer, ScenarioAnswer
-from lib.seeds import SeedFile
-from lib.settings import Settings
+from lib.seeds import SeedFile, read_seeds
+from lib.settings import Settings, from_root, settings_of
 
 # output tokens of one answer: low and high end. Scenario ≈ 900 tokens of JSON, gold ≈ 300, judgement ≈ 900; the rest is thinking.
 OUTPUT_TOKENS: dict[Stage, tuple[int, int]] = {"scenario": (1_200, 4_500), "gold": (500, 3_000), "judge": (900, 2_500)}
@@ -86,3 +88,29 @@ def _stages(seed_file: SeedFile, topics: Topics, settings: Settings, seen: dict[
         output = (int(calls * each[0]), int(calls * each[1]))
         cost = (price.cost_usd(Usage(int(calls * tokens), output[0])), price.cost_usd(Usage(int(calls * tokens), output[1])))
         yield StageEstimate(stage, model, calls, int(calls * tokens), output, cost)
+
+
+def main(arguments: list[str]) -> int:
+    """Print the estimate; as `full`, refuse the embedded model unless it was asked for by name."""
+    what, *pairs = arguments
+    try:
+        settings = settings_of(pairs)
+        if what == "full" and settings.provider == "auto" and chosen(settings) == "local":
+            raise KitError(
+                "make full needs ANTHROPIC_API_KEY (see .env.example): the embedded model's text is no training data. "
+                "PROVIDER=local runs it all the same."
+            )
+        seed_file = read_seeds(from_root(settings.seeds_csv), on_bad_row=settings.on_bad_row)
+        expected = estimate(seed_file, read_topics(from_root(settings.topics_csv)), settings)
+    except KitError as error:
+        print(error, file=sys.stderr)
+        return 1
+    for stage in expected.stages:
+        tokens = f"{stage.input_tokens:>12,} tokens in, {stage.output_tokens[0]:,} to {stage.output_tokens[1]:,} out"
+        print(f"  {stage.stage:<9} {stage.calls:>6,} calls {tokens}, ${stage.cost_usd[0]:,.2f} to ${stage.cost_usd[1]:,.2f}")
+    print(f"{settings.planned_samples:,} samples: {expected}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -49,6 +49,7 @@ def keep_rate_heatmap(cells: "pd.DataFrame", *, note: str) -> "Figure":
     types = [kind for kind in TYPE_BY_ID if kind in set(cells["misconception_type"])]
     table = cells.pivot(index="subject", columns="misconception_type", values="keep_rate").reindex(index=subjects, columns=types)
     with plt.rc_context({**STYLE, "axes.grid": False}):
+        figure: Figure
         figure, axes = plt.subplots(figsize=(3.6 + 0.95 * len(types), 2.6 + 0.3 * len(subjects)))
         image = axes.imshow(table.to_numpy(dtype=float), vmin=0, vmax=1, cmap="cividis", aspect="auto")
         axes.set_xticks(range(len(types)), [_wrapped(label(kind)) for kind in types], rotation=0, fontsize=8)
@@ -69,6 +70,7 @@ def scores(table: "pd.DataFrame", *, note: str) -> "Figure":
     plt = _pyplot()
     judged = table[table["status"] != "unjudged"]
     with plt.rc_context(STYLE):
+        figure: Figure
         figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6))
         _stacked(left, judged, column="quality_score", values=[1, 2, 3, 4, 5])
         left.set_title("Quality score (judge, 1 to 5)")
@@ -95,6 +97,7 @@ def _rate_bars(rates: "pd.DataFrame", names: Sequence[str], *, rate: str, total:
     plt = _pyplot()
     places = range(len(rates))
     with plt.rc_context(STYLE):
+        figure: Figure
         figure, axes = plt.subplots(figsize=(9, 1.6 + 0.32 * max(len(rates), 2)))
         axes.hlines(places, rates["low"], rates["high"], color=GREY, linewidth=2, label="95 % interval (Wilson)")
         axes.plot(rates[rate], places, "o", color=BLUE, markersize=7, label=label(rate).lower())
@@ -119,7 +122,7 @@ def _stacked(axes: "Axes", table: "pd.DataFrame", *, column: str, values: Sequen
         axes.bar(range(len(values)), counts, bottom=bottom, color=colour, hatch=hatch, edgecolor="white", label=status)
         bottom = [low + count for low, count in zip(bottom, counts, strict=True)]
     axes.set_xticks(range(len(values)), [str(value) for value in values])
-    axes.yaxis.get_major_locator().set_params(integer=True)
+    axes.locator_params(axis="y", integer=True)
     axes.set_ylabel("samples")
 
 

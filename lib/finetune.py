@@ -13,9 +13,7 @@ SYSTEM_PROMPT = (
 def example_line(sample: Sample) -> str:
     """Return the training example as a JSON line. Source of the format: OpenAI, supervised fine-tuning, chat-format JSONL."""
     about = sample.metadata
-    user = (
-        f"## Question\n{about.question}\n\n## Initial Explanation\n{about.explanation}\n\n## Student's Follow-up\n{about.follow_up}"
-    )
+    user = f"## Question\n{about.question}\n\n## Initial Explanation\n{about.explanation}\n\n## Student's Follow-up\n{about.follow_up}"
     messages = [
         {"role": "system", "content": SYSTEM_PROMPT},
         {"role": "user", "content": user},

@@ -10,18 +10,17 @@ import sys
 from pathlib import Path
 
 from lib.errors import KitError
-from lib.settings import PROJECT_ROOT, Settings, check_names
+from lib.settings import PROJECT_ROOT, settings_of
 
 
-def run_notebook(name: str, values: dict[str, str]) -> Path:
+def run_notebook(name: str, pairs: list[str]) -> Path:
     """Execute `notebooks/<name>.ipynb` and return the executed copy. Raises KitError with the notebook's own error."""
     import papermill
     from papermill.exceptions import PapermillExecutionError
 
-    check_names(values)
-    settings = Settings.of(**values)
+    settings = settings_of(pairs)
     source = PROJECT_ROOT / "notebooks" / f"{name}.ipynb"
-    wanted = {key: value for key, value in settings.model_dump(mode="json").items() if key in values}
+    wanted = settings.model_dump(mode="json", include=settings.model_fields_set)
     done = settings.run_dir / "notebooks" / f"{name}.ipynb"
     failed = done.with_suffix(".failed.ipynb")
     done.parent.mkdir(parents=True, exist_ok=True)
@@ -41,7 +40,7 @@ def main(arguments: list[str]) -> int:
     """Return 0, or 1 after printing what went wrong."""
     name, *pairs = arguments
     try:
-        run_notebook(name, dict(pair.split("=", 1) for pair in pairs))
+        run_notebook(name, pairs)
     except KitError as error:
         print(f"\n{name}: {error}", file=sys.stderr)
         return 1

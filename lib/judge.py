@@ -6,64 +6,34 @@ response. A set of verdicts that is not complete leaves the sample unjudged: it 
 
 import random
 import re
-import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from itertools import islice
 
-from lib.generate import RunFailed, ledger_rows, too_few, write_failures
-from lib.llm.ask import Asker, for_each, open_asker
-from lib.llm.call import Call, CallFailed
-from lib.loop import finish
-from lib.progress import progress_bar
+from lib.llm.ask import Asker
+from lib.llm.call import Call
 from lib.prompts import judge_prompt, template_sha256
-from lib.run import OrderedLines, Run, RunError, held, json_line, read_jsonl, run_of, update_manifest
-from lib.schema import Evaluation, Failure, JudgementAnswer, Rubric, Sample, Verdict
+from lib.run import RunError, read_jsonl, run_of
+from lib.schema import Evaluation, JudgementAnswer, Rubric, Sample, Verdict
 from lib.settings import Settings
+from lib.work import Pass, Tally, record, require_enough, work_through
 
 LATEX_SPACE = re.compile(r"\\[,;:! ]|~|\\quad")
 ALIKE = str.maketrans({"“": '"', "”": '"', "‘": "'", "’": "'", "‹": "<", "–": "-", "—": "-", "−": "-", "\u00a0": " ", "\u200b": None})
 
 
-@dataclass(frozen=True, slots=True)
-class Judging:
-    """What judging came to. samples = judged + unjudged."""
-
-    samples: int
-    judged: int
-    unjudged: tuple[Failure, ...]
-    replayed: int
-    asked: int
-    cost_usd: float
-    seconds: float
-    notice: str
-    remarks: tuple[str, ...]
-
-    def __str__(self) -> str:
-        reused = f", {self.replayed:,} replies reused" if self.replayed else ""
-        return f"{self.judged:,} of {self.samples:,} samples judged, {len(self.unjudged):,} unjudged; {self.asked:,} calls{reused}, ${self.cost_usd:.2f} in this run so far, {self.seconds:.0f} s"
-
-
-def judge_samples(settings: Settings) -> Judging:
+def judge_samples(settings: Settings) -> Tally:
     """Judge every generated sample of the run, or replay it, and write `evaluations.jsonl`.
 
-    Raises RunFailed when fewer than `min_call_success` could be judged, ProviderError when none can, RunError when there is nothing to judge.
+    Raises RunFailed when fewer than `min_call_success` could be judged, ProviderError when none can, RunError when nothing was made.
     """
     run = run_of(settings)
     total = sum(1 for _ in read_jsonl(run.generated, Sample, made_by="01_generate"))
     if not total:
         raise RunError(f"{run.generated} holds no samples. See failures.jsonl beside it, then run 01_generate again.")
-    progress = [0]
-    try:
-        with held(run):
-            judging = finish(_judge(settings, run, total, progress))
-    except KeyboardInterrupt:
-        raise RunFailed(f"Interrupted: {progress[0]:,} of {total:,} judged; run again to continue.") from None
-    _record(judging, settings, run)
-    if judging.judged < settings.min_call_success * total:
-        raise RunFailed(too_few("samples could be judged", judging.judged, total, judging.unjudged))
-    return judging
+    samples = read_jsonl(run.generated, Sample, made_by="01_generate")
+    tally = work_through(samples, judge_sample, work=Pass("judged", ("judge",), total, run.evaluations), settings=settings)
+    record(tally, "judging", settings, prompt_sha256={"judge": template_sha256("judge")})
+    return require_enough(tally, settings)
 
 
 async def judge_sample(ask: Asker, sample: Sample, *, vote: int = 0) -> Evaluation:
@@ -129,55 +99,3 @@ def evaluation(sample: Sample, answer: JudgementAnswer, *, model: str, provider:
 def _plain(text: str) -> str:
     """Return `text` without what copying changes: white space, LaTeX spacing, kinds of quotes and dashes, case, quotes around it."""
     return " ".join(LATEX_SPACE.sub(" ", text.translate(ALIKE)).split()).strip("\"' .…").casefold()
-
-
-async def _judge(settings: Settings, run: Run, total: int, progress: list[int]) -> Judging:
-    lines, unjudged = OrderedLines(), dict[int, Failure]()
-    started = time.monotonic()
-    async with open_asker(settings, journal=run.journal) as ask:
-        with progress_bar(total, description="Judging", unit="samples") as bar:
-
-            async def work(index: int, sample: Sample) -> None:
-                try:
-                    lines.add(index, json_line(await judge_sample(ask, sample)))
-                    progress[0] += 1
-                except CallFailed as failed:
-                    cost = round(ask.journal.spent_usd(slot=sample.id), 6)
-                    unjudged[index] = Failure(id=sample.id, stage="judge", reason=failed.reason, detail=failed.detail, cost_usd=cost)
-                    bar.set_postfix(unjudged=len(unjudged), refresh=False)
-                bar.update(1)
-
-            samples = read_jsonl(run.generated, Sample, made_by="01_generate")
-            await for_each(work, islice(samples, total), width=ask.width)
-        lines.write(run.evaluations)
-        failures = tuple(unjudged[index] for index in sorted(unjudged))
-        write_failures(run, failures, judging=True)
-        judged = len(lines)
-        lines.close()
-        return Judging(
-            samples=total,
-            judged=judged,
-            unjudged=failures,
-            replayed=ask.replayed,
-            asked=ask.asked,
-            cost_usd=ask.budget.spent_usd,
-            seconds=time.monotonic() - started,
-            notice=ask.provider.notice,
-            remarks=tuple(ask.remarks),
-        )
-
-
-def _record(judging: Judging, settings: Settings, run: Run) -> None:
-    update_manifest(
-        run,
-        "judging",
-        {
-            "settings": settings.model_dump(mode="json"),
-            "prompt_sha256": {"judge": template_sha256("judge")},
-            "counts": {"samples": judging.samples, "judged": judging.judged, "unjudged": len(judging.unjudged)},
-            "calls": {"asked": judging.asked, "replayed": judging.replayed},
-            "notice": judging.notice,
-            "seconds": round(judging.seconds, 1),
-            "ledger": ledger_rows(run),
-        },
-    )

@@ -110,18 +110,19 @@ def whole_file(path: Path) -> Iterator[Any]:
             os.fsync(file.fileno())
         except BaseException:
             file.close()
-            os.unlink(file.name)
+            Path(file.name).unlink()
             raise
-    os.chmod(file.name, 0o644)
-    os.replace(file.name, path)
+    Path(file.name).chmod(0o644)
+    Path(file.name).replace(path)
 
 
 def write_jsonl(path: Path, records: Iterable[BaseModel]) -> int:
     """Write one record a line; return how many."""
     count = 0
     with whole_file(path) as file:
-        for count, record in enumerate(records, start=1):
+        for record in records:
             file.write(json_line(record))
+            count += 1
     return count
 
 
@@ -167,7 +168,7 @@ class OrderedLines:
     """Lines that come in any order, written in theirs. What waits lies in a temporary file, not in memory."""
 
     def __init__(self) -> None:
-        self._spool = TemporaryFile("w+b")
+        self._spool = TemporaryFile("w+b")  # noqa: SIM115  # closed by close()
         self._places: dict[int, tuple[int, int]] = {}
         self._end = 0
 

@@ -241,4 +241,6 @@ class JudgementAnswer(Answer):
     verdicts: Annotated[list[VerdictAnswer], Field(min_length=1)]
     strengths: Annotated[list[Strength], Field(max_length=4)]
     weaknesses: Annotated[list[Weakness], Field(max_length=4)]
-    quality_score: Annotated[Literal[1, 2, 3, 4, 5], Field(description="5: an expert would not change a word. 1: harmful or beside the point.")]
+    quality_score: Annotated[
+        Literal[1, 2, 3, 4, 5], Field(description="5: an expert would not change a word. 1: harmful or beside the point.")
+    ]

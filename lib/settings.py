@@ -57,13 +57,13 @@ class Settings(BaseModel):
     budget_usd: float = Field(5.0, gt=0, description="hard cap of what this run may cost in all, US dollars")
     price_usd_per_mtok: str = Field("", description="'input/output' for a model without a listed price, e.g. '2/10'; '0/0' if free")
     scenario_effort: Effort = Field("medium", description="how much the model thinks; empty: not sent")
-    gold_effort: Effort = Field("medium", description="")
-    judge_effort: Effort = Field("low", description="")
+    gold_effort: Effort = Field("medium", description="the same for gold responses")
+    judge_effort: Effort = Field("low", description="the same for judging")
     max_tokens: int = Field(8000, ge=256, le=21_000, description="room for one answer, thinking included, tokens")
     timeout_s: float = Field(600.0, gt=0, description="longest wait for one answer, seconds")
     min_call_success: float = Field(0.9, ge=0, le=1, description="share of samples made below which the run counts as failed")
 
-    show_rubrics_to_tutor: bool = Field(False, description="true only to measure what it does: it inflates keep rates")
+    show_rubrics_to_tutor: bool = Field(default=False, description="true only to measure what it does: it inflates keep rates")
     critical_pass_threshold: float = Field(0.80, ge=0, lt=1, description="keep when MORE than this share of critical rubrics pass")
 
     @field_validator("subjects")
@@ -128,6 +128,13 @@ def check_names(names: Any) -> None:
             nearest = get_close_matches(name, Settings.model_fields, n=1)
             hint = f"Did you mean `{nearest[0]}`?" if nearest else f"Known: {', '.join(Settings.model_fields)}."
             raise SettingsError(f"`{name}` is not a parameter. {hint}")
+
+
+def settings_of(pairs: list[str]) -> Settings:
+    """Return settings from `name=value` words of a command line; Make writes the names in capitals."""
+    values = {name.lower(): value for name, _, value in (pair.partition("=") for pair in pairs)}
+    check_names(values)
+    return Settings.of(**values)
 
 
 def headless() -> bool:

@@ -17,7 +17,10 @@ from lib.taxonomy import AREA_OF
 if TYPE_CHECKING:
     import pandas as pd
 
-SAME_MODEL_WARNING = "The judge is the same model as the generator: models pass their own failed criteria more often (arXiv 2604.06996). Set JUDGE_MODEL to another."
+SAME_MODEL_WARNING = (
+    "The judge is the same model as the generator: models pass their own failed criteria more often (arXiv 2604.06996). "
+    "Set JUDGE_MODEL to another."
+)
 HIGH_KEEP_RATE, LOW_KEEP_RATE = 0.95, 0.50
 
 
@@ -139,12 +142,13 @@ def low_keep_rate_advice(criteria: "pd.DataFrame", table: "pd.DataFrame") -> lis
         skills = pass_rates(criteria[criteria["severity"] != "not_critical"], "tutoring_skill")
         if len(skills):
             worst = skills.iloc[0]
-            advice.append(f"Critical criteria on `{worst['tutoring_skill']}` pass least ({worst['pass_rate']:.0%}): read some in 02, then edit lib/templates/gold_system.md.")
+            which = f"Critical criteria on `{worst['tutoring_skill']}` pass least ({worst['pass_rate']:.0%})"
+            advice.append(f"{which}: read some in 02, then edit lib/templates/gold_system.md.")
         quoted = criteria["evidence_found"].dropna().astype(bool)
         if len(quoted) and quoted.mean() < 0.9:
-            advice.append(f"Only {quoted.mean():.0%} of the judge's quotes stand in the response: the judge is unreliable. Set `judge_model` to a stronger one.")
-    advice.append("A sample with up to 5 critical criteria must pass all of them above 0.80: `critical_pass_threshold = 0.7` lets one of four fail.")
-    advice.append("Raise `gold_effort` to \"high\", or set `model` to a stronger one, and compare the two runs.")
+            advice.append(f"Only {quoted.mean():.0%} of the judge's quotes stand in the response: set `judge_model` to a stronger one.")
+    advice.append("Up to 5 critical criteria must all pass above 0.80: `critical_pass_threshold = 0.7` lets one of four fail.")
+    advice.append('Raise `gold_effort` to "high", or set `model` to a stronger one, and compare the two runs.')
     return advice
 
 
@@ -209,7 +213,8 @@ def _judge(settings: Settings, criteria: "pd.DataFrame") -> dict[str, Any]:
 
 
 def _records(table: "pd.DataFrame") -> list[dict[str, Any]]:
-    return [{name: round(value, 4) if isinstance(value, float) else value for name, value in row.items()} for row in table.to_dict("records")]
+    rows = table.to_dict("records")
+    return [{str(name): round(value, 4) if isinstance(value, float) else value for name, value in row.items()} for row in rows]
 
 
 def _rounded(value: float) -> float | None:

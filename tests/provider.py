@@ -653,9 +653,7 @@ async def serve_until_stdin_closes(settings: dict) -> None:
         loop.call_soon_threadsafe(stop.set)
 
     threading.Thread(target=wait_for_end, daemon=True).start()
-    await Provider(record=False, **settings).serve(
-        started=lambda url: print(json.dumps({"url": url}), flush=True), until=stop
-    )
+    await Provider(record=False, **settings).serve(started=lambda url: print(json.dumps({"url": url}), flush=True), until=stop)
 
 
 if __name__ == "__main__":

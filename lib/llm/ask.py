@@ -32,7 +32,9 @@ class Transport(Protocol):
 class Asker:
     """Holds what calls share while a cell's window is open."""
 
-    def __init__(self, provider: Provider, *, journal: Journal, budget: Budget, window: Window, transport: Transport, settings: Settings) -> None:
+    def __init__(
+        self, provider: Provider, *, journal: Journal, budget: Budget, window: Window, transport: Transport, settings: Settings
+    ) -> None:
         self.provider, self.journal, self.budget, self.window, self.transport = provider, journal, budget, window, transport
         self.settings = settings
         self.replayed = self.asked = 0

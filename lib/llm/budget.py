@@ -56,7 +56,8 @@ def price_of(model: str, *, override: str = "", mode: str = "live") -> Price:
         given, cache_read = (listed["input"], listed["output"]), listed["cache_read"]
     else:
         raise PriceError(
-            f"No price is listed for `{model}` (table of {table['as_of']}). Pass price_usd_per_mtok='input/output', e.g. '2/10', or '0/0' if free."
+            f"No price is listed for `{model}` (table of {table['as_of']}). "
+            "Pass price_usd_per_mtok='input/output', e.g. '2/10', or '0/0' if free."
         )
     read = given[0] * 0.1 if cache_read is None else cache_read
     return Price(given[0], given[1], read, given[0] * table["cache_write_share"], share)
@@ -89,7 +90,10 @@ class Budget:
             async with self._changed:
                 while self.spent_usd + self.reserved_usd + worst_usd > self.cap_usd:
                     if not self.reserved_usd:
-                        raise CallFailed("over_budget", f"${self.spent_usd:.2f} of ${self.cap_usd:.2f} are spent; the next call may cost ${worst_usd:.3f}")
+                        raise CallFailed(
+                            "over_budget",
+                            f"${self.spent_usd:.2f} of ${self.cap_usd:.2f} are spent; the next call may cost ${worst_usd:.3f}",
+                        )
                     await self._changed.wait()
                 self.reserved_usd += worst_usd
         try:

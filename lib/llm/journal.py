@@ -26,6 +26,14 @@ CREATE TABLE IF NOT EXISTS reply (
   PRIMARY KEY (key, number)
 ) WITHOUT ROWID;
 """
+FIND = """
+SELECT outcome, text, stop_reason, input, output, cache_read, cache_write, model, request_id, stop_detail, attempts, seconds
+FROM reply WHERE key = ? ORDER BY number
+"""
+LEDGER = """
+SELECT stage, model, COUNT(*), SUM(input), SUM(output), SUM(cache_read), SUM(cache_write), SUM(cost_usd)
+FROM reply GROUP BY stage, model ORDER BY stage, model
+"""
 COLUMNS = 20
 FINAL = ("ok", "refusal")  # what is never asked again unchanged
 
@@ -91,8 +99,7 @@ class Journal:
 
     def find(self, key: str) -> tuple[str, RawReply, int]:
         """Return (outcome, reply, paid): the final reply for `key` if there is one, and how many replies it has been paid for."""
-        query = "SELECT outcome, text, stop_reason, input, output, cache_read, cache_write, model, request_id, stop_detail, attempts, seconds FROM reply WHERE key = ? ORDER BY number"
-        rows = self._reader.execute(query, (key,)).fetchall()
+        rows = self._reader.execute(FIND, (key,)).fetchall()
         for outcome, text, stop_reason, *tokens, model, request_id, stop_detail, attempts, seconds in rows:
             if outcome in FINAL:
                 return outcome, RawReply(text, stop_reason, Usage(*tokens), model, request_id, stop_detail, attempts, seconds), len(rows)
@@ -116,7 +123,9 @@ class Journal:
             problem: Exception | None = None
             try:
                 with connection:
-                    connection.executemany(f"INSERT OR REPLACE INTO reply VALUES ({','.join('?' * COLUMNS)})", (e.row() for e, _ in entries))
+                    connection.executemany(
+                        f"INSERT OR REPLACE INTO reply VALUES ({','.join('?' * COLUMNS)})", (e.row() for e, _ in entries)
+                    )
             except sqlite3.Error as error:  # a full disk, say: every waiting call must hear of it
                 problem = JournalError(f"{self.path}: can't be written ({error}). Free some space and run again; what was stored is safe.")
             _tell(entries, problem)
@@ -135,10 +144,9 @@ def ledger(path: Path) -> list[Spent]:
     """Return what was spent, by stage and model as returned; empty when there is no journal."""
     if not path.exists():
         return []
-    query = "SELECT stage, model, COUNT(*), SUM(input), SUM(output), SUM(cache_read), SUM(cache_write), SUM(cost_usd) FROM reply GROUP BY stage, model ORDER BY stage, model"
     connection = sqlite3.connect(path, timeout=30)
     try:
-        return [Spent(stage, model, calls, Usage(*tokens), cost) for stage, model, calls, *tokens, cost in connection.execute(query)]
+        return [Spent(stage, model, calls, Usage(*tokens), cost) for stage, model, calls, *tokens, cost in connection.execute(LEDGER)]
     finally:
         connection.close()
 

@@ -51,7 +51,11 @@ class Provider:
         timeout = httpx2.Timeout(timeout_s, connect=30.0)
         transport: Any = DefaultAioHttpClient if max_connections > AIOHTTP_ABOVE else DefaultAsyncHttpxClient
         return AsyncAnthropic(
-            api_key=self.api_key, base_url=self.base_url, max_retries=0, timeout=timeout, http_client=transport(limits=limits, timeout=timeout)
+            api_key=self.api_key,
+            base_url=self.base_url,
+            max_retries=0,
+            timeout=timeout,
+            http_client=transport(limits=limits, timeout=timeout),
         )
 
 
@@ -92,7 +96,9 @@ async def check_models(client: "AsyncAnthropic", models: Iterable[str]) -> list[
         if info.lifecycle == "retired":
             raise ProviderError(f"Model `{model}` is retired. Set MODEL or JUDGE_MODEL to a current one.")
         if info.capabilities is not None and not info.capabilities.structured_outputs.supported:
-            raise ProviderError(f"Model `{model}` has no structured outputs, which this kit needs. Set MODEL or JUDGE_MODEL to another one.")
+            raise ProviderError(
+                f"Model `{model}` has no structured outputs, which this kit needs. Set MODEL or JUDGE_MODEL to another one."
+            )
         if info.retires_at:
             days = (info.retires_at - datetime.now(UTC)).days
             remarks.append(f"Model `{model}` retires on {info.retires_at:%d %B %Y} (in {days} days).")
@@ -120,7 +126,9 @@ async def _model_info(client: "AsyncAnthropic", model: str) -> Any:
 
 def unreachable(client: "AsyncAnthropic", error: Exception) -> ProviderError:
     cause = error.__cause__ or error
-    return ProviderError(f"{client.base_url} can't be reached ({type(cause).__name__}: {cause}). Check ANTHROPIC_BASE_URL and the network, then run again.")
+    return ProviderError(
+        f"{client.base_url} can't be reached ({type(cause).__name__}: {cause}). Check ANTHROPIC_BASE_URL and the network, then run again."
+    )
 
 
 def fatal_error(error: Any) -> ProviderError | None:
@@ -135,7 +143,9 @@ def fatal_error(error: Any) -> ProviderError | None:
     if status == 404:
         return ProviderError(f"Not found (404: {said}). Check MODEL, JUDGE_MODEL and ANTHROPIC_BASE_URL: the model may be retired.")
     if status in (400, 429) and ("usage limit" in said.lower() or "spend limit" in said.lower()):
-        return ProviderError(f"The account's spending limit is reached ({status}: {said}). Raise it or wait, then run again: what is done is kept.")
+        return ProviderError(
+            f"The account's spending limit is reached ({status}: {said}). Raise it or wait, then run again: what is done is kept."
+        )
     return None
 
 

@@ -1,0 +1,280 @@
+"""What notebooks display: tables and text, everything from a CSV or a model escaped.
+
+Nothing is computed here; see `stats` for the numbers and `figures` for the plots.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from html import escape
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lib.estimate import Estimate
+from lib.filters import decisions
+from lib.prompts import Prompt
+from lib.run import read_jsonl, read_manifest, run_of
+from lib.schema import Evaluation, Sample, Slot
+from lib.seeds import SeedFile
+from lib.settings import PROJECT_ROOT, Settings
+from lib.stats import low_keep_rate_advice
+from lib.taxonomy import label
+from lib.work import Tally
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from lib.validate import Report
+
+BOX = "border-left:3px solid #0072B2;padding:2px 12px;margin:6px 0;white-space:pre-wrap;font-family:inherit;background:transparent"
+WARN = "border-left:3px solid #D55E00;padding:2px 12px;margin:6px 0"
+
+
+def seeds(seed_file: SeedFile) -> None:
+    """How many rows can be used, why others can't, and the first three."""
+    print(f"{seed_file.path.name}: {len(seed_file.seeds)} usable seeds, {len(seed_file.set_aside)} rows set aside")
+    if seed_file.rubrics_deleted:
+        print(f"{seed_file.rubrics_deleted} rubrics were marked deleted and left out")
+    if seed_file.set_aside:
+        first = {row.reason: row for row in reversed(seed_file.set_aside)}
+        _table(
+            [
+                {"reason": why, "rows": count, "first": f"row {first[why].row}: {first[why].detail}"}
+                for why, count in seed_file.reasons.items()
+            ]
+        )
+    _table(
+        {
+            "row": seed.row,
+            "subject": seed.subject,
+            "prompt": _cut(seed.prompt),
+            "follow-up": _cut(seed.follow_up),
+            "rubrics": len(seed.rubrics),
+        }
+        for seed in seed_file.seeds[:3]
+    )
+
+
+def plan(slots: Sequence[Slot]) -> None:
+    """How the plan is balanced, and its first slots."""
+    for name in ("subject", "misconception_type"):
+        counts = Counter(getattr(slot, name) for slot in slots).values()
+        print(f"{len(slots)} slots, {len(counts)} × {label(name).lower()}, each {_span(counts)} times")
+    cells = Counter((slot.subject, slot.misconception_type) for slot in slots).values()
+    print(f"{len(cells)} cells of subject and kind, each {_span(cells)} times")
+    columns = ("id", "seed_row", "subject", "misconception_type", "topic", "level")
+    _table({name: getattr(slot, name) for name in columns} for slot in slots[:8])
+
+
+def prompt(sent: Prompt) -> None:
+    """The system and the user text, folded."""
+    for name, text in zip(("System", "User"), sent, strict=True):
+        opened = " open" if name == "User" else ""
+        _html(f"<details{opened}><summary><b>{name}</b> ({len(text):,} characters)</summary>{_box(text)}</details>")
+
+
+def estimate(expected: Estimate, settings: Settings) -> None:
+    """Calls, tokens and US dollars by stage, and whether the budget will do."""
+    _table(
+        {
+            "stage": stage.stage,
+            "model": "embedded" if expected.is_local else stage.model,
+            "calls": f"{stage.calls:,}",
+            "input tokens": f"{stage.input_tokens:,}",
+            "output tokens": f"{stage.output_tokens[0]:,} to {stage.output_tokens[1]:,}",
+            "US dollars": f"{stage.cost_usd[0]:.2f} to {stage.cost_usd[1]:.2f}",
+        }
+        for stage in expected.stages
+    )
+    if expected.cost_usd[1] > settings.budget_usd:
+        _warning(f"budget_usd = {settings.budget_usd:g} may not be enough; the run stops there, and can be continued with a larger one.")
+
+
+def generation(done: Tally) -> None:
+    """Remarks, and failures by reason."""
+    remarks(done)
+    if done.failures:
+        counts = Counter((failure.stage, failure.reason) for failure in done.failures)
+        _table({"stage": stage, "reason": reason, "samples": count} for (stage, reason), count in counts.most_common())
+
+
+def remarks(done: Tally) -> None:
+    """What the provider or the run had to say."""
+    for remark in (*done.remarks, done.notice):
+        if remark:
+            _warning(remark)
+
+
+def samples(settings: Settings, *, count: int) -> None:
+    """The first samples, as text, with their rubrics."""
+    for sample in islice(read_jsonl(run_of(settings).generated, Sample, made_by="01_generate"), count):
+        about = sample.metadata
+        _html(f"<h4>{escape(sample.id)} · {escape(label(about.subject))} · {escape(label(about.misconception_type))}</h4>")
+        _html(f"<i>{escape(about.misconception)}</i>{_box(sample.messages[1].content)}<b>Gold response</b>{_box(sample.response)}")
+        _table(
+            {"weight": rubric.weight, "criterion": rubric.criteria, "skill": rubric.attributes.tutoring_skill} for rubric in about.rubrics
+        )
+
+
+def judged(settings: Settings, *, status: str, count: int) -> None:
+    """The first samples that were kept (or dropped), with each verdict and its evidence."""
+    found = ((sample, evaluation, why) for sample, evaluation, why in decisions(settings) if why.status == status and evaluation)
+    none = True
+    for sample, evaluation, why in islice(found, count):
+        none = False
+        _html(f"<h4>{escape(sample.id)}: {escape(status)} {escape(why.detail)}</h4>")
+        _html(f"<b>Student</b>{_box(sample.metadata.follow_up)}<b>Response</b>{_box(sample.response)}")
+        if evaluation:
+            _verdicts(sample, evaluation)
+    if none:
+        print(f"No sample was {status}.")
+
+
+def funnel(found: dict[str, Any]) -> None:
+    """made = kept + dropped + unjudged, the rates with their intervals, and the warnings."""
+    made, kept, dropped, unjudged = (found[f"{name}_samples"] for name in ("total", "kept", "removed", "unjudged"))
+    print(f"{made:,} made = {kept:,} kept + {dropped:,} dropped + {unjudged:,} unjudged")
+    if found["keep_rate"] is not None:
+        low, high = found["keep_rate_interval"]
+        print(
+            f"keep rate {found['keep_rate']:.1%} (95 % interval {low:.0%} to {high:.0%}), "
+            f"average quality {_shown(found['average_quality_score'])} of 5"
+        )
+    _table({"reason": reason, "samples": count} for reason, count in found["by_reason"].items())
+    for warning in found["warnings"]:
+        _warning(warning)
+
+
+def advice(criteria: "pd.DataFrame", table: "pd.DataFrame") -> None:
+    """Below 50 % kept: the likely causes and the settings to change."""
+    if lines := low_keep_rate_advice(criteria, table):
+        _html(f"<p style='{WARN}'><b>Fewer than half are kept.</b> Likely causes, and what to change:</p>" + _list(lines))
+
+
+def failing_criteria(criteria: "pd.DataFrame", *, count: int) -> None:
+    """Criteria that were not met, critical ones first: the text to read before changing a prompt."""
+    failed = criteria[~criteria["met"].astype(bool)] if len(criteria) else criteria
+    failed = failed.sort_values("severity", key=lambda names: names == "not_critical", kind="stable").head(count)
+    if not len(failed):
+        print("Every criterion was met.")
+    _table({name: row[name] for name in ("id", "severity", "tutoring_skill", "criteria")} for row in failed.to_dict("records"))
+
+
+def ledger(settings: Settings, *, kept: int) -> None:
+    """What was paid, by stage and model, and for each kept sample."""
+    manifest = read_manifest(run_of(settings))
+    lines = (manifest.get("judging") or manifest.get("generation") or {}).get("ledger", [])
+    _table(lines)
+    total = sum(line["cost_usd"] for line in lines)
+    each = f", ${total / kept:.4f} for each of {kept:,} kept samples" if kept else ""
+    print(f"${total:.2f} in all{each}")
+
+
+def provenance(settings: Settings) -> str:
+    """Return the line under every figure: run, models as returned, and the notice where there is one."""
+    first = next(decisions(settings), None)
+    if first is None:
+        return f"run {settings.run}: no samples"
+    sample, evaluation, _ = first
+    writers = ", ".join(dict.fromkeys(sample.metadata.models.values()))
+    judge = f", judged by {evaluation.model}" if evaluation else ""
+    notice = "  ·  EMBEDDED MODEL: proves that the pipeline runs, not training data" if sample.metadata.notice else ""
+    return f"run {settings.run}  ·  written by {writers}{judge}{notice}"
+
+
+def figure(path: Path, description: str) -> None:
+    """Show a saved figure with its alternative text."""
+    from IPython import display
+    from matplotlib import pyplot
+
+    pyplot.close("all")
+    display.display(display.Image(filename=str(path), alt=description, width=900))  # type: ignore[no-untyped-call]  # IPython has no types
+
+
+def files(settings: Settings) -> None:
+    """Every file of the run with its size."""
+    found = sorted(path for path in run_of(settings).dir.glob("*.json*"))
+    _table({"file": _short(path), "bytes": f"{path.stat().st_size:,}"} for path in found if not path.name.startswith("_"))
+
+
+def problems(report: "Report") -> None:
+    """The first problems, by line."""
+    _table(
+        {"line": problem.line, "code": problem.code, "severity": problem.severity, "problem": problem.message}
+        for problem in report.problems
+    )
+
+
+def entries(report: "Report") -> None:
+    """The first two examples of a checked file."""
+    if not report.first_entries:
+        print("The file holds no examples yet.")
+    for number, entry in enumerate(report.first_entries, start=1):
+        _html(f"<h4>Example {number}</h4>" + "".join(f"<b>{escape(m['role'])}</b>{_box(str(m['content']))}" for m in entry["messages"]))
+
+
+def _verdicts(sample: Sample, evaluation: Evaluation) -> None:
+    print(
+        f"quality {evaluation.quality_score} of 5; strengths: {_joined(evaluation.strengths)}; weaknesses: {_joined(evaluation.weaknesses)}"
+    )
+    where = {True: "found", False: "NOT FOUND", None: "none quoted"}
+    _table(
+        {
+            "met": "yes" if verdict.met else "NO",
+            "weight": rubric.weight,
+            "criterion": rubric.criteria,
+            "reasoning": verdict.reasoning,
+            "evidence": verdict.evidence,
+            "in the response": where[verdict.evidence_found],
+        }
+        for rubric, verdict in zip(sample.metadata.rubrics, evaluation.verdicts, strict=True)
+    )
+
+
+def _table(rows: Iterable[dict[str, Any]]) -> None:
+    shown = list(rows)
+    if not shown:
+        return
+    cell = "text-align:left;vertical-align:top;max-width:38em;white-space:pre-wrap"
+    head = "".join(f"<th style='{cell}'>{escape(str(name))}</th>" for name in shown[0])
+    body = "".join("<tr>" + "".join(f"<td style='{cell}'>{escape(str(value))}</td>" for value in row.values()) + "</tr>" for row in shown)
+    _html(f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>")
+
+
+def _html(markup: str) -> None:
+    from IPython import display
+
+    display.display(display.HTML(markup))  # type: ignore[no-untyped-call]  # IPython has no types
+
+
+def _box(text: str) -> str:
+    return f"<div style='{BOX}'>{escape(text).replace('$', '&#36;')}</div>"
+
+
+def _list(lines: Iterable[str]) -> str:
+    return "<ul>" + "".join(f"<li>{escape(line)}</li>" for line in lines) + "</ul>"
+
+
+def _warning(text: str) -> None:
+    _html(f"<p style='{WARN}'>{escape(text)}</p>")
+
+
+def _cut(text: str, *, length: int = 140) -> str:
+    return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def _span(counts: Iterable[int]) -> str:
+    low, high = min(values := list(counts)), max(values)
+    return str(low) if low == high else f"{low} to {high}"
+
+
+def _joined(names: Sequence[str]) -> str:
+    return ", ".join(label(name).lower() for name in names) or "none"
+
+
+def _shown(value: float | None) -> str:
+    return "–" if value is None else f"{value:.1f}"
+
+
+def _short(path: Path) -> str:
+    return str(path.relative_to(PROJECT_ROOT)) if path.is_relative_to(PROJECT_ROOT) else str(path)

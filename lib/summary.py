@@ -1,0 +1,54 @@
+"""A finished run's folder -> the lines a person reads last: where the files are, what was made, kept, dropped, failed, and the cost."""
+
+import json
+import sys
+
+from lib.errors import KitError
+from lib.run import read_manifest, run_of
+from lib.settings import PROJECT_ROOT, Settings, settings_of
+
+
+def summary(settings: Settings) -> str:
+    """Return the summary. Raises KitError when the books of the run don't balance."""
+    run = run_of(settings)
+    manifest = read_manifest(run)
+    found = json.loads(run.statistics.read_text(encoding="utf-8"))
+    report = json.loads(run.validation.read_text(encoding="utf-8"))
+    counts = manifest["generation"]["counts"]
+    kept, dropped, unjudged = (found[f"{name}_samples"] for name in ("kept", "removed", "unjudged"))
+    if counts["total"] != counts["done"] + counts["failed"] or not counts["done"] == found["total_samples"] == kept + dropped + unjudged:
+        raise KitError(f"{run.dir}: the books don't balance ({counts}, {found['total_samples']} judged or not). Run all notebooks again.")
+    cost = sum(line["cost_usd"] for line in manifest["judging"]["ledger"])
+    where = run.dir.relative_to(PROJECT_ROOT) if run.dir.is_relative_to(PROJECT_ROOT) else run.dir
+    lines = [
+        "",
+        f"{counts['total']:,} planned = {counts['done']:,} made + {counts['failed']:,} failed",
+        f"{counts['done']:,} made = {kept:,} kept + {dropped:,} dropped + {unjudged:,} unjudged{_rate(found)}",
+        f"cost ${cost:.2f}{f' (${cost / kept:.4f} a kept sample)' if kept and cost else ''}",
+        f"training file: {where}/{run.finetune.name}",
+        f"  {report['examples']:,} examples, {report['errors']} errors, {report['warnings']} warnings",
+        f"everything else: {where}/ (manifest.json, figures/, notebooks/)",
+    ]
+    if notice := manifest["generation"]["notice"] or manifest["judging"]["notice"]:
+        lines += ["", f"NOTE: {notice}"]
+    return "\n".join(lines)
+
+
+def main(arguments: list[str]) -> int:
+    try:
+        print(summary(settings_of(arguments)))
+    except KitError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+def _rate(found: dict[str, object]) -> str:
+    interval = found["keep_rate_interval"]
+    if not isinstance(interval, list):
+        return ""
+    return f" (keep rate {found['keep_rate']:.0%}, 95 % interval {interval[0]:.0%} to {interval[1]:.0%})"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,191 @@
+"""Things to do -> their records in order, and what failed: one pass over a run's folder through one window of calls.
+
+Generating (a slot becomes a sample) and judging (a sample becomes an evaluation) are both such a pass.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from pydantic import BaseModel
+
+from lib.errors import KitError
+from lib.llm.ask import Asker, for_each, open_asker
+from lib.llm.call import CallFailed
+from lib.llm.journal import ledger
+from lib.loop import finish
+from lib.progress import progress_bar
+from lib.run import OrderedLines, Run, held, json_line, read_jsonl, run_of, update_manifest, write_jsonl
+from lib.schema import Failure
+from lib.settings import Settings
+
+
+class HasId(Protocol):
+    @property
+    def id(self) -> str: ...
+
+
+T = TypeVar("T", bound=HasId)
+
+
+class RunFailed(KitError):
+    """Too few calls succeeded, or the run was interrupted. What was paid for is safe, and running again asks only for the rest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What a pass came to: total = done + failures. `cost_usd` is what the whole run has cost so far."""
+
+    verb: str
+    total: int
+    done: int
+    failures: tuple[Failure, ...]
+    asked: int
+    replayed: int
+    cost_usd: float
+    seconds: float
+    provider: str
+    notice: str
+    remarks: tuple[str, ...]
+
+    def __str__(self) -> str:
+        reused = f", {self.replayed:,} replies reused" if self.replayed else ""
+        counts = f"{self.done:,} of {self.total:,} samples {self.verb}, {len(self.failures):,} failed"
+        return f"{counts}; {self.asked:,} calls{reused}; {self.seconds:.0f} s; the run has cost ${self.cost_usd:.2f} so far"
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """`verb` is what happens to a sample ("made", "judged"); `stages` whose failures it replaces; `chunk` things make a checkpoint (0: none)."""
+
+    verb: str
+    stages: tuple[str, ...]
+    total: int
+    target: Path
+    chunk: int = 0
+
+
+def work_through(things: Iterable[T], make: Callable[[Asker, T], Awaitable[BaseModel]], *, work: Pass, settings: Settings) -> Tally:
+    """Do all of it, or replay it, and write `work.target` and the failures.
+
+    Raises RunFailed when interrupted; ProviderError when no call can succeed; RunError when the folder is busy.
+    """
+    run = run_of(settings)
+    lines = OrderedLines()
+    try:
+        with held(run):
+            return finish(_through(things, make, lines, work=work, settings=settings))
+    except KeyboardInterrupt:
+        raise RunFailed(f"Interrupted: {len(lines):,} of {work.total:,} {work.verb}; run again to continue.") from None
+    finally:
+        lines.close()
+
+
+def require_enough(tally: Tally, settings: Settings) -> Tally:
+    """Return `tally`. Raises RunFailed when fewer than `min_call_success` succeeded; drops by the filter never count here."""
+    if tally.done >= settings.min_call_success * tally.total:
+        return tally
+    reasons = ", ".join(f"{count} × {reason}" for reason, count in Counter(failure.reason for failure in tally.failures).most_common(3))
+    first = tally.failures[0]
+    raise RunFailed(
+        f"Only {tally.done:,} of {tally.total:,} samples could be {tally.verb} ({reasons}). First: {first.id}, {first.stage}: {first.detail}. "
+        "All are in failures.jsonl; run again to ask for the missing ones only."
+    )
+
+
+def record(tally: Tally, section: str, settings: Settings, **more: Any) -> None:
+    """Put the pass into the manifest."""
+    counts = {"total": tally.total, "done": tally.done, "failed": len(tally.failures)}
+    values = {
+        "settings": settings.model_dump(mode="json"),
+        "counts": counts,
+        "calls": {"asked": tally.asked, "replayed": tally.replayed},
+        "provider": tally.provider,
+        "notice": tally.notice,
+        "seconds": round(tally.seconds, 1),
+        "ledger": ledger_rows(run_of(settings)),
+    }
+    update_manifest(run_of(settings), section, more | values)
+
+
+def ledger_rows(run: Run) -> list[dict[str, object]]:
+    """Return the run's ledger: stage, model, calls, tokens, US dollars."""
+    return [
+        {
+            "stage": line.stage,
+            "model": line.model,
+            "calls": line.calls,
+            "input_tokens": line.usage.input,
+            "output_tokens": line.usage.output,
+            "cache_read_tokens": line.usage.cache_read,
+            "cache_write_tokens": line.usage.cache_write,
+            "cost_usd": round(line.cost_usd, 6),
+        }
+        for line in ledger(run.journal)
+    ]
+
+
+async def _through(
+    things: Iterable[T], make: Callable[[Asker, T], Awaitable[BaseModel]], lines: OrderedLines, *, work: Pass, settings: Settings
+) -> Tally:
+    run, failures = run_of(settings), dict[int, Failure]()
+    checkpoints = _Checkpoints(work, run, lines)
+    started = time.monotonic()
+    async with open_asker(settings, journal=run.journal) as ask:
+        with progress_bar(work.total, description=work.verb.capitalize(), unit="samples") as bar:
+
+            async def one(index: int, thing: T) -> None:
+                try:
+                    lines.add(index, json_line(await make(ask, thing)))
+                except CallFailed as failed:
+                    cost_usd = round(ask.journal.spent_usd(slot=thing.id), 6)
+                    failures[index] = Failure(
+                        id=thing.id, stage=failed.stage, reason=failed.reason, detail=failed.detail, cost_usd=cost_usd
+                    )
+                    bar.set_postfix(failed=len(failures), refresh=False)
+                checkpoints.done(index)
+                bar.update(1)
+
+            await for_each(one, things, width=ask.width)
+        lines.write(work.target)
+        in_order = tuple(failures[index] for index in sorted(failures))
+        _write_failures(run, in_order, stages=work.stages)
+        return Tally(
+            verb=work.verb,
+            total=work.total,
+            done=len(lines),
+            failures=in_order,
+            asked=ask.asked,
+            replayed=ask.replayed,
+            cost_usd=ask.budget.spent_usd,
+            seconds=time.monotonic() - started,
+            provider=ask.provider.id,
+            notice=ask.provider.notice,
+            remarks=tuple(ask.remarks),
+        )
+
+
+def _write_failures(run: Run, failures: Sequence[Failure], *, stages: tuple[str, ...]) -> None:
+    """Replace what `failures.jsonl` says of these stages."""
+    earlier = list(read_jsonl(run.failures, Failure, made_by="01_generate")) if run.failures.exists() else []
+    write_jsonl(run.failures, [failure for failure in earlier if failure.stage not in stages] + list(failures))
+
+
+class _Checkpoints:
+    """Writes `_checkpoint_<k>.jsonl` as soon as all of its things are done, whichever others are still under way."""
+
+    def __init__(self, work: Pass, run: Run, lines: OrderedLines) -> None:
+        self._run, self._lines, self._size = run, lines, work.chunk
+        whole, rest = divmod(work.total, work.chunk) if work.chunk else (0, 0)
+        self._left = dict.fromkeys(range(1, whole + 1), work.chunk) | ({whole + 1: rest} if rest else {})
+
+    def done(self, index: int) -> None:
+        if not self._size:
+            return
+        number = index // self._size + 1
+        self._left[number] -= 1
+        if not self._left[number]:
+            self._lines.write(self._run.checkpoint(number), first=(number - 1) * self._size, last=number * self._size - 1)
