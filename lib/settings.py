@@ -45,8 +45,8 @@ class Settings(BaseModel):
     on_bad_row: Literal["skip", "stop"] = Field("skip", description="set an unusable seed row aside, or stop")
     num_seeds: int = Field(2, ge=1, description="seeds used")
     samples_per_seed: int = Field(2, ge=1, description="variations made of each seed")
-    subjects: Names = Field(SUBJECTS, min_length=1, description="subjects of the samples; empty: all 28")
-    misconception_types: Names = Field(tuple(kind.id for kind in MISCONCEPTION_TYPES), min_length=1, description="empty: all 8")
+    subjects: Names = Field(SUBJECTS, description="subjects of the samples; empty: all 28")
+    misconception_types: Names = Field(tuple(kind.id for kind in MISCONCEPTION_TYPES), description="kinds of misconception; empty: all 8")
     random_seed: int = Field(0, ge=0, description="plan, order of criteria and every other draw")
 
     provider: Literal["auto", "anthropic", "local"] = Field("auto", description="auto: local when there is no key")

@@ -59,7 +59,7 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """`verb` is what happens to a sample ("made", "judged"); `stages` whose failures it replaces; `chunk` things make a checkpoint (0: none)."""
+    """`verb`: what happens to a sample. `stages`: whose failures are written anew. `chunk`: how many a checkpoint holds (0: none)."""
 
     verb: str
     stages: tuple[str, ...]
@@ -91,7 +91,8 @@ def require_enough(tally: Tally, settings: Settings) -> Tally:
     reasons = ", ".join(f"{count} × {reason}" for reason, count in Counter(failure.reason for failure in tally.failures).most_common(3))
     first = tally.failures[0]
     raise RunFailed(
-        f"Only {tally.done:,} of {tally.total:,} samples could be {tally.verb} ({reasons}). First: {first.id}, {first.stage}: {first.detail}. "
+        f"Only {tally.done:,} of {tally.total:,} samples could be {tally.verb} ({reasons}). "
+        f"First: {first.id}, {first.stage}: {first.detail}. "
         "All are in failures.jsonl; run again to ask for the missing ones only."
     )
 
@@ -128,6 +129,10 @@ def ledger_rows(run: Run) -> list[dict[str, object]]:
     ]
 
 
+def failure_of(failed: CallFailed, thing_id: str, *, cost_usd: float) -> Failure:
+    return Failure(id=thing_id, stage=failed.stage, reason=failed.reason, detail=failed.detail, cost_usd=cost_usd)
+
+
 async def _through(
     things: Iterable[T], make: Callable[[Asker, T], Awaitable[BaseModel]], lines: OrderedLines, *, work: Pass, settings: Settings
 ) -> Tally:
@@ -142,9 +147,7 @@ async def _through(
                     lines.add(index, json_line(await make(ask, thing)))
                 except CallFailed as failed:
                     cost_usd = round(ask.journal.spent_usd(slot=thing.id), 6)
-                    failures[index] = Failure(
-                        id=thing.id, stage=failed.stage, reason=failed.reason, detail=failed.detail, cost_usd=cost_usd
-                    )
+                    failures[index] = failure_of(failed, thing.id, cost_usd=cost_usd)
                     bar.set_postfix(failed=len(failures), refresh=False)
                 checkpoints.done(index)
                 bar.update(1)

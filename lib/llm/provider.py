@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from anthropic import AsyncAnthropic
 
 ANTHROPIC_HOST = "https://api.anthropic.com"
+SPENDING_LIMIT_SIGNS = ("usage limit", "spend limit", "spend_limit", "usage threshold")
 AIOHTTP_ABOVE = 500  # calls in flight; up to there the default transport does as well (tests/bench)
 
 
@@ -142,7 +143,7 @@ def fatal_error(error: Any) -> ProviderError | None:
         return ProviderError(f"The key may not do this (403: {said}). Check its workspace and the model's access.")
     if status == 404:
         return ProviderError(f"Not found (404: {said}). Check MODEL, JUDGE_MODEL and ANTHROPIC_BASE_URL: the model may be retired.")
-    if status in (400, 429) and ("usage limit" in said.lower() or "spend limit" in said.lower()):
+    if status in (400, 429) and any(sign in str(error.body).lower() for sign in SPENDING_LIMIT_SIGNS):
         return ProviderError(
             f"The account's spending limit is reached ({status}: {said}). Raise it or wait, then run again: what is done is kept."
         )

@@ -1,0 +1,108 @@
+"""A JSONL file's bytes -> its lines -> the JSON object that a line holds, or the flaw that prevents it.
+
+Stricter than `json.loads`: a key stands once, numbers are finite, text can be encoded. Source: RFC 8259; jsonlines.org.
+"""
+
+import json
+import math
+import re
+from collections.abc import Callable, Collection, Iterator
+from typing import Any, BinaryIO
+
+Flaw = tuple[str, str]  # code, and message: what is wrong and what to do
+
+WARNINGS = frozenset({"no_final_newline", "control_character", "last_not_assistant", "duplicate"})  # all other codes are errors
+MAX_LINE_BYTES = 16_000_000  # 65,536 tokens are some 300,000 characters; without a limit one endless line would fill the memory
+MAX_DEPTH = 64  # containers in containers; far deeper ones could not be written into a report
+MAX_QUOTED = 60  # characters
+TOO_DEEP: Flaw = ("too_deep", f"The line is nested more than {MAX_DEPTH} levels deep: make it flatter.")
+BOM = b"\xef\xbb\xbf"
+ESCAPED_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+
+
+class NoObject(Exception):
+    """The line is no JSON object. Its arguments are a flaw."""
+
+
+def has_error(flaws: Collection[Flaw]) -> bool:
+    return any(code not in WARNINGS for code, _ in flaws)
+
+
+def quoted(value: Any) -> str:
+    """Return `value` as a message may quote it: on one line, control characters escaped, cut."""
+    text = value if isinstance(value, str) else repr(value)
+    cut = text if len(text) <= MAX_QUOTED else text[: MAX_QUOTED - 1] + "…"
+    return repr(cut) if isinstance(value, str) else cut
+
+
+def lines_of(file: BinaryIO, also: Callable[[bytes], object]) -> Iterator[bytes]:
+    """Yield lines with their ends, of a too long one only the beginning. `also` is given every byte."""
+    while line := file.readline(MAX_LINE_BYTES + 1):
+        also(line)
+        piece = line
+        while len(line) > MAX_LINE_BYTES and not piece.endswith(b"\n") and (piece := file.readline(MAX_LINE_BYTES)):
+            also(piece)
+        yield line
+
+
+def form_flaws(line: bytes) -> Iterator[Flaw]:
+    if line.startswith(BOM):
+        yield "bom", "The line begins with a byte order mark: save the file as UTF-8 without BOM."
+    if b"\r" in line:
+        yield "crlf", r"The line holds a carriage return: end lines with \n alone (dos2unix does it)."
+    if not line.endswith(b"\n") and len(line) <= MAX_LINE_BYTES:
+        yield "no_final_newline", "The last line has no newline: add one, or what is appended later joins this line."
+
+
+def json_object(line: bytes) -> dict[str, Any]:
+    """Return the JSON object of `line`. Raises NoObject."""
+    if len(line) > MAX_LINE_BYTES:
+        raise NoObject("line_too_long", f"The line is longer than {MAX_LINE_BYTES / 1e6:.0f} MB: put each example on its own line.")
+    if not line.strip():
+        raise NoObject("blank_line", "The line is blank: remove it.")
+    try:
+        value = _DECODER.decode(line.removeprefix(BOM).decode("utf-8"))
+        if ESCAPED_SURROGATE.search(line):
+            json.dumps(value, ensure_ascii=False).encode("utf-8")
+    except UnicodeDecodeError as error:
+        raise NoObject("not_utf8", f"Byte {error.start + 1} of the line is not UTF-8: save the file as UTF-8.") from None
+    except UnicodeEncodeError:
+        raise NoObject("lone_surrogate", r"An escape \ud800 to \udfff stands without its other half: write the character itself.") from None
+    except RecursionError:
+        raise NoObject(*TOO_DEEP) from None
+    except ValueError as error:
+        reason = f"{error.msg}, character {error.pos + 1}" if isinstance(error, json.JSONDecodeError) else str(error)
+        raise NoObject("not_json", f"The line is not JSON ({reason}): write one whole JSON object on each line.") from None
+    if _is_deeper(value, MAX_DEPTH):
+        raise NoObject(*TOO_DEEP)
+    if not isinstance(value, dict):
+        raise NoObject("not_object", f'The line is {quoted(value)}, not an object: write {{"messages": …}} on each line.')
+    return value
+
+
+def _distinct_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise NoObject("duplicate_key", f"The key {quoted(twice)} stands twice in one object: keep one.")
+    return found
+
+
+def _finite(number: str) -> float:
+    if not math.isfinite(float(number)):
+        raise NoObject("not_finite", f"{quoted(number)} is not a finite number: JSON has no NaN and no Infinity, use null.")
+    return float(number)
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_distinct_keys, parse_float=_finite, parse_constant=_finite)
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    layer = [value]
+    for _ in range(levels):
+        containers = [node for node in layer if isinstance(node, dict | list)]
+        layer = [child for node in containers for child in (node.values() if isinstance(node, dict) else node)]
+        if not layer:
+            return False
+    return any(isinstance(node, dict | list) for node in layer)

@@ -1,0 +1,138 @@
+"""Small valid records for tests: a test names what it is about, the rest is filled in."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from lib.schema import (
+    Evaluation,
+    Message,
+    Rubric,
+    RubricAnswer,
+    RubricAttributes,
+    Sample,
+    SampleMetadata,
+    ScenarioAnswer,
+    Seed,
+    Severity,
+    Slot,
+    Style,
+    Verdict,
+)
+
+SEVERITY_OF: dict[int, Severity] = {5: "critical", -5: "critical_negative", 1: "not_critical"}
+STYLE = Style(opening="begin with a case", words=(90, 150), closing="end with a question")
+
+
+def a_rubric(
+    id: str = "r1",
+    weight: int = 5,
+    *,
+    criteria: str = "The response must name the sunk cost.",
+    skill: str = "identifies_misconception",
+    dimension: str = "truthfulness",
+) -> Rubric:
+    attributes = RubricAttributes(
+        severity=SEVERITY_OF[weight], tutoring_skill=skill, eval_dimension=dimension, explicitness="explicit", objectivity="objective"
+    )
+    return Rubric(id=id, criteria=criteria, weight=weight, attributes=attributes)
+
+
+def rubrics_of(*weights: int) -> tuple[Rubric, ...]:
+    """Return rubrics r1, r2, … of these weights."""
+    return tuple(a_rubric(f"r{number}", weight) for number, weight in enumerate(weights, start=1))
+
+
+def a_seed(row: int = 1, **changes: Any) -> Seed:
+    values: dict[str, Any] = {
+        "row": row,
+        "prompt": "Why does the ball slow down?",
+        "explanation": "Friction takes its energy.",
+        "follow_up": "So without friction it would speed up?",
+        "subject": "Physics",
+        "rubrics": (a_rubric(),),
+        "sha256": "0" * 64,
+    }
+    return Seed(**values | changes)
+
+
+def a_slot(**changes: Any) -> Slot:
+    values: dict[str, Any] = {
+        "id": "seed001_var1",
+        "seed_row": 1,
+        "subject": "microeconomics",
+        "misconception_type": "overgeneralization",
+        "topic": "sunk costs",
+        "level": "high_school",
+        "style": STYLE,
+    }
+    return Slot(**values | changes)
+
+
+def a_rubric_answer(severity: Severity = "critical", **changes: Any) -> RubricAnswer:
+    values: dict[str, Any] = {
+        "criteria": "The response must name the sunk cost.",
+        "severity": severity,
+        "tutoring_skill": "identifies_misconception",
+        "eval_dimension": ["truthfulness"],
+        "explicitness": "explicit",
+        "objectivity": "objective",
+    }
+    return RubricAnswer(**values | changes)
+
+
+def a_scenario(**changes: Any) -> ScenarioAnswer:
+    values: dict[str, Any] = {
+        "topic": "sunk costs",
+        "question": "Should the firm finish the bridge?",
+        "explanation": "Only what is still to be spent counts.",
+        "misconception": "counts money already spent",
+        "follow_up": "But then the nine million are lost.",
+        "rubrics": [a_rubric_answer() for _ in range(6)],
+    }
+    return ScenarioAnswer(**values | changes)
+
+
+def a_sample(id: str = "seed001_var1", *, rubrics: Sequence[Rubric] = (), response: str = "They are lost either way.", **about: Any) -> Sample:
+    """Return a sample with these rubrics (one critical one when there are none to give); `about` goes into its metadata."""
+    metadata: dict[str, Any] = {
+        "subject": "microeconomics",
+        "topic": "sunk costs",
+        "level": "high_school",
+        "misconception_type": "overgeneralization",
+        "misconception": "counts money already spent",
+        "question": "Should the firm finish the bridge?",
+        "explanation": "Only what is still to be spent counts.",
+        "follow_up": "But then the nine million are lost.",
+        "rubrics": tuple(rubrics) or (a_rubric(),),
+        "style": STYLE,
+        "seed_row": 1,
+        "seed_sha256": "0" * 64,
+        "provider": "test",
+        "models": {"scenario": "writer-1", "gold": "writer-1"},
+        "prompt_sha256": {"scenario": "1" * 64, "gold": "2" * 64},
+    }
+    messages = (
+        Message(role="system", content="You are an expert tutor."),
+        Message(role="user", content="But then the nine million are lost."),
+        Message(role="assistant", content=response),
+    )
+    return Sample(id=id, messages=messages, metadata=SampleMetadata(**metadata | about))
+
+
+def an_evaluation(sample: Sample, *, failed: Sequence[str] = (), **changes: Any) -> Evaluation:
+    """Return an evaluation of `sample` in which every rubric is met but those in `failed`."""
+    verdicts = tuple(
+        Verdict(rubric_id=rubric.id, met=rubric.id not in failed, reasoning="It says so.", evidence="", evidence_found=None)
+        for rubric in sample.metadata.rubrics
+    )
+    values: dict[str, Any] = {
+        "id": sample.id,
+        "verdicts": verdicts,
+        "quality_score": 4,
+        "strengths": (),
+        "weaknesses": (),
+        "provider": "test",
+        "model": "judge-1",
+        "prompt_sha256": "3" * 64,
+    }
+    return Evaluation(**values | changes)

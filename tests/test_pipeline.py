@@ -1,0 +1,347 @@
+"""A plan through the real SDK against the loopback provider: what is made, paid, replayed, refused and given up."""
+
+import json
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from lib.filters import filter_samples
+from lib.generate import generate_samples
+from lib.judge import judge_samples
+from lib.llm.budget import PriceError
+from lib.llm.call import ProviderError
+from lib.plan import Topics
+from lib.run import Run, RunError, run_of
+from lib.schema import Failure, Sample
+from lib.seeds import SeedFile
+from lib.settings import PROJECT_ROOT, Settings
+from lib.stats import write_statistics
+from lib.work import RunFailed, Tally
+from tests.answers import Request
+from tests.provider import Provider
+
+PRODUCTS = (
+    "tutoring_samples_generated.jsonl",
+    "_checkpoint_1.jsonl",
+    "failures.jsonl",
+    "evaluations.jsonl",
+    "tutoring_samples_filtered.jsonl",
+    "dropped.jsonl",
+    "tutoring_finetune_openai.jsonl",
+    "filtering_statistics.json",
+)
+
+
+def run_all(seed_file: SeedFile, topics: Topics, settings: Settings) -> tuple[Tally, Tally]:
+    made = generate_samples(seed_file, topics, settings)
+    judged = judge_samples(settings)
+    filter_samples(settings)
+    write_statistics(settings)
+    return made, judged
+
+
+def products(settings: Settings) -> dict[str, bytes]:
+    return {name: (run_of(settings).dir / name).read_bytes() for name in PRODUCTS}
+
+
+def samples(run: Run) -> list[Sample]:
+    return [Sample.model_validate_json(line) for line in run.generated.read_text().splitlines()]
+
+
+def failures(run: Run) -> list[Failure]:
+    return [Failure.model_validate_json(line) for line in run.failures.read_text().splitlines()]
+
+
+def stage_of(request: Request) -> str:
+    fields = request.schema["properties"]
+    return "scenario" if "question" in fields else "gold" if "response" in fields else "judge"
+
+
+def test_a_plan_becomes_samples_in_plan_order(provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics) -> None:
+    made, judged = run_all(seed_file, topics, settings)
+    assert (made.total, made.done, made.asked, judged.done, judged.asked) == (6, 6, 12, 6, 6)
+    assert [sample.id for sample in samples(run_of(settings))] == [f"seed00{seed}_var{var}" for seed in (1, 2, 3) for var in (1, 2)]
+    assert provider.calls == 18
+
+
+def test_the_books_balance(provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics) -> None:
+    provider.settings.faults = {"refusal": 0.15}
+    settings = settings.model_copy(update={"num_seeds": 12, "min_call_success": 0.0})
+    made, judged = run_all(seed_file, topics, settings)
+    found = json.loads(run_of(settings).statistics.read_text())
+    assert made.total == made.done + len(made.failures) == 24
+    assert 0 < len(made.failures) and 0 < len(judged.failures)
+    assert made.done == found["total_samples"] == found["kept_samples"] + found["removed_samples"] + found["unjudged_samples"]
+    assert found["unjudged_samples"] == len(judged.failures)
+    assert len(failures(run_of(settings))) == len(made.failures) + len(judged.failures)
+    assert found["by_reason"].get("refusal", 0) == len(judged.failures)
+
+
+def test_the_same_run_again_pays_nothing_and_writes_the_same_bytes(
+    provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics
+) -> None:
+    run_all(seed_file, topics, settings)
+    before, calls = products(settings), provider.calls
+    made, judged = run_all(seed_file, topics, settings)
+    assert provider.calls == calls
+    assert (made.asked, made.replayed, judged.asked, judged.replayed) == (0, 12, 0, 6)
+    assert products(settings) == before
+
+
+def test_concurrency_does_not_change_a_byte(
+    provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics, tmp_path: Path
+) -> None:
+    provider.settings.latency_s, provider.settings.sigma = 0.02, 1.0
+    one = settings.model_copy(update={"max_concurrency": 1, "outputs_dir": str(tmp_path / "one")})
+    many = settings.model_copy(update={"max_concurrency": 40, "outputs_dir": str(tmp_path / "many")})
+    for each in (one, many):
+        run_all(seed_file, topics, each)
+    assert products(one) == products(many)
+
+
+def test_a_run_killed_in_the_middle_goes_on_where_it_was(
+    provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics, tmp_path: Path
+) -> None:
+    provider.settings.latency_s = 0.05
+    script = (
+        "import sys; from lib.settings import *; from lib.seeds import *; from lib.plan import *; from lib.generate import *\n"
+        "s = Settings.of(**__import__('json').loads(sys.argv[1]))\n"
+        "generate_samples(read_seeds(from_root(s.seeds_csv)), read_topics(from_root(s.topics_csv)), s)"
+    )
+    settings = settings.model_copy(update={"num_seeds": 20})
+    child = subprocess.Popen([sys.executable, "-c", script, settings.model_dump_json()], cwd=PROJECT_ROOT)
+    while provider.calls < 20 and child.poll() is None:
+        time.sleep(0.01)
+    child.send_signal(signal.SIGKILL)
+    child.wait()
+    assert child.returncode == -signal.SIGKILL
+    provider.settings.latency_s = 0
+    made = generate_samples(seed_file, topics, settings)
+    assert made.done == 40 and made.replayed > 0
+    assert provider.stats()["repeated"] <= settings.max_concurrency
+    fresh = settings.model_copy(update={"outputs_dir": str(tmp_path / "fresh")})
+    generate_samples(seed_file, topics, fresh)
+    assert run_of(fresh).generated.read_bytes() == run_of(settings).generated.read_bytes()
+
+
+def test_changing_the_judge_asks_only_the_judge_again(
+    provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics
+) -> None:
+    run_all(seed_file, topics, settings)
+    made, judged = run_all(seed_file, topics, settings.model_copy(update={"judge_model": "claude-haiku-5-5"}))
+    assert (made.asked, judged.asked) == (0, 6)
+
+
+def test_a_second_run_on_the_same_folder_is_refused(
+    provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics
+) -> None:
+    from lib.run import held
+
+    with held(run_of(settings)), pytest.raises(RunError, match="another run is at work"):
+        generate_samples(seed_file, topics, settings)
+
+
+@pytest.mark.parametrize("fault", ["429", "429_retry_after", "529", "500", "503", "drop", "invalid_json", "empty", "out_of_bounds"])
+def test_no_sample_is_lost_to_a_transient_fault(
+    fault: str, provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics
+) -> None:
+    provider.settings.fault_for = lambda request, attempt: fault if attempt == 1 else None
+    provider.settings.retry_after = 0.05
+    made, judged = run_all(seed_file, topics, settings.model_copy(update={"num_seeds": 1, "samples_per_seed": 1}))
+    assert (made.done, judged.done) == (1, 1)
+
+
+def test_a_hanging_connection_is_given_up_and_asked_again(
+    provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics
+) -> None:
+    provider.settings.script = ["hang"]
+    made = generate_samples(seed_file, topics, settings.model_copy(update={"timeout_s": 0.5}))
+    assert made.done == made.total
+
+
+def test_a_cut_answer_is_asked_again_with_more_room(
+    provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics
+) -> None:
+    provider.settings.script = ["cut"]
+    generate_samples(seed_file, topics, settings.model_copy(update={"num_seeds": 1, "samples_per_seed": 1, "max_tokens": 4000}))
+    asked = [request.body["max_tokens"] for request in provider.requests if request.path == "/v1/messages"]
+    assert asked == [4000, 8000, 4000]
+
+
+def test_a_refused_call_is_counted_and_never_resent(provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics) -> None:
+    provider.settings.fault_for = lambda request, attempt: "refusal" if stage_of(request) == "gold" else None
+    provider.settings.refusal_category = "frontier_llm"
+    settings = settings.model_copy(update={"min_call_success": 0.0})
+    for _ in range(2):
+        made = generate_samples(seed_file, topics, settings)
+        assert {(failure.stage, failure.reason) for failure in made.failures} == {("gold", "refusal")}
+        assert "frontier_llm" in made.failures[0].detail and made.failures[0].cost_usd > 0
+    assert provider.calls == 12
+
+
+def test_attempts_on_invalid_answers_are_bounded_and_the_reason_is_kept(
+    provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics
+) -> None:
+    provider.settings.answer = lambda request: {"response": ""} if stage_of(request) == "gold" else None
+    settings = settings.model_copy(update={"num_seeds": 1, "samples_per_seed": 1})
+    with pytest.raises(RunFailed, match="Only 0 of 1 samples could be made"):
+        generate_samples(seed_file, topics, settings)
+    [failure] = failures(run_of(settings))
+    assert (failure.stage, failure.reason) == ("gold", "invalid_answer")
+    assert provider.calls == 1 + 3
+
+
+def test_verdicts_with_wrong_ids_leave_the_sample_unjudged(
+    provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics
+) -> None:
+    generate_samples(seed_file, topics, settings)
+    verdict = {"rubric_id": "r99", "reasoning": "", "evidence": "", "met": True}
+    provider.settings.answer = lambda request: {"verdicts": [verdict], "strengths": [], "weaknesses": [], "quality_score": 5}
+    judged = judge_samples(settings.model_copy(update={"min_call_success": 0.0}))
+    assert judged.done == 0
+    assert {failure.reason for failure in judged.failures} == {"invalid_answer"}
+    assert "r99" in judged.failures[0].detail
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        ("402", "Check the account's billing"),
+        ("403", "may not do this"),
+        ("404", "Check MODEL"),
+        ("spend_limit", "spending limit"),
+        ("429_spend_limit", "spending limit"),
+    ],
+)
+def test_a_permanent_error_stops_the_run_with_one_line(
+    fault: str, said: str, provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics
+) -> None:
+    provider.settings.fault_for = lambda request, attempt: fault
+    with pytest.raises(ProviderError, match=said) as stopped:
+        generate_samples(seed_file, topics, settings)
+    assert "\n" not in str(stopped.value)
+
+
+def test_a_wrong_key_stops_before_anything_is_asked(
+    provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "wrong-key")
+    with pytest.raises(ProviderError, match="Check ANTHROPIC_API_KEY"):
+        generate_samples(seed_file, topics, settings)
+    assert provider.calls == 0
+
+
+def test_a_missing_key_says_where_to_put_one(settings: Settings, seed_file: SeedFile, topics: Topics) -> None:
+    with pytest.raises(ProviderError, match="set ANTHROPIC_API_KEY in the environment or in .env"):
+        generate_samples(seed_file, topics, settings.model_copy(update={"provider": "anthropic"}))
+
+
+def test_an_unreachable_host_is_one_clear_line(
+    settings: Settings, seed_file: SeedFile, topics: Topics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANTHROPIC_BASE_URL", "http://127.0.0.1:9")
+    with pytest.raises(ProviderError, match=r"127\.0\.0\.1:9.* can't be reached .*Check ANTHROPIC_BASE_URL"):
+        generate_samples(seed_file, topics, settings)
+
+
+def test_an_unknown_model_is_named(provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics) -> None:
+    provider.settings.unknown_models = {"claude-opus-5-5"}
+    with pytest.raises(ProviderError, match="`claude-opus-5-5` is unknown"):
+        generate_samples(seed_file, topics, settings)
+
+
+def test_a_retired_model_is_named(provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics) -> None:
+    provider.settings.retired = {"claude-sonnet-5-5"}
+    with pytest.raises(ProviderError, match="`claude-sonnet-5-5` is retired"):
+        generate_samples(seed_file, topics, settings)
+
+
+def test_a_model_without_structured_outputs_is_named(
+    provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics
+) -> None:
+    provider.settings.no_structured_outputs = {"claude-opus-5-5"}
+    with pytest.raises(ProviderError, match="no structured outputs"):
+        generate_samples(seed_file, topics, settings)
+
+
+def test_an_endpoint_without_a_models_page_is_taken_at_its_word(
+    provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics
+) -> None:
+    provider.settings.models_endpoint = False
+    assert generate_samples(seed_file, topics, settings).done == 6
+
+
+def test_a_model_without_a_listed_price_needs_one(provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics) -> None:
+    unlisted = settings.model_copy(update={"model": "some-model"})
+    with pytest.raises(PriceError, match="price_usd_per_mtok"):
+        generate_samples(seed_file, topics, unlisted)
+    assert generate_samples(seed_file, topics, unlisted.model_copy(update={"price_usd_per_mtok": "2/10"})).done == 6
+
+
+def test_the_budget_is_never_passed_and_the_rest_is_counted(
+    provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics
+) -> None:
+    poor = settings.model_copy(update={"num_seeds": 12, "budget_usd": 0.35, "min_call_success": 0.0})
+    made = generate_samples(seed_file, topics, poor)
+    assert 0 < made.done < 24
+    assert made.cost_usd <= 0.35
+    assert {failure.reason for failure in made.failures} == {"over_budget"}
+    rich = generate_samples(seed_file, topics, poor.model_copy(update={"budget_usd": 5.0}))
+    assert rich.done == 24 and rich.replayed >= 2 * made.done
+
+
+def test_the_key_is_in_no_file_of_a_run(
+    provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-ant-very-secret-0815")
+    provider.settings.faults = {"refusal": 0.3}
+    run_all(seed_file, topics, settings.model_copy(update={"min_call_success": 0.0}))
+    for path in run_of(settings).dir.rglob("*"):
+        assert path.is_dir() or b"very-secret" not in path.read_bytes(), path
+
+
+def test_a_corrupt_journal_is_set_aside_and_reported(
+    provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics
+) -> None:
+    run = run_of(settings)
+    run.dir.mkdir(parents=True)
+    run.journal.write_bytes(b"not a database, and long enough to be looked at" * 100)
+    made = generate_samples(seed_file, topics, settings)
+    assert made.done == 6
+    assert any("corrupt" in remark for remark in made.remarks)
+    assert list(run.dir.glob("journal.sqlite.corrupt-*"))
+
+
+def test_a_reply_is_in_the_journal_with_what_it_cost(provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics) -> None:
+    made = generate_samples(seed_file, topics, settings)
+    with sqlite3.connect(run_of(settings).journal) as connection:
+        paid, tokens_in, tokens_out = connection.execute("SELECT SUM(cost_usd), SUM(input + cache_read + cache_write), SUM(output) FROM reply").fetchone()
+    assert paid == pytest.approx(made.cost_usd)
+    assert tokens_in > 0 and tokens_out > 0
+
+
+def test_fewer_seeds_than_asked_for_are_reused_and_the_run_says_so(
+    provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics
+) -> None:
+    made = generate_samples(seed_file, topics, settings.model_copy(update={"num_seeds": 14, "samples_per_seed": 1}))
+    assert made.done == 14
+    assert "14 seeds were asked for and 12 are usable" in made.remarks[0]
+
+
+def test_the_rubrics_are_not_shown_to_the_tutor_unless_asked(
+    provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics
+) -> None:
+    generate_samples(seed_file, topics, settings)
+    [first, *_] = samples(run_of(settings))
+    golds = [request.body["messages"][0]["content"] for request in provider.requests if stage_of_body(request.body) == "gold"]
+    assert golds and not any(rubric.criteria in text for rubric in first.metadata.rubrics for text in golds)
+
+
+def stage_of_body(body: dict | None) -> str:
+    fields = (body or {}).get("output_config", {}).get("format", {}).get("schema", {}).get("properties", {})
+    return "gold" if "response" in fields else ""
