@@ -80,7 +80,7 @@ def scores(table: "pd.DataFrame", *, note: str) -> "Figure":
         right.set_title("Critical criteria failed")
         right.set_xlabel("criteria failed in one sample")
         right.set_xticks(range(5), ["none", "1", "2", "3", "4 or more"])
-        figure.legend(*left.get_legend_handles_labels(), loc="outside upper right", ncols=2, frameon=False)
+        figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False)
         _note(figure, note)
     return figure
 

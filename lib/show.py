@@ -59,9 +59,9 @@ def plan(slots: Sequence[Slot]) -> None:
     """How the plan is balanced, and its first slots."""
     for name in ("subject", "misconception_type"):
         counts = Counter(getattr(slot, name) for slot in slots).values()
-        print(f"{len(slots)} slots, {len(counts)} × {label(name).lower()}, each {_span(counts)} times")
+        print(f"{len(slots):,} slots over {len(counts)} × {label(name).lower()}, each {_span(counts)}")
     cells = Counter((slot.subject, slot.misconception_type) for slot in slots).values()
-    print(f"{len(cells)} cells of subject and kind, each {_span(cells)} times")
+    print(f"{len(cells)} cells of subject and kind are visited, each {_span(cells)}")
     columns = ("id", "seed_row", "subject", "misconception_type", "topic", "level")
     _table({name: getattr(slot, name) for name in columns} for slot in slots[:8])
 
@@ -214,9 +214,8 @@ def entries(report: "Report") -> None:
 
 
 def _verdicts(sample: Sample, evaluation: Evaluation) -> None:
-    print(
-        f"quality {evaluation.quality_score} of 5; strengths: {_joined(evaluation.strengths)}; weaknesses: {_joined(evaluation.weaknesses)}"
-    )
+    said = f"Quality {evaluation.quality_score} of 5. Strengths: {_joined(evaluation.strengths)}."
+    _html(f"<p>{escape(said)} Weaknesses: {escape(_joined(evaluation.weaknesses))}.</p>")
     where = {True: "found", False: "NOT FOUND", None: "none quoted"}
     _table(
         {
@@ -265,7 +264,7 @@ def _cut(text: str, *, length: int = 140) -> str:
 
 def _span(counts: Iterable[int]) -> str:
     low, high = min(values := list(counts)), max(values)
-    return str(low) if low == high else f"{low} to {high}"
+    return f"{low} to {high} times" if low != high else "once" if low == 1 else f"{low} times"
 
 
 def _joined(names: Sequence[str]) -> str:

@@ -27,7 +27,7 @@ def o200k_counter() -> TokenCounter:
         from bpe_openai._bindings import tokenizer_for_encoding
 
         return TokenCounter(tokenizer_for_encoding("o200k_base").count, exact=True)
-    except (ImportError, AttributeError):
+    except (ImportError, AttributeError, OSError):
         return TokenCounter(estimated_tokens, exact=False)
 
 

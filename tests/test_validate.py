@@ -8,6 +8,7 @@ import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from unicodedata import category
 
 import pytest
 from hypothesis import given
@@ -212,11 +213,9 @@ def test_messages_must_be_a_list_of_objects(messages: object) -> None:
     assert codes({"messages": messages}) == ["wrong_messages"]
 
 
-@pytest.mark.parametrize(
-    "roles", [[], ["user", "assistant"], ["system", "assistant", "user"], ["system", "user", "assistant", "user"], ["developer", "user", "assistant"]]
-)  # fmt: skip
-def test_other_roles_than_system_user_assistant_are_an_error(roles: list[str]) -> None:
-    assert codes({"messages": [{"role": role, "content": "text"} for role in roles]}) == ["wrong_roles"]
+@pytest.mark.parametrize("roles", ["", "user assistant", "system assistant user", "system user assistant user", "developer user assistant"])
+def test_other_roles_than_system_user_assistant_are_an_error(roles: str) -> None:
+    assert codes({"messages": [{"role": role, "content": "text"} for role in roles.split()]}) == ["wrong_roles"]
 
 
 def test_a_message_with_a_third_key_is_an_error() -> None:
@@ -465,7 +464,7 @@ def test_several_system_prompts_are_counted_not_refused_in_general(tmp_path: Pat
     [
         ("hello world", 2),
         ("Why does the slope change sign?", 7),
-        (r"\(x^2 - 5x + 6 = 0\)", 15),
+        (r"\(x^2 - 5x + 6 = 0\)", 16),
         ("1234567890", 4),
         ("antidisestablishmentarianism", 6),
         ("<|endoftext|>", 7),
@@ -485,11 +484,8 @@ def test_the_counter_agrees_with_tiktoken_on_the_genuine_vocabulary(tmp_path: Pa
     (tmp_path / "fb374d419588a4632f3f557e76b4b70aebbca790").write_bytes(gzip.decompress(packed))
     monkeypatch.setenv("TIKTOKEN_CACHE_DIR", str(tmp_path))  # tiktoken verifies the file's sha256 there
     genuine = tiktoken.get_encoding("o200k_base")
-    texts = (PROJECT_ROOT / "data" / "seeds.csv").read_text(encoding="utf-8").split("\n") + [
-        "日本語 été 👩‍🏫",
-        "a\r\n\t  b\u00a0\u200b",
-        "<|im_end|>",
-    ]
+    seeds = (PROJECT_ROOT / "data" / "seeds.csv").read_text(encoding="utf-8")
+    texts = [*seeds.split("\n"), "日本語 été 👩\u200d🏫", "a\r\n\t  b\u00a0\u200b", "<|im_end|>"]
     assert [o200k_counter().count(text) for text in texts] == [len(genuine.encode(text, disallowed_special=())) for text in texts]
 
 
@@ -570,12 +566,12 @@ def test_a_line_without_one_of_its_brackets_quotes_or_commas_is_not_json(place: 
     assert codes(RIGHT[:place] + RIGHT[place + 1 :]) == ["not_json"]
 
 
-@given(place=st.integers(0, len(RIGHT) - 2), byte=st.integers(0, 255).filter(lambda byte: byte != ord("\n")))
-def test_any_one_changed_byte_is_named_by_its_code(place: int, byte: int) -> None:
-    changed = RIGHT[:place] + bytes([byte]) + RIGHT[place + 1 :]
-    assert expected_code(changed) in [*codes(changed), "none"]
-    if expected_code(changed) == "none":
-        assert codes(changed) == []
+def test_any_one_changed_byte_is_named_by_its_code() -> None:
+    lines = (RIGHT[:place] + bytes([byte]) + RIGHT[place + 1 :] for place in range(len(RIGHT) - 1) for byte in range(256) if byte != 10)
+    unnamed = [
+        (changed, expected_code(changed), codes(changed)) for changed in lines if expected_code(changed) not in (codes(changed) or [""])
+    ]
+    assert unnamed == []
 
 
 def expected_code(raw: bytes) -> str:
@@ -594,7 +590,8 @@ def expected_code(raw: bytes) -> str:
         return "extra_key"
     if [message["role"] for message in value["messages"]] != ["system", "user", "assistant"]:
         return "wrong_roles"
-    return "control_character" if "\x7f" in raw.decode() or "\\" in raw.decode() else "none"
+    text = "".join(message["content"] for message in value["messages"])
+    return "control_character" if any(category(character) == "Cc" and character not in "\n\t" for character in text) else ""
 
 
 @given(raw=st.binary(), strict=st.booleans())

@@ -1,0 +1,215 @@
+"""Every parameter of a run has a type, a bound and a meaning; a misspelt one is an error, not silence."""
+
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lib.settings import PROJECT_ROOT, Settings, SettingsError, check_names, from_root, notebook_settings, settings_of
+from lib.taxonomy import MISCONCEPTION_TYPES, SUBJECTS
+
+
+def refusal(**values: Any) -> str:
+    with pytest.raises(SettingsError) as caught:
+        Settings.of(**values)
+    return str(caught.value)
+
+
+# ── names ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"), [("num_seed", "num_seeds"), ("sample_per_seed", "samples_per_seed"), ("budget", "budget_usd"), ("judge", "judge_model")]
+)
+def test_a_misspelt_name_is_refused_with_the_nearest(written: str, meant: str) -> None:
+    with pytest.raises(SettingsError, match=f"`{written}`.*`{meant}`"):
+        check_names([written])
+
+
+def test_a_name_like_none_of_them_is_refused_with_all_of_them() -> None:
+    with pytest.raises(SettingsError) as caught:
+        check_names(["xyzzy"])
+    assert all(name in str(caught.value) for name in Settings.model_fields)
+
+
+def test_settings_themselves_take_no_unknown_name() -> None:
+    assert "`num_sedes` is not a parameter" in refusal(num_sedes=3)
+
+
+# ── bounds ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+OUT_OF_BOUNDS: list[tuple[str, Any]] = [
+    ("num_seeds", 0),
+    ("num_seeds", 2.5),
+    ("num_seeds", "many"),
+    ("samples_per_seed", -1),
+    ("random_seed", -1),
+    ("max_concurrency", 0),
+    ("max_concurrency", 5001),
+    ("budget_usd", 0),
+    ("budget_usd", float("nan")),
+    ("budget_usd", "inf"),
+    ("max_tokens", 255),
+    ("max_tokens", 21_334),
+    ("timeout_s", 0),
+    ("min_call_success", 1.01),
+    ("critical_pass_threshold", 1.0),
+    ("critical_pass_threshold", -0.1),
+    ("critical_pass_threshold", 80),
+    ("provider", "openai"),
+    ("mode", "fast"),
+    ("on_bad_row", "ignore"),
+    ("judge_effort", "extreme"),
+    ("misconception_types", "overgeneralization, typo"),
+    ("show_rubrics_to_tutor", "perhaps"),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), OUT_OF_BOUNDS)
+def test_a_value_out_of_bounds_is_refused_by_name_and_value(name: str, value: Any) -> None:
+    message = refusal(**{name: value})
+    assert f"`{name}`" in message
+    assert str(value).split(", ")[-1] in message
+
+
+def test_every_problem_is_told_at_once() -> None:
+    message = refusal(num_seeds=0, mode="fast")
+    assert "`num_seeds`" in message
+    assert "`mode`" in message
+
+
+def test_the_defaults_are_the_small_run_with_a_cap() -> None:
+    small = Settings.of()
+    assert (small.run, small.num_seeds, small.samples_per_seed, small.budget_usd) == ("quick", 2, 2, 5.0)
+    assert small.planned_samples == 4
+    assert small.model != small.judge_model
+    assert not small.show_rubrics_to_tutor
+
+
+def test_every_parameter_says_what_it_means() -> None:
+    assert all(field.description for field in Settings.model_fields.values())
+
+
+# ── the threshold ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_threshold_is_four_fifths_and_not_the_nearest_float() -> None:
+    assert Settings.of().threshold == Fraction(4, 5)
+    assert Settings.of(critical_pass_threshold="0.8").threshold == Fraction(4, 5)
+
+
+@given(hundredths=st.integers(0, 99))
+def test_every_threshold_is_exactly_what_was_written(hundredths: int) -> None:
+    assert Settings.of(critical_pass_threshold=hundredths / 100).threshold == Fraction(hundredths, 100)
+
+
+# ── lists ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_list_may_be_written_with_commas_or_as_a_list() -> None:
+    assert Settings.of(subjects="finance, ecology").subjects == ("finance", "ecology")
+    assert Settings.of(subjects=["finance", "ecology"]).subjects == ("finance", "ecology")
+
+
+def test_a_name_given_twice_counts_once() -> None:
+    assert Settings.of(subjects="finance,ecology,finance").subjects == ("finance", "ecology")
+
+
+@pytest.mark.parametrize("nothing", ["", " , ", []])
+def test_an_empty_list_means_all(nothing: Any) -> None:
+    everything = Settings.of(subjects=nothing, misconception_types=nothing)
+    assert everything.subjects == SUBJECTS
+    assert everything.misconception_types == tuple(kind.id for kind in MISCONCEPTION_TYPES)
+
+
+# ── paths ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_relative_paths_start_at_the_projects_root_wherever_the_kernel_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert from_root("data/seeds.csv") == PROJECT_ROOT / "data" / "seeds.csv"
+    assert Settings.of(run="full").run_dir == PROJECT_ROOT / "outputs" / "full"
+
+
+def test_absolute_paths_stay_as_they_are(tmp_path: Path) -> None:
+    assert from_root(str(tmp_path / "my seeds.csv")) == tmp_path / "my seeds.csv"
+    assert Settings.of(outputs_dir=str(tmp_path), run="a").run_dir == tmp_path / "a"
+
+
+def test_a_tilde_is_the_users_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert from_root("~/seeds.csv") == tmp_path / "seeds.csv"
+
+
+@pytest.mark.parametrize("name", ["../x", "a/b", "", ".", "..", ".hidden", "a\\b", "x\n", "/etc", "-rf", "a b"])
+def test_a_run_name_that_is_no_plain_name_is_refused(name: str) -> None:
+    assert "`run`" in refusal(run=name)
+
+
+@given(name=st.text(st.sampled_from("ab1./\\.-_~ \n\x00")) | st.text())
+def test_no_run_name_leads_out_of_the_outputs_folder(name: str) -> None:
+    try:
+        folder = Settings.of(run=name, outputs_dir="/outputs").run_dir
+    except SettingsError:
+        return
+    assert folder.resolve() == Path("/outputs", name)
+    assert folder.parent == Path("/outputs")
+
+
+def test_a_run_may_be_named_by_a_number() -> None:
+    """papermill reads `-p run 3` as a number."""
+    assert Settings.of(run=3).run == "3"
+
+
+# ── the command line ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_make_writes_the_names_in_capitals() -> None:
+    read = settings_of(["NUM_SEEDS=10", "BUDGET_USD=0.5", "SHOW_RUBRICS_TO_TUTOR=true", "SUBJECTS=finance,ecology"])
+    assert (read.num_seeds, read.budget_usd, read.show_rubrics_to_tutor, read.subjects) == (10, 0.5, True, ("finance", "ecology"))
+
+
+def test_a_value_on_the_command_line_may_hold_blanks_and_equal_signs() -> None:
+    assert settings_of(["SEEDS_CSV=my data/a=b.csv"]).seeds_csv == "my data/a=b.csv"
+
+
+def test_a_misspelt_word_of_the_command_line_is_refused_with_the_nearest() -> None:
+    with pytest.raises(SettingsError, match="`num_seeds`"):
+        settings_of(["NUM_SEED=10"])
+
+
+def test_a_word_without_a_value_is_refused() -> None:
+    with pytest.raises(SettingsError, match="`num_seeds`"):
+        settings_of(["NUM_SEEDS"])
+
+
+# ── notebooks ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_notebook_passes_its_parameters_and_nothing_else() -> None:
+    namespace = {"num_seeds": 7, "run": "mine", "json": object(), "figure": 1, "_i1": "num_seeds = 7", "In": ["", "num_seeds = 7"]}
+    assert notebook_settings(namespace) == Settings.of(num_seeds=7, run="mine")
+
+
+def test_a_misspelt_parameter_that_papermill_injected_is_refused_with_the_nearest() -> None:
+    """papermill itself injects an unknown name silently and exits with 0."""
+    cells = ["", "num_seeds = 2  # seeds used", "# Parameters\nnum_seed = 3\n"]
+    with pytest.raises(SettingsError, match="`num_seed`.*`num_seeds`"):
+        notebook_settings({"In": cells, "num_seeds": 2, "num_seed": 3})
+
+
+def test_an_injected_parameter_takes_effect() -> None:
+    cells = ["", "num_seeds = 2", "# Parameters\nnum_seeds = 3\n"]
+    assert notebook_settings({"In": cells, "num_seeds": 3}).num_seeds == 3
+
+
+def test_other_cells_may_define_what_they_like() -> None:
+    assert notebook_settings({"In": ["", "num_seed = 3"], "num_seed": 3}) == Settings.of()
+
+
+def test_a_notebook_whose_value_is_out_of_bounds_says_which() -> None:
+    with pytest.raises(SettingsError, match="`num_seeds` = 0"):
+        notebook_settings({"num_seeds": 0})
