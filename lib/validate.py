@@ -117,6 +117,15 @@ def validate_file(
     return tally.report(path, size=size, sha256=sha256.hexdigest())
 
 
+def require_valid(report: Report) -> None:
+    """Raise TrainingFileError when the report has errors: a notebook, and `make`, must not go on as if it had none."""
+    if report.valid:
+        return
+    first = next((problem for problem in report.problems if problem.severity == "error"), None)
+    where = f" First: line {first.line}, {first.code}: {first.message}" if first else ""
+    raise TrainingFileError(f"{report.path} has {report.errors:,} errors.{where}")
+
+
 def _file_flaws(path: Path, size: int, tally: "_Tally", min_examples: int) -> Iterator[Flaw]:
     if path.suffix != ".jsonl":
         yield "wrong_ending", f"The name ends in {path.suffix!r}: rename the file to end in .jsonl."

@@ -92,7 +92,9 @@ def a_scenario(**changes: Any) -> ScenarioAnswer:
     return ScenarioAnswer(**values | changes)
 
 
-def a_sample(id: str = "seed001_var1", *, rubrics: Sequence[Rubric] = (), response: str = "They are lost either way.", **about: Any) -> Sample:
+def a_sample(
+    id: str = "seed001_var1", *, rubrics: Sequence[Rubric] = (), response: str = "They are lost either way.", **about: Any
+) -> Sample:
     """Return a sample with these rubrics (one critical one when there are none to give); `about` goes into its metadata."""
     metadata: dict[str, Any] = {
         "subject": "microeconomics",

@@ -215,7 +215,9 @@ def refusal(path: Path) -> str:
 
 
 def test_topics_are_read_by_subject_with_their_levels(tmp_path: Path) -> None:
-    path = topic_file(tmp_path, '\ufeffsubject,topic,level\r\nfinance, bonds ,undergraduate\r\nknitting,"purl, knit",\r\nfinance,stocks,\r\n')
+    path = topic_file(
+        tmp_path, '\ufeffsubject,topic,level\r\nfinance, bonds ,undergraduate\r\nknitting,"purl, knit",\r\nfinance,stocks,\r\n'
+    )
     assert read_topics(path) == {"finance": (("bonds", "undergraduate"), ("stocks", "")), "knitting": (("purl, knit", ""),)}
 
 

@@ -126,7 +126,10 @@ def test_a_spreadsheets_other_delimiters_are_recognised(tmp_path: Path, delimite
 
 
 def test_header_names_may_differ_in_case_and_carry_blanks(tmp_path: Path) -> None:
-    assert only_seed(tmp_path, csv_text(row("P?"), header=(" prompt ", "uc1_initial_explanation", "Follow_Up_Prompt\t", "Rubrics"))).prompt == "P?"
+    assert (
+        only_seed(tmp_path, csv_text(row("P?"), header=(" prompt ", "uc1_initial_explanation", "Follow_Up_Prompt\t", "Rubrics"))).prompt
+        == "P?"
+    )
 
 
 def test_blanks_around_a_cell_are_dropped_also_those_one_cannot_see(tmp_path: Path) -> None:
@@ -209,7 +212,11 @@ def test_rubric_ids_are_distinct(tmp_path: Path) -> None:
 
 def test_trailing_blanks_of_attribute_values_are_dropped(tmp_path: Path) -> None:
     entry = rubric()
-    entry["attributes"] |= {"tutoring_skill": "step_by_step_help ", "eval_dimension": "truthfulness, style_tone \n", "objectivity": " objective"}
+    entry["attributes"] |= {
+        "tutoring_skill": "step_by_step_help ",
+        "eval_dimension": "truthfulness, style_tone \n",
+        "objectivity": " objective",
+    }
     attributes = only_seed(tmp_path, csv_text(row(rubrics=[entry]))).rubrics[0].attributes
     assert (attributes.tutoring_skill, attributes.eval_dimension, attributes.objectivity) == (
         "step_by_step_help",
@@ -281,7 +288,9 @@ def test_on_bad_row_stop_names_file_row_and_column(tmp_path: Path) -> None:
 @given(
     entry=st.recursive(
         st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["criteria", "attributes", "severity", "weight"]), inner),
+        lambda inner: (
+            st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["criteria", "attributes", "severity", "weight"]), inner)
+        ),
         max_leaves=8,
     ),
     as_json=st.booleans(),

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lib.settings import PROJECT_ROOT, Settings, SettingsError, check_names, from_root, notebook_settings, settings_of
@@ -22,7 +22,8 @@ def refusal(**values: Any) -> str:
 
 
 @pytest.mark.parametrize(
-    ("written", "meant"), [("num_seed", "num_seeds"), ("sample_per_seed", "samples_per_seed"), ("budget", "budget_usd"), ("judge", "judge_model")]
+    ("written", "meant"),
+    [("num_seed", "num_seeds"), ("sample_per_seed", "samples_per_seed"), ("budget", "budget_usd"), ("judge", "judge_model")],
 )
 def test_a_misspelt_name_is_refused_with_the_nearest(written: str, meant: str) -> None:
     with pytest.raises(SettingsError, match=f"`{written}`.*`{meant}`"):
@@ -101,6 +102,7 @@ def test_the_threshold_is_four_fifths_and_not_the_nearest_float() -> None:
     assert Settings.of(critical_pass_threshold="0.8").threshold == Fraction(4, 5)
 
 
+@settings(deadline=None)
 @given(hundredths=st.integers(0, 99))
 def test_every_threshold_is_exactly_what_was_written(hundredths: int) -> None:
     assert Settings.of(critical_pass_threshold=hundredths / 100).threshold == Fraction(hundredths, 100)
@@ -149,6 +151,7 @@ def test_a_run_name_that_is_no_plain_name_is_refused(name: str) -> None:
     assert "`run`" in refusal(run=name)
 
 
+@settings(deadline=None)
 @given(name=st.text(st.sampled_from("ab1./\\.-_~ \n\x00")) | st.text())
 def test_no_run_name_leads_out_of_the_outputs_folder(name: str) -> None:
     try:
@@ -207,7 +210,7 @@ def test_an_injected_parameter_takes_effect() -> None:
 
 
 def test_other_cells_may_define_what_they_like() -> None:
-    assert notebook_settings({"In": ["", "num_seed = 3"], "num_seed": 3}) == Settings.of()
+    assert notebook_settings({"In": ["", "tries = 3"], "tries": 3}) == Settings.of()
 
 
 def test_a_notebook_whose_value_is_out_of_bounds_says_which() -> None:

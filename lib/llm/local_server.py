@@ -27,7 +27,7 @@ EXAMPLES = Path(__file__).with_name("local_examples.json")  # answer's title -> 
 CONTEXT_TOKENS = 4096
 ANSWER_TOKENS = 1000  # kept free for the answer; the longest seen took 650
 SMALL_MODEL_BYTES = 300_000_000
-SMALL_MODEL_PROMPT_TOKENS = 1700  # a 135M model reads 200 tokens a second and writes no better for a whole seed
+SMALL_MODEL_PROMPT_TOKENS = 1000
 TRIES = 3  # with other seeds, when an answer does not parse
 SAMPLING = {
     "temperature": 0.5,
@@ -168,9 +168,8 @@ class Engine:
         self._key = secrets.token_hex(16)
         params.api_keys = [self._key]
         self.model = model_file.stem
-        self.prompt_tokens = CONTEXT_TOKENS - ANSWER_TOKENS
-        if model_file.stat().st_size < SMALL_MODEL_BYTES:
-            self.prompt_tokens = SMALL_MODEL_PROMPT_TOKENS
+        self.small = model_file.stat().st_size < SMALL_MODEL_BYTES
+        self.prompt_tokens = SMALL_MODEL_PROMPT_TOKENS if self.small else CONTEXT_TOKENS - ANSWER_TOKENS
         self._examples = json.loads(EXAMPLES.read_text(encoding="utf-8"))
         self._one_at_a_time = threading.Lock()
         self._server = xllamacpp.Server(params)
@@ -219,6 +218,8 @@ class Engine:
 
     def _earlier_turns(self, system: str, schema: dict[str, Any] | None) -> list[dict[str, str]]:
         """Return system and worked example: the same for all requests of a stage, so that llama.cpp reads them once."""
+        if self.small:
+            system = system.partition("\n\n")[0]
         turns = [{"role": "system", "content": system}] if system else []
         if schema and (example := self._examples.get(schema.get("title"))):
             answer = json.dumps(example["answer"], ensure_ascii=False, separators=(",", ":"))

@@ -1,0 +1,175 @@
+"""A sample is kept when MORE than four fifths of its critical rubrics (weight 5 or -5) are satisfied, compared exactly."""
+
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from lib.filters import critical_score, decide, drop_reason, filter_samples
+from lib.run import read_jsonl, run_of, write_jsonl
+from lib.schema import Decision, DropReason, Failure, Sample
+from lib.settings import Settings
+from tests.build import a_sample, an_evaluation, rubrics_of
+
+FOUR_FIFTHS = Fraction(4, 5)
+MINOR = 1
+unhurried = hypothesis_settings(deadline=None)  # the machine may be busy
+
+
+def reason(weights: list[int], failed: list[str], *, threshold: Fraction = FOUR_FIFTHS) -> DropReason | None:
+    sample = a_sample(rubrics=rubrics_of(*weights))
+    found = drop_reason(sample, an_evaluation(sample, failed=failed), threshold=threshold)
+    return found[0] if found else None
+
+
+# ── the score ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_critical_rubrics_are_those_of_weight_5_and_minus_5() -> None:
+    sample = a_sample(rubrics=rubrics_of(5, -5, 1, 5, 1))
+    score = critical_score(sample, an_evaluation(sample))
+    assert (score.passed, score.total) == (3, 3)
+
+
+def test_a_ban_that_is_kept_counts_as_passed_and_one_that_is_broken_as_failed() -> None:
+    """A criterion of weight -5 is phrased "must not": satisfied is good, as with all others."""
+    sample = a_sample(rubrics=rubrics_of(5, -5))
+    kept, broken = (critical_score(sample, an_evaluation(sample, failed=failed)) for failed in ([], ["r2"]))
+    assert (kept.passed, kept.total) == (2, 2)
+    assert (broken.passed, broken.total) == (1, 2)
+
+
+def test_verdicts_are_matched_by_rubric_id_not_by_position() -> None:
+    sample = a_sample(rubrics=rubrics_of(5, 1))
+    straight = an_evaluation(sample, failed=["r2"])
+    shuffled = straight.model_copy(update={"verdicts": straight.verdicts[::-1]})
+    assert critical_score(sample, shuffled) == critical_score(sample, straight)
+    assert critical_score(sample, shuffled).passed == 1
+
+
+# ── the decision ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 5])
+def test_of_one_to_five_critical_rubrics_all_must_pass(count: int) -> None:
+    """At best 4 of 5 pass when one fails, and 4/5 is not more than 4/5."""
+    assert reason([5] * count, []) is None
+    for failed in range(1, count + 1):
+        assert reason([5] * count, [f"r{failed}"]) is DropReason.CRITICAL_RUBRICS_FAILED
+
+
+def test_of_six_critical_rubrics_one_may_fail_and_not_two() -> None:
+    """5/6 = 0.833… > 0.8; 4/6 = 0.666…"""
+    assert reason([5] * 6, ["r3"]) is None
+    assert reason([5] * 6, ["r3", "r5"]) is DropReason.CRITICAL_RUBRICS_FAILED
+
+
+@pytest.mark.parametrize("fifths", [1, 2, 3, 20])
+def test_exactly_four_fifths_are_not_enough(fifths: int) -> None:
+    assert reason([5] * 5 * fifths, [f"r{number}" for number in range(1, fifths + 1)]) is DropReason.CRITICAL_RUBRICS_FAILED
+    assert reason([5] * 5 * fifths, [f"r{number}" for number in range(1, fifths)]) is None
+
+
+def test_a_broken_ban_drops_the_sample() -> None:
+    assert reason([5, 5, 5, 5, -5], ["r5"]) is DropReason.CRITICAL_RUBRICS_FAILED
+
+
+@unhurried
+@given(failed=st.sets(st.sampled_from(["r2", "r3", "r4"])))
+def test_rubrics_of_weight_1_never_decide(failed: set[str]) -> None:
+    assert reason([5, MINOR, MINOR, MINOR], sorted(failed)) is None
+    assert reason([5, MINOR, MINOR, MINOR], ["r1", *sorted(failed)]) is DropReason.CRITICAL_RUBRICS_FAILED
+
+
+def test_a_sample_without_critical_rubric_is_dropped_for_that() -> None:
+    assert reason([MINOR, MINOR], []) is DropReason.NO_CRITICAL_RUBRIC
+
+
+def test_a_threshold_of_zero_asks_for_one_critical_rubric_to_pass() -> None:
+    assert reason([5, 5], ["r1"], threshold=Fraction(0)) is None
+    assert reason([5, 5], ["r1", "r2"], threshold=Fraction(0)) is DropReason.CRITICAL_RUBRICS_FAILED
+
+
+@unhurried
+@given(verdicts=st.lists(st.booleans(), min_size=1, max_size=40), bans=st.integers(0, 40))
+def test_a_sample_is_kept_if_and_only_if_five_times_the_passed_exceed_four_times_all(verdicts: list[bool], bans: int) -> None:
+    weights = [-5 if number < bans else 5 for number in range(len(verdicts))]
+    failed = [f"r{number}" for number, met in enumerate(verdicts, start=1) if not met]
+    assert (reason(weights, failed) is None) == (5 * sum(verdicts) > 4 * len(verdicts))
+
+
+@unhurried
+@given(verdicts=st.lists(st.booleans(), min_size=1, max_size=12), hundredths=st.integers(0, 99))
+def test_any_threshold_is_compared_exactly(verdicts: list[bool], hundredths: int) -> None:
+    threshold = Settings.of(critical_pass_threshold=hundredths / 100).threshold
+    failed = [f"r{number}" for number, met in enumerate(verdicts, start=1) if not met]
+    kept = reason([5] * len(verdicts), failed, threshold=threshold) is None
+    assert kept == (100 * sum(verdicts) > hundredths * len(verdicts))
+
+
+def test_the_detail_of_a_drop_says_how_many_pass_and_which_failed() -> None:
+    sample = a_sample(rubrics=rubrics_of(5, 5, 1, -5))
+    found = drop_reason(sample, an_evaluation(sample, failed=["r2", "r3", "r4"]), threshold=FOUR_FIFTHS)
+    assert found is not None
+    assert "1 of 3" in found[1]
+    assert found[1].endswith("r2, r4")
+
+
+# ── what becomes of a sample ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_an_unjudged_sample_is_neither_kept_nor_dropped() -> None:
+    assert decide(a_sample(), None, threshold=FOUR_FIFTHS, why_unjudged="truncated") == Decision(
+        id="seed001_var1", status="unjudged", reason="truncated"
+    )
+    assert decide(a_sample(), None, threshold=FOUR_FIFTHS).reason == "not_judged"
+
+
+@unhurried
+@given(weights=st.lists(st.sampled_from([5, -5, 1]), min_size=1, max_size=9), data=st.data())
+def test_a_dropped_sample_has_one_reason_and_a_kept_one_none(weights: list[int], data: st.DataObject) -> None:
+    sample = a_sample(rubrics=rubrics_of(*weights))
+    failed = data.draw(st.sets(st.sampled_from([rubric.id for rubric in sample.metadata.rubrics])))
+    decision = decide(sample, an_evaluation(sample, failed=sorted(failed)), threshold=FOUR_FIFTHS)
+    assert decision.id == sample.id
+    assert (decision.status == "dropped") == (decision.reason in set(DropReason))
+    assert (decision.status == "kept") == (decision.reason == "")
+
+
+@pytest.fixture
+def run_with_four(settings: Settings) -> Settings:
+    """Four made samples: kept, failed, refused by the judge, never judged."""
+    samples = [a_sample(f"seed00{number}_var1", rubrics=rubrics_of(5, 1)) for number in (1, 2, 3, 4)]
+    run = run_of(settings)
+    write_jsonl(run.generated, samples)
+    write_jsonl(run.evaluations, [an_evaluation(samples[0]), an_evaluation(samples[1], failed=["r1"])])
+    write_jsonl(run.failures, [Failure(id="seed003_var1", stage="judge", reason="refusal", detail="")])
+    return settings
+
+
+def test_every_made_sample_ends_in_exactly_one_file(run_with_four: Settings) -> None:
+    filter_samples(run_with_four)
+    run = run_of(run_with_four)
+    kept = [sample.id for sample in read_jsonl(run.filtered, Sample, made_by="")]
+    rest = [(decision.id, decision.status, decision.reason) for decision in read_jsonl(run.dropped, Decision, made_by="")]
+    assert kept == ["seed001_var1"]
+    assert rest == [
+        ("seed002_var1", "dropped", "critical_rubrics_failed"),
+        ("seed003_var1", "unjudged", "refusal"),
+        ("seed004_var1", "unjudged", "not_judged"),
+    ]
+
+
+def test_the_training_file_has_a_line_for_each_kept_sample(run_with_four: Settings) -> None:
+    filter_samples(run_with_four)
+    assert len(run_of(run_with_four).finetune.read_text("utf-8").splitlines()) == 1
+
+
+def test_filtering_again_with_another_threshold_writes_the_files_anew(run_with_four: Settings) -> None:
+    filter_samples(run_with_four)
+    write_jsonl(run_of(run_with_four).evaluations, [])
+    filter_samples(run_with_four)
+    assert run_of(run_with_four).finetune.read_text("utf-8") == ""
+    assert len(list(read_jsonl(run_of(run_with_four).dropped, Decision, made_by=""))) == 4

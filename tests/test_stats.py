@@ -1,0 +1,251 @@
+"""Every rate carries its count and a Wilson interval; advice comes where fewer than half are kept."""
+
+import re
+from typing import Any
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from lib.run import run_of, update_manifest, write_jsonl
+from lib.schema import Evaluation, Sample
+from lib.settings import PROJECT_ROOT, Settings
+from lib.stats import SAME_MODEL_WARNING, keep_rates, low_keep_rate_advice, pass_rates, statistics, wilson_interval
+from tests.build import a_rubric, a_sample, an_evaluation, rubrics_of
+
+COUNTS = st.integers(1, 5000).flatmap(lambda total: st.tuples(st.integers(0, total), st.just(total)))
+CLOSE = 1e-12
+unhurried = hypothesis_settings(deadline=None)  # the machine may be busy
+
+
+# ── the interval ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("kept", "total", "low", "high"),
+    [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611), (1, 29, 0.0061, 0.1718)],
+)
+def test_the_wilson_interval_is_that_of_newcombe(kept: int, total: int, low: float, high: float) -> None:
+    """Newcombe 1998, Statistics in Medicine 17:857, table I, method 3."""
+    assert wilson_interval(kept, total) == pytest.approx((low, high), abs=5e-5)
+
+
+def test_four_kept_of_four_are_compatible_with_a_half() -> None:
+    """By hand: low = n/(n + z²) = 4/7.8416."""
+    assert wilson_interval(4, 4) == pytest.approx((0.5101, 1.0), abs=5e-5)
+
+
+@unhurried
+@given(counts=COUNTS)
+def test_an_interval_holds_its_share_and_stays_within_0_and_1(counts: tuple[int, int]) -> None:
+    (low, high), share = wilson_interval(*counts), counts[0] / counts[1]
+    assert 0 <= low <= share + CLOSE
+    assert share - CLOSE <= high <= 1
+
+
+@unhurried
+@given(counts=COUNTS)
+def test_kept_and_not_kept_mirror_each_other(counts: tuple[int, int]) -> None:
+    kept, total = counts
+    (low, high), (other_low, other_high) = wilson_interval(kept, total), wilson_interval(total - kept, total)
+    assert (low, high) == pytest.approx((1 - other_high, 1 - other_low), abs=CLOSE)
+
+
+@unhurried
+@given(counts=COUNTS, times=st.integers(2, 50))
+def test_the_same_share_of_more_samples_has_a_narrower_interval(counts: tuple[int, int], times: int) -> None:
+    (low, high), (closer_low, closer_high) = wilson_interval(*counts), wilson_interval(counts[0] * times, counts[1] * times)
+    assert closer_high - closer_low < high - low
+
+
+@unhurried
+@given(counts=COUNTS)
+def test_the_bounds_are_where_the_score_test_just_rejects(counts: tuple[int, int]) -> None:
+    """What defines the interval (Wilson 1927): |share - p| = z·sqrt(p(1 - p)/n) at both of its ends."""
+    kept, total = counts
+    for bound in wilson_interval(kept, total):
+        assert (kept / total - bound) ** 2 == pytest.approx(1.96**2 * bound * (1 - bound) / total, abs=1e-9)
+
+
+@pytest.mark.parametrize(("kept", "total"), [(0, 0), (-1, 4), (5, 4), (0, -1)])
+def test_what_is_no_share_has_no_interval(kept: int, total: int) -> None:
+    with pytest.raises(ValueError, match="no share"):
+        wilson_interval(kept, total)
+
+
+# ── rates by group ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+TABLE = pd.DataFrame(
+    [
+        ("ecology", "overgeneralization", "kept"),
+        ("ecology", "overgeneralization", "dropped"),
+        ("ecology", "how_concepts_relate", "kept"),
+        ("finance", "overgeneralization", "unjudged"),
+        ("finance", "overgeneralization", "kept"),
+    ],
+    columns=["subject", "misconception_type", "status"],
+)
+
+
+def test_keep_rate_is_kept_by_made_with_unjudged_samples_among_the_made() -> None:
+    rates = keep_rates(TABLE, ["subject"])
+    assert rates[["subject", "made", "kept"]].to_numpy().tolist() == [["ecology", 3, 2], ["finance", 2, 1]]
+    assert rates["keep_rate"].tolist() == pytest.approx([2 / 3, 1 / 2])
+
+
+def test_keep_rates_of_cells_are_by_both_names() -> None:
+    rates = keep_rates(TABLE, ["subject", "misconception_type"])
+    assert rates.iloc[:, :4].to_numpy().tolist() == [
+        ["ecology", "how_concepts_relate", 1, 1],
+        ["ecology", "overgeneralization", 2, 1],
+        ["finance", "overgeneralization", 2, 1],
+    ]
+
+
+def test_keep_rates_carry_their_interval() -> None:
+    """0 of 20: Newcombe's example."""
+    table = pd.DataFrame({"subject": ["ecology"] * 20, "status": ["dropped"] * 20})
+    assert keep_rates(table, ["subject"])[["low", "high"]].iloc[0].tolist() == pytest.approx([0, 0.1611], abs=5e-5)
+
+
+def criteria(*rows: tuple[str, str, bool], severity: str = "critical", evidence_found: bool | None = True) -> pd.DataFrame:
+    table = pd.DataFrame(rows, columns=["tutoring_skill", "eval_dimension", "met"])
+    return table.assign(id="s", rubric_id="r1", criteria="c", severity=severity, evidence_found=evidence_found)
+
+
+def test_a_criterion_of_several_dimensions_counts_in_each() -> None:
+    rates = pass_rates(
+        criteria(("a", "truthfulness, style_tone", True), ("a", "truthfulness", False), ("a", "style_tone,truthfulness", True)),
+        "eval_dimension",
+    )
+    found = {row["eval_dimension"]: (row["judged"], row["met"]) for row in rates.to_dict("records")}
+    assert found == {"truthfulness": (3, 2), "style_tone": (2, 2)}
+
+
+def test_the_criteria_that_fail_most_come_first() -> None:
+    rates = pass_rates(criteria(("hard", "d", False), ("easy", "d", True), ("middle", "d", True), ("middle", "d", False)), "tutoring_skill")
+    assert rates["tutoring_skill"].tolist() == ["hard", "middle", "easy"]
+
+
+@pytest.mark.parametrize("rates", [lambda: keep_rates(TABLE[:0], ["subject"]), lambda: pass_rates(criteria(), "eval_dimension")])
+def test_nothing_made_gives_an_empty_table_not_an_error(rates: Any) -> None:
+    assert len(rates()) == 0
+
+
+# ── a run's statistics ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def written(settings: Settings, samples: list[Sample], evaluations: list[Evaluation]) -> Settings:
+    write_jsonl(run_of(settings).generated, samples)
+    write_jsonl(run_of(settings).evaluations, evaluations)
+    return settings
+
+
+@pytest.fixture
+def of_four(settings: Settings) -> dict[str, Any]:
+    """Kept, kept, dropped (2 of 4 critical pass), unjudged; quality scores 5, 4, 1."""
+    samples = [a_sample(f"seed00{number}_var1", rubrics=rubrics_of(5, 5, 5, -5, 1)) for number in (1, 2, 3, 4)]
+    evaluations = [
+        an_evaluation(samples[0], quality_score=5, strengths=("warm_tone", "concise")),
+        an_evaluation(samples[1], quality_score=4, strengths=("concise",), failed=["r5"]),
+        an_evaluation(samples[2], quality_score=1, weaknesses=("vague",), failed=["r1", "r4"]),
+    ]
+    return statistics(written(settings, samples, evaluations))
+
+
+def test_made_is_kept_and_dropped_and_unjudged(of_four: dict[str, Any]) -> None:
+    assert [of_four[f"{name}_samples"] for name in ("total", "kept", "removed", "unjudged")] == [4, 2, 1, 1]
+    assert of_four["by_reason"] == {"critical_rubrics_failed": 1, "not_judged": 1}
+
+
+def test_keep_rate_is_of_the_made_and_the_judges_pass_rate_of_the_judged(of_four: dict[str, Any]) -> None:
+    assert of_four["keep_rate"] == 0.5
+    assert of_four["judge_pass_rate"] == pytest.approx(2 / 3, abs=1e-4)
+
+
+def test_averages_are_over_the_judged(of_four: dict[str, Any]) -> None:
+    """Critical pass rates 1, 1 and 2/4; scores 5, 4 and 1."""
+    assert of_four["average_critical_pass_rate"] == pytest.approx(2.5 / 3, abs=1e-4)
+    assert of_four["average_quality_score"] == pytest.approx(10 / 3, abs=1e-4)
+    assert of_four["quality_score_distribution"] == {"1": 1, "2": 0, "3": 0, "4": 1, "5": 1}
+
+
+def test_strengths_and_weaknesses_are_counted_most_frequent_first(of_four: dict[str, Any]) -> None:
+    assert list(of_four["common_strengths"].items()) == [("concise", 2), ("warm_tone", 1)]
+    assert of_four["common_weaknesses"] == {"vague": 1}
+
+
+def test_what_nobody_judged_has_no_average(settings: Settings) -> None:
+    found = statistics(written(settings, [a_sample()], []))
+    assert (found["keep_rate"], found["judge_pass_rate"], found["average_quality_score"]) == (0.0, None, None)
+
+
+def test_a_judge_that_judges_its_own_model_is_warned_of(settings: Settings) -> None:
+    sample = a_sample(models={"scenario": "m", "gold": "m"})
+    assert SAME_MODEL_WARNING in statistics(written(settings, [sample], [an_evaluation(sample, model="m")]))["warnings"]
+    assert SAME_MODEL_WARNING not in statistics(written(settings, [sample], [an_evaluation(sample, model="n")]))["warnings"]
+
+
+def test_a_very_high_keep_rate_is_warned_of_once_there_are_enough_samples(settings: Settings) -> None:
+    samples = [a_sample(f"seed0{number}_var1") for number in range(10, 30)]
+    assert any("95%" in line for line in statistics(written(settings, samples, [an_evaluation(sample) for sample in samples]))["warnings"])
+    assert statistics(written(settings, samples[:4], [an_evaluation(sample) for sample in samples[:4]]))["warnings"] == []
+
+
+def test_a_notice_of_the_embedded_model_stands_among_the_warnings(settings: Settings) -> None:
+    update_manifest(run_of(settings), "generation", {"notice": "made by the embedded model"})
+    assert "made by the embedded model" in statistics(written(settings, [a_sample()], []))["warnings"]
+
+
+def test_statistics_of_two_dimensions_in_one_cell_are_by_dimension(settings: Settings) -> None:
+    sample = a_sample(rubrics=[a_rubric(dimension="truthfulness, style_tone")])
+    found = statistics(written(settings, [sample], [an_evaluation(sample)]))
+    assert {row["eval_dimension"] for row in found["by_criterion"]["eval_dimension"]} == {"truthfulness", "style_tone"}
+
+
+# ── advice ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def statuses(*names: str) -> pd.DataFrame:
+    return pd.DataFrame({"status": names})
+
+
+FAILING = criteria(("step_by_step_help", "truthfulness", False), ("asks_guiding_question", "truthfulness", True))
+
+
+def test_no_advice_where_half_or_more_are_kept() -> None:
+    assert low_keep_rate_advice(FAILING, statuses("kept", "dropped")) == []
+    assert low_keep_rate_advice(FAILING, statuses()) == []
+
+
+def test_below_one_half_the_advice_names_the_skill_that_fails_most() -> None:
+    advice = " ".join(low_keep_rate_advice(FAILING, statuses("kept", "dropped", "dropped")))
+    assert "`step_by_step_help`" in advice
+    assert "asks_guiding_question" not in advice
+
+
+def test_criteria_that_are_not_critical_are_not_blamed() -> None:
+    minor = criteria(("example_or_analogy", "style_tone", False), severity="not_critical")
+    assert "example_or_analogy" not in " ".join(low_keep_rate_advice(pd.concat([FAILING, minor]), statuses("dropped")))
+
+
+def test_many_unjudged_samples_are_told_apart_from_dropped_ones() -> None:
+    assert "67% are unjudged" in low_keep_rate_advice(FAILING, statuses("kept", "unjudged", "unjudged"))[0]
+    assert not any("unjudged" in line for line in low_keep_rate_advice(FAILING, statuses("dropped")))
+
+
+def test_quotes_that_do_not_stand_in_the_response_are_told() -> None:
+    """1 of 2 found; what was not quoted does not count."""
+    rows = [criteria(("a", "d", False), evidence_found=found) for found in (True, False, None)]
+    assert "50%" in " ".join(low_keep_rate_advice(pd.concat(rows), statuses("dropped")))
+
+
+def test_every_setting_and_file_that_the_advice_names_exists() -> None:
+    rows = [criteria(("a", "d", False), evidence_found=False)]
+    advice = " ".join(low_keep_rate_advice(pd.concat(rows), statuses("dropped", "unjudged")))
+    named = {word.split(" ")[0] for word in re.findall(r"`([^`]+)`", advice)} - {"a"}
+    assert named
+    assert named <= set(Settings.model_fields)
+    assert all((PROJECT_ROOT / path).exists() for path in re.findall(r"lib/[\w/.]+\w", advice))
