@@ -79,7 +79,7 @@ def read_topics(path: Path) -> Topics:
     """Read `subject, topic, level` rows. Raises TopicFileError naming file, row and column."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.DictReader(file))
+            rows = list(csv.DictReader(file, strict=True))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise TopicFileError(f"{path}: can't be read ({error}). Set topics_csv, or restore data/topics.csv.") from None
     found: dict[str, list[tuple[str, str]]] = defaultdict(list)

@@ -6,7 +6,7 @@ Each stage has two templates: `<stage>_system.md`, the same for all samples so t
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -62,16 +62,22 @@ def template_text(stage: Stage) -> str:
 
 def data(text: str) -> str:
     """Return `text` with a leading `<` of anything that looks like one of our tags replaced by a look-alike."""
+    str(text)  # an undefined name says so here
     return OUR_TAGS.sub("‹", text)
 
 
 def _prompt(stage: Stage, **values: object) -> Prompt:
+    system = _rendered(f"{stage}_system.md", {})
+    return Prompt(system, _rendered(f"{stage}_user.md", values))
+
+
+def _rendered(name: str, values: Mapping[str, object]) -> str:
     try:
-        system = _environment().get_template(f"{stage}_system.md").render()
-        return Prompt(system.strip(), _environment().get_template(f"{stage}_user.md").render(**values).strip())
-    except TemplateError as error:
-        where = f"{getattr(error, 'name', None) or stage}, line {getattr(error, 'lineno', '?')}"
-        raise PromptError(f"lib/templates, {where}: {error}. Mend the template, or restore it with git.") from None
+        return _environment().get_template(name).render(**values).strip()
+    except (TemplateError, TypeError, ValueError) as error:  # a template can go wrong in as many ways as code can
+        line = getattr(error, "lineno", None)
+        where = f"lib/templates/{name}{f', line {line}' if line else ''}"
+        raise PromptError(f"{where}: {error}. Mend the template (UTF-8, jinja2), or restore it with git.") from None
 
 
 @cache

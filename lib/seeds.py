@@ -10,6 +10,7 @@ import csv
 import hashlib
 import io
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from lib.schema import WEIGHT_OF, Rubric, RubricAttributes, Seed
 
 REQUIRED = ("PROMPT", "UC1_INITIAL_EXPLANATION", "FOLLOW_UP_PROMPT", "RUBRICS")
 ATTRIBUTES = ("tutoring_skill", "eval_dimension", "explicitness", "objectivity")
+AROUND = re.compile(r"^[\s\u200b\ufeff]+|[\s\u200b\ufeff]+$")  # blanks, zero-width ones too, before and after a cell's text
 SEVERITY_OF = {weight: severity for severity, weight in WEIGHT_OF.items()}
 
 
@@ -64,7 +66,7 @@ def read_seeds(path: Path, *, on_bad_row: str = "skip") -> SeedFile:
     seeds: list[Seed] = []
     aside: list[RowSetAside] = []
     deleted = 0
-    for number, cells in enumerate(_rows(path, _text(raw)), start=1):
+    for number, cells in enumerate(_rows(path, _text(path, raw)), start=1):
         try:
             seed, dropped = _seed(number, cells)
         except _Unusable as problem:
@@ -85,18 +87,21 @@ def _bytes(path: Path) -> bytes:
         raw = path.read_bytes()
     except FileNotFoundError:
         raise SeedFileError(f"{path}: no such file. Set seeds_csv (SEEDS_CSV='…' with make); blanks in the path are fine.") from None
-    except (IsADirectoryError, PermissionError) as error:
+    except OSError as error:
         raise SeedFileError(f"{path}: {error.strerror}. Set seeds_csv to a readable CSV file.") from None
-    if not raw.strip():
+    if not raw.strip(b" \t\r\n\x00\xef\xbb\xbf\xff\xfe"):
         raise SeedFileError(f"{path}: the file is empty. Set seeds_csv to a TutorBench-format CSV.")
     if b"\x00" in raw[:4096] and not raw.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise SeedFileError(f"{path}: not a text file. Export the sheet as CSV (UTF-8) and try again.")
     return raw
 
 
-def _text(raw: bytes) -> str:
+def _text(path: Path, raw: bytes) -> str:
     if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return raw.decode("utf-16")
+        try:
+            return raw.decode("utf-16")
+        except UnicodeDecodeError:
+            raise SeedFileError(f"{path}: not a text file. Export the sheet as CSV (UTF-8) and try again.") from None
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -123,7 +128,7 @@ def _delimiter(text: str) -> str:
 
 
 def _seed(number: int, cells: dict[str, str]) -> tuple[Seed, int]:
-    values = {name: cells.get(name, "").strip(" \t\r\n\u200b\ufeff\u00a0") for name in REQUIRED}
+    values = {name: AROUND.sub("", cells.get(name, "")) for name in REQUIRED}
     if cells.get("IMAGE_URL", "").strip():
         raise _Unusable("image_needed", "IMAGE_URL", "the question needs an image")
     for name, reason in (("PROMPT", "no_prompt"), ("UC1_INITIAL_EXPLANATION", "no_explanation"), ("FOLLOW_UP_PROMPT", "no_follow_up")):
@@ -134,6 +139,8 @@ def _seed(number: int, cells: dict[str, str]) -> tuple[Seed, int]:
     if not rubrics:
         raise _Unusable("no_rubrics", "RUBRICS", "no rubric is left")
     digest = hashlib.sha256(json.dumps(values, ensure_ascii=False, sort_keys=True).encode()).hexdigest()
+    if not all(_is_text(value) for value in values.values()):
+        raise _Unusable("not_text", "PROMPT … RUBRICS", "half a character (a lone surrogate) stands in the cell")
     seed = Seed(
         row=number,
         prompt=values["PROMPT"],
@@ -149,10 +156,10 @@ def _seed(number: int, cells: dict[str, str]) -> tuple[Seed, int]:
 def _rubric_entries(cell: str) -> list[Any]:
     try:
         entries = json.loads(cell, strict=False)
-    except ValueError as json_problem:
+    except (ValueError, RecursionError) as json_problem:
         try:
             entries = ast.literal_eval(cell)
-        except (ValueError, SyntaxError, MemoryError, RecursionError):
+        except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
             raise _Unusable("broken_rubrics", "RUBRICS", f"neither JSON nor a Python list ({json_problem})") from None
     if not isinstance(entries, list):
         raise _Unusable("broken_rubrics", "RUBRICS", f"a list is needed, not {type(entries).__name__}")
@@ -169,9 +176,20 @@ def _rubric(position: int, entry: Any) -> Rubric | None:
     if severity == "deleted":
         return None
     weight = entry.get("weight", WEIGHT_OF.get(severity))  # type: ignore[call-overload]  # any text may stand in the cell
-    if isinstance(weight, bool) or weight not in SEVERITY_OF:
+    if isinstance(weight, bool) or not isinstance(weight, int | float) or weight not in SEVERITY_OF:
         shown = f"weight {entry['weight']!r}" if "weight" in entry else f"severity {severity!r}"
         raise _Unusable("unknown_severity", "RUBRICS", f"{where} has the unknown {shown}")
+    if not _is_text(json.dumps(entry, ensure_ascii=False, default=str)):
+        raise _Unusable("broken_rubrics", "RUBRICS", f"{where} holds half a character (a lone surrogate)")
     others = {name: str(attributes.get(name, "")).strip() for name in ATTRIBUTES}
     kind = RubricAttributes(severity=SEVERITY_OF[int(weight)], **others)
     return Rubric(id=f"r{position}", criteria=str(entry["criteria"]), weight=int(weight), attributes=kind)
+
+
+def _is_text(text: str) -> bool:
+    """Whether `text` can be written as UTF-8: a lone surrogate can't."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -54,7 +54,7 @@ class Settings(BaseModel):
     model: str = Field(DEFAULT_MODEL, description="writes scenarios and gold responses")
     judge_model: str = Field(DEFAULT_JUDGE_MODEL, description="judges them; another model than the writer")
     max_concurrency: int = Field(50, ge=1, le=5000, description="calls in flight (the embedded model: always 1)")
-    budget_usd: float = Field(5.0, gt=0, description="hard cap of what this run may cost in all, US dollars")
+    budget_usd: float = Field(5.0, gt=0, allow_inf_nan=False, description="hard cap of what this run may cost in all, US dollars")
     price_usd_per_mtok: str = Field("", description="'input/output' for a model without a listed price, e.g. '2/10'; '0/0' if free")
     scenario_effort: Effort = Field("medium", description="how much the model thinks; empty: not sent")
     gold_effort: Effort = Field("medium", description="the same for gold responses")

@@ -25,7 +25,9 @@ KEY = "sk-ant-a-secret-for-this-test"
 
 
 def headless(name: str, *pairs: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "lib.headless", name, *pairs], cwd=PROJECT_ROOT, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        [sys.executable, "-m", "lib.headless", name, *pairs], cwd=PROJECT_ROOT, capture_output=True, text=True, check=False
+    )
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +60,9 @@ def test_the_summary_says_what_was_made_kept_dropped_failed_and_paid(
     run_folder: tuple[Path, list[str], list[subprocess.CompletedProcess[str]]],
 ) -> None:
     _, pairs, _ = run_folder
-    said = subprocess.run([sys.executable, "-m", "lib.summary", *pairs], cwd=PROJECT_ROOT, capture_output=True, text=True, check=True).stdout
+    said = subprocess.run(
+        [sys.executable, "-m", "lib.summary", *pairs], cwd=PROJECT_ROOT, capture_output=True, text=True, check=True
+    ).stdout
     assert "4 planned = 4 made + 0 failed" in said
     assert "4 made = " in said and " dropped + 0 unjudged" in said
     assert "cost $0." in said
@@ -85,13 +89,28 @@ def test_a_users_mistake_is_one_clear_line_and_a_failed_copy(tmp_path: Path) -> 
     assert "SeedFileError" in done.stderr and "no such file.csv" in done.stderr
     assert "Traceback" not in done.stderr + done.stdout
     assert [path.name for path in (tmp_path / "bad" / "notebooks").iterdir()] == ["01_generate.failed.ipynb"]
-    outputs = [output for cell in nbformat.read(tmp_path / "bad" / "notebooks" / "01_generate.failed.ipynb", 4).cells for output in cell.get("outputs", [])]
+    outputs = [
+        output
+        for cell in nbformat.read(tmp_path / "bad" / "notebooks" / "01_generate.failed.ipynb", 4).cells
+        for output in cell.get("outputs", [])
+    ]
     shown = next(output for output in outputs if output.output_type == "error")
     assert len(shown.traceback) == 1
 
 
 def test_a_misspelt_parameter_is_an_error_in_plain_papermill_too(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "papermill", "-k", "python3", "notebooks/03_analyze.ipynb", str(tmp_path / "out.ipynb"), "-p", "rnu", "x"]
+    command = [
+        sys.executable,
+        "-m",
+        "papermill",
+        "-k",
+        "python3",
+        "notebooks/03_analyze.ipynb",
+        str(tmp_path / "out.ipynb"),
+        "-p",
+        "rnu",
+        "x",
+    ]
     done = subprocess.run(command, cwd=PROJECT_ROOT, capture_output=True, text=True, check=False)
     assert done.returncode != 0
     assert "`rnu` is not a parameter. Did you mean `run`?" in done.stderr
@@ -103,9 +122,7 @@ def test_filtering_before_generating_names_the_notebook_to_run(tmp_path: Path) -
     assert "run 01_generate with the same RUN first" in done.stderr
 
 
-def test_the_embedded_model_makes_and_judges_a_sample_and_says_what_it_is(
-    settings: Settings, seed_file: SeedFile, topics: Topics
-) -> None:
+def test_the_embedded_model_makes_and_judges_a_sample_and_says_what_it_is(settings: Settings, seed_file: SeedFile, topics: Topics) -> None:
     settings = settings.model_copy(update={"num_seeds": 1, "samples_per_seed": 1, "max_concurrency": 50, "min_call_success": 1.0})
     made = generate_samples(seed_file, topics, settings)
     judge_samples(settings)

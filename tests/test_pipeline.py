@@ -129,17 +129,13 @@ def test_a_run_killed_in_the_middle_goes_on_where_it_was(
     assert run_of(fresh).generated.read_bytes() == run_of(settings).generated.read_bytes()
 
 
-def test_changing_the_judge_asks_only_the_judge_again(
-    provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics
-) -> None:
+def test_changing_the_judge_asks_only_the_judge_again(provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics) -> None:
     run_all(seed_file, topics, settings)
     made, judged = run_all(seed_file, topics, settings.model_copy(update={"judge_model": "claude-haiku-5-5"}))
     assert (made.asked, judged.asked) == (0, 6)
 
 
-def test_a_second_run_on_the_same_folder_is_refused(
-    provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics
-) -> None:
+def test_a_second_run_on_the_same_folder_is_refused(provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics) -> None:
     from lib.run import held
 
     with held(run_of(settings)), pytest.raises(RunError, match="another run is at work"):
@@ -164,9 +160,7 @@ def test_a_hanging_connection_is_given_up_and_asked_again(
     assert made.done == made.total
 
 
-def test_a_cut_answer_is_asked_again_with_more_room(
-    provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics
-) -> None:
+def test_a_cut_answer_is_asked_again_with_more_room(provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics) -> None:
     provider.settings.script = ["cut"]
     generate_samples(seed_file, topics, settings.model_copy(update={"num_seeds": 1, "samples_per_seed": 1, "max_tokens": 4000}))
     asked = [request.body["max_tokens"] for request in provider.requests if request.path == "/v1/messages"]
@@ -261,9 +255,7 @@ def test_a_retired_model_is_named(provider: Provider, settings: Settings, seed_f
         generate_samples(seed_file, topics, settings)
 
 
-def test_a_model_without_structured_outputs_is_named(
-    provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics
-) -> None:
+def test_a_model_without_structured_outputs_is_named(provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics) -> None:
     provider.settings.no_structured_outputs = {"claude-opus-5-5"}
     with pytest.raises(ProviderError, match="no structured outputs"):
         generate_samples(seed_file, topics, settings)
@@ -305,9 +297,7 @@ def test_the_key_is_in_no_file_of_a_run(
         assert path.is_dir() or b"very-secret" not in path.read_bytes(), path
 
 
-def test_a_corrupt_journal_is_set_aside_and_reported(
-    provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics
-) -> None:
+def test_a_corrupt_journal_is_set_aside_and_reported(provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics) -> None:
     run = run_of(settings)
     run.dir.mkdir(parents=True)
     run.journal.write_bytes(b"not a database, and long enough to be looked at" * 100)
@@ -320,7 +310,9 @@ def test_a_corrupt_journal_is_set_aside_and_reported(
 def test_a_reply_is_in_the_journal_with_what_it_cost(provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics) -> None:
     made = generate_samples(seed_file, topics, settings)
     with sqlite3.connect(run_of(settings).journal) as connection:
-        paid, tokens_in, tokens_out = connection.execute("SELECT SUM(cost_usd), SUM(input + cache_read + cache_write), SUM(output) FROM reply").fetchone()
+        paid, tokens_in, tokens_out = connection.execute(
+            "SELECT SUM(cost_usd), SUM(input + cache_read + cache_write), SUM(output) FROM reply"
+        ).fetchone()
     assert paid == pytest.approx(made.cost_usd)
     assert tokens_in > 0 and tokens_out > 0
 

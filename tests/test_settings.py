@@ -200,7 +200,7 @@ def test_a_notebook_passes_its_parameters_and_nothing_else() -> None:
 def test_a_misspelt_parameter_that_papermill_injected_is_refused_with_the_nearest() -> None:
     """papermill itself injects an unknown name silently and exits with 0."""
     cells = ["", "num_seeds = 2  # seeds used", "# Parameters\nnum_seed = 3\n"]
-    with pytest.raises(SettingsError, match="`num_seed`.*`num_seeds`"):
+    with pytest.raises(SettingsError, match=r"`num_seed`.*`num_seeds`"):
         notebook_settings({"In": cells, "num_seeds": 2, "num_seed": 3})
 
 
