@@ -28,7 +28,8 @@ def run_notebook(name: str, pairs: list[str]) -> Path:
     try:
         papermill.execute_notebook(
             source, failed, parameters=wanted, kernel_name="python3", progress_bar=False, cwd=PROJECT_ROOT,
-            stdout_file=sys.stdout, stderr_file=sys.stderr, extra_arguments=["--log-level=ERROR"], request_save_on_cell_execute=True, coalesce_streams=True,
+            stdout_file=sys.stdout, stderr_file=sys.stderr, coalesce_streams=True,
+            extra_arguments=["--log-level=ERROR"],
         )  # fmt: skip
     except PapermillExecutionError as error:
         raise KitError(f"{error.ename}: {error.evalue}\n(executed so far: {_short(failed)})") from None

@@ -175,10 +175,10 @@ class Walker:
         low, high = self._range(schema, unit="imum", default=(0, 1), step=0)
         return round(low + (high - low) * self.random.uniform(0.01, 0.99), 6)
 
-    def _boolean(self, schema: dict) -> bool:  # noqa: ARG002
+    def _boolean(self, schema: dict) -> bool:
         return self.random.random() < self.p_true
 
-    def _null(self, schema: dict) -> None:  # noqa: ARG002
+    def _null(self, schema: dict) -> None:
         return None
 
     def _range(self, schema: dict, *, unit: str, default: tuple[float, float], step: int = 1) -> tuple[float, float]:

@@ -36,7 +36,7 @@ ORDER = """
     tokens  chat_format  validate
     stats  figures  estimate
     show  summary  headless
-""".split()  # noqa: SIM905  # a list of strings would hide the layers
+""".split()  # a list of strings would hide the layers
 
 
 def module_files() -> dict[str, Path]:

@@ -231,7 +231,7 @@ def test_a_wrong_key_stops_before_anything_is_asked(
 
 
 def test_a_missing_key_says_where_to_put_one(settings: Settings, seed_file: SeedFile, topics: Topics) -> None:
-    with pytest.raises(ProviderError, match="set ANTHROPIC_API_KEY in the environment or in .env"):
+    with pytest.raises(ProviderError, match=r"set ANTHROPIC_API_KEY in the environment or in \.env"):
         generate_samples(seed_file, topics, settings.model_copy(update={"provider": "anthropic"}))
 
 

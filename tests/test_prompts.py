@@ -215,8 +215,9 @@ BROKEN = {
 @pytest.mark.parametrize("text", BROKEN.values(), ids=BROKEN)
 def test_a_broken_template_is_named(templates: Path, text: str | bytes) -> None:
     (templates / "judge_user.md").write_bytes(text.encode() if isinstance(text, str) else text)
-    with pytest.raises(PromptError, match=r"judge_user\.md"):
+    with pytest.raises(PromptError, match=r"judge_user\.md") as caught:
         judged()
+    assert "judge_system.md" not in str(caught.value)
 
 
 def test_a_missing_template_is_named(templates: Path) -> None:

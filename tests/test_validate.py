@@ -204,6 +204,11 @@ def test_a_second_key_beside_messages_is_an_error(tmp_path: Path) -> None:
     assert found(check(tmp_path, line(example() | {"id": "s1"}))) == [(11, "extra_key", "error")]
 
 
+@pytest.mark.parametrize("key", ["tools", "functions", "parallel_tool_calls"])
+def test_what_the_general_form_allows_beside_messages_is_an_error_in_the_strict_one(key: str) -> None:
+    assert codes(example() | {key: [TOOL]}) == ["extra_key"]
+
+
 def test_a_line_without_messages_is_an_error() -> None:
     assert codes({"prompt": "Why?", "completion": "Because."}) == ["missing_key", "extra_key", "extra_key"]
 
@@ -419,9 +424,15 @@ def test_content_may_be_null_only_beside_a_call() -> None:
     assert general(asked(content=None), answered()) == ["wrong_content"]
 
 
-@pytest.mark.parametrize("content", [[{"type": "image_url", "image_url": {"url": "x"}}], ["text"], [{"type": "text"}], {"text": "a"}, 3])
+@pytest.mark.parametrize(
+    "content", [[{"type": "image_url", "image_url": {"url": "x"}}], ["text"], [{"type": "text"}], [{"type": "refusal", "text": "a"}], 3]
+)
 def test_content_in_general_is_text_or_text_parts(content: object) -> None:
     assert general(asked(content=content), answered()) == ["wrong_content"]
+
+
+def test_a_user_who_calls_a_tool_still_has_to_say_something() -> None:
+    assert general({"role": "user", "tool_calls": [CALL]}, answered()) == ["missing_key", "extra_key"]
 
 
 @pytest.mark.parametrize("content", [[], [{"type": "text", "text": " "}], ""])

@@ -43,12 +43,13 @@ def embedded_model_file() -> Path:
         if not (file := from_root(named)).is_file():
             raise LocalModelError(f"LOCAL_MODEL={named}: there is no such file ({file}). Correct the path, or unset it.")
         return file
-    file = _packaged_file()
-    if file is None or find_spec("xllamacpp") is None:
+    packaged = _packaged_file()
+    if packaged is None or find_spec("xllamacpp") is None:
         raise LocalModelError(
-            "The embedded model is not installed. `make model` adds it (100 MB); or set LOCAL_MODEL=file.gguf, or ANTHROPIC_API_KEY in .env."
+            "The embedded model is not installed. `make model` adds it (100 MB); "
+            "or set LOCAL_MODEL=file.gguf, or ANTHROPIC_API_KEY in .env."
         )
-    return file
+    return packaged
 
 
 @contextmanager
@@ -95,7 +96,8 @@ def _ready_line(process: subprocess.Popen[bytes], log: IO[bytes]) -> dict[str, s
         log.seek(0)
         end = log.read().decode(errors="replace").strip()[-1500:]
         raise LocalModelError(
-            f"The local model's server ended before it was ready, or took over {READY_TIMEOUT_S:.0f} s. Check the GGUF file. It said:\n{end}"
+            f"The local model's server ended before it was ready, or took over {READY_TIMEOUT_S:.0f} s. "
+            f"Check the GGUF file. It said:\n{end}"
         ) from None
 
 
