@@ -141,6 +141,7 @@ async def _through(
     started = time.monotonic()
     async with open_asker(settings, journal=run.journal) as ask:
         with progress_bar(work.total, description=work.verb.capitalize(), unit="samples") as bar:
+            ask.transport.report = lambda said: bar.set_postfix_str(said)
 
             async def one(index: int, thing: T) -> None:
                 try:

@@ -132,6 +132,11 @@ def test_header_names_may_differ_in_case_and_carry_blanks(tmp_path: Path) -> Non
     )
 
 
+def test_a_byte_order_mark_that_was_written_twice_is_dropped_twice(tmp_path: Path) -> None:
+    content = "\ufeff" + ",".join(HEADER) + "\r\n" + csv_text(row(), header=row("first"))
+    assert len(read(tmp_path, content.encode("utf-8-sig")).seeds) == 2
+
+
 def test_blanks_around_a_cell_are_dropped_also_those_one_cannot_see(tmp_path: Path) -> None:
     seed = only_seed(tmp_path, csv_text(row("\u00a0 P?\u200b\n", " E. ", "\ufeffF?")))
     assert (seed.prompt, seed.explanation, seed.follow_up) == ("P?", "E.", "F?")
@@ -242,7 +247,7 @@ SET_ASIDE = {
     "a rubric is a word": ("broken_rubrics", row(rubrics='["Be kind."]')),
     "a rubric asks nothing": ("broken_rubrics", row(rubrics=[rubric(criteria=" ")])),
     "a rubric has no attributes": ("broken_rubrics", row(rubrics='[{"criteria": "The response must say half."}]')),
-    "rubrics run code": ("broken_rubrics", row(rubrics="__import__('os').getcwd()")),
+    "rubrics are code to run": ("broken_rubrics", row(rubrics="[dict(criteria='x', attributes=dict(severity='critical'))]")),
     "rubrics are an odd literal": ("broken_rubrics", row(rubrics="{[]: 1}")),
     "rubrics are nested without end": ("broken_rubrics", row(rubrics="[" * 100_000)),
     "a rubric is no text": ("broken_rubrics", row(rubrics=[rubric(criteria="half a character \ud800")])),

@@ -148,8 +148,8 @@ def of_four(settings: Settings) -> dict[str, Any]:
     """Kept, kept, dropped (2 of 4 critical pass), unjudged; quality scores 5, 4, 1."""
     samples = [a_sample(f"seed00{number}_var1", rubrics=rubrics_of(5, 5, 5, -5, 1)) for number in (1, 2, 3, 4)]
     evaluations = [
-        an_evaluation(samples[0], quality_score=5, strengths=("warm_tone", "concise")),
-        an_evaluation(samples[1], quality_score=4, strengths=("concise",), failed=["r5"]),
+        an_evaluation(samples[0], quality_score=5, strengths=("concise", "warm_tone")),
+        an_evaluation(samples[1], quality_score=4, strengths=("warm_tone",), failed=["r5"]),
         an_evaluation(samples[2], quality_score=1, weaknesses=("vague",), failed=["r1", "r4"]),
     ]
     return statistics(written(settings, samples, evaluations))
@@ -173,7 +173,7 @@ def test_averages_are_over_the_judged(of_four: dict[str, Any]) -> None:
 
 
 def test_strengths_and_weaknesses_are_counted_most_frequent_first(of_four: dict[str, Any]) -> None:
-    assert list(of_four["common_strengths"].items()) == [("concise", 2), ("warm_tone", 1)]
+    assert list(of_four["common_strengths"].items()) == [("warm_tone", 2), ("concise", 1)]
     assert of_four["common_weaknesses"] == {"vague": 1}
 
 

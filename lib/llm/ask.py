@@ -6,17 +6,22 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from lib.errors import KitError
+from lib.llm.batch import SHARD_REQUESTS, BatchTransport
 from lib.llm.budget import CHARACTERS_PER_TOKEN_AT_WORST, FREE, Budget, Price, price_of
-from lib.llm.call import Call, CallFailed, ProviderError, RawReply, Reply, Usage, wire_schema
+from lib.llm.call import Call, CallFailed, RawReply, Reply, Usage, wire_schema
 from lib.llm.journal import Entry, Journal
 from lib.llm.live import LiveTransport, Transient
 from lib.llm.provider import Provider, check_models, open_provider
 from lib.llm.window import Window
 from lib.settings import Settings
+
+if TYPE_CHECKING:
+    from anthropic import AsyncAnthropic
 
 A = TypeVar("A", bound=BaseModel)
 ATTEMPTS_TO_REACH = 10  # at the provider, for one reply
@@ -26,7 +31,11 @@ MOST_TOKENS = 21_000  # above 21,333 the SDK wants streaming
 
 
 class Transport(Protocol):
-    async def send(self, call: Call[Any], *, max_tokens: int) -> RawReply: ...
+    """`report` is told how batches stand; the live transport has nothing to say."""
+
+    report: Callable[[str], None]
+
+    async def send(self, call: Call[Any], *, max_tokens: int, key: str) -> RawReply: ...
 
 
 class Asker:
@@ -67,7 +76,7 @@ class Asker:
         max_tokens, price = call.max_tokens, self._price(call.model)
         for answer in range(1, ANSWERS_TO_PAY + 1):
             async with self.budget.reserve(_worst_usd(call, price, max_tokens)):
-                raw = await self._until_reached(call, max_tokens)
+                raw = await self._until_reached(call, key, max_tokens)
                 cost_usd = price.cost_usd(raw.usage)
                 self.budget.pay(cost_usd)
             reply, failed = _reply_or_failure(call, raw)
@@ -80,11 +89,11 @@ class Asker:
                 max_tokens = min(MOST_TOKENS, max_tokens * 2)
         raise AssertionError("unreachable: the last answer returns or raises")
 
-    async def _until_reached(self, call: Call[Any], max_tokens: int) -> RawReply:
+    async def _until_reached(self, call: Call[Any], key: str, max_tokens: int) -> RawReply:
         for attempt in range(1, ATTEMPTS_TO_REACH + 1):
             try:
                 async with self.window.place():
-                    raw = await self.transport.send(call, max_tokens=max_tokens)
+                    raw = await self.transport.send(call, max_tokens=max_tokens, key=key)
                 self.window.succeeded()
                 return replace(raw, attempts=attempt)
             except Transient as problem:
@@ -109,18 +118,33 @@ def price_for(model: str, settings: Settings, *, is_local: bool) -> Price:
 async def open_asker(settings: Settings, *, journal: Path) -> AsyncIterator[Asker]:
     """Yield `ask`. Before the first call: the models' prices, the key, the host and the models' lifecycle are checked."""
     with open_provider(settings) as provider, Journal(journal) as book:
-        width = provider.width(settings)
         models = [provider.model(name) for name in (settings.model, settings.judge_model)]
         for model in models:
             price_for(model, settings, is_local=provider.is_local)
+        width = provider.width(settings)
         async with provider.client(timeout_s=settings.timeout_s, max_connections=width) as client:
             remarks = await check_models(client, models)
-            budget = Budget(settings.budget_usd, spent_usd=book.spent_usd())
-            asker = Asker(provider, journal=book, budget=budget, window=Window(width), transport=LiveTransport(client), settings=settings)
-            asker.remarks = remarks
             if book.set_aside:
-                asker.remarks.append(f"The journal was corrupt; it is kept as {book.set_aside.name}, and a new one was begun.")
-            yield asker
+                remarks.append(f"The journal was corrupt; it is kept as {book.set_aside.name}, and a new one was begun.")
+            async with _transport(client, book, settings) as transport:
+                window = Window(SHARD_REQUESTS, ramp_from=SHARD_REQUESTS) if settings.mode == "batch" else Window(width)
+                budget = Budget(settings.budget_usd, spent_usd=book.spent_usd())
+                asker = Asker(provider, journal=book, budget=budget, window=window, transport=transport, settings=settings)
+                asker.remarks = remarks
+                yield asker
+
+
+@asynccontextmanager
+async def _transport(client: "AsyncAnthropic", book: Journal, settings: Settings) -> AsyncIterator[Transport]:
+    if settings.mode == "live":
+        yield LiveTransport(client)
+        return
+    batches = BatchTransport(client, book, poll_s=settings.batch_poll_s)
+    try:
+        await batches.resume()
+        yield batches
+    finally:
+        await batches.close()
 
 
 async def for_each(work: Callable[[int, Any], Awaitable[None]], things: Any, *, width: int) -> None:
@@ -138,7 +162,7 @@ async def for_each(work: Callable[[int, Any], Awaitable[None]], things: Any, *, 
         async with asyncio.TaskGroup() as group:
             for _ in range(width):
                 group.create_task(worker())
-    except* ProviderError as several:
+    except* KitError as several:
         raise several.exceptions[0] from None
 
 

@@ -63,6 +63,16 @@ def price_of(model: str, *, override: str = "", mode: str = "live") -> Price:
     return Price(given[0], given[1], read, given[0] * table["cache_write_share"], share)
 
 
+def cacheable(system: str, model: str) -> bool:
+    """Whether `system` may reach the shortest prefix that `model` caches; where that is not known, the shortest of any model."""
+    return len(system) / CHARACTERS_PER_TOKEN >= (cache_minimum(model) or price_table()["shortest_cache_prefix"])
+
+
+def cache_minimum(model: str) -> int:
+    """Return the shortest prefix, in tokens, that `model` caches; 0 when the table does not know it."""
+    return int(price_table()["models"].get(DATED.sub("", model), {}).get("cache_minimum", 0))
+
+
 @cache
 def price_table() -> dict[str, Any]:
     return json.loads(PRICES.read_text(encoding="utf-8"))  # type: ignore[no-any-return]  # the file is ours

@@ -5,6 +5,7 @@ waits for the disk reply by reply. One run at a time holds a folder's journal; o
 """
 
 import asyncio
+import json
 import queue
 import sqlite3
 import threading
@@ -25,6 +26,9 @@ CREATE TABLE IF NOT EXISTS reply (
   cost_usd REAL NOT NULL, request_id TEXT NOT NULL, attempts INTEGER NOT NULL, seconds REAL NOT NULL, at REAL NOT NULL,
   PRIMARY KEY (key, number)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS shard (
+  number INTEGER PRIMARY KEY, at REAL NOT NULL, keys TEXT NOT NULL, batch_id TEXT NOT NULL DEFAULT '', open INTEGER NOT NULL DEFAULT 1
+);
 """
 FIND = """
 SELECT outcome, text, stop_reason, input, output, cache_read, cache_write, model, request_id, stop_detail, attempts, seconds
@@ -51,6 +55,16 @@ class Spent:
     calls: int
     usage: Usage
     cost_usd: float
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """A Message Batch: intended at `at`, and bought once it has a `batch_id`. `keys` are its custom ids."""
+
+    number: int
+    at: float
+    keys: tuple[str, ...]
+    batch_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +129,32 @@ class Journal:
         """Return what was paid in this run, or for one slot."""
         where, values = (" WHERE slot = ?", (slot,)) if slot else ("", ())
         return float(self._reader.execute(f"SELECT TOTAL(cost_usd) FROM reply{where}", values).fetchone()[0])
+
+    def paid_since(self, key: str, at: float) -> bool:
+        return self._reader.execute("SELECT 1 FROM reply WHERE key = ? AND at >= ?", (key, at)).fetchone() is not None
+
+    def intend_shard(self, keys: list[str]) -> Shard:
+        """Write down, before it is sent, what a batch is to hold."""
+        at = time.time()
+        with self._reader:
+            number = self._reader.execute("INSERT INTO shard (at, keys) VALUES (?, ?)", (at, json.dumps(keys))).lastrowid
+        return Shard(int(number or 0), at, tuple(keys))
+
+    def name_shard(self, shard: Shard, batch_id: str) -> None:
+        with self._reader:
+            self._reader.execute("UPDATE shard SET batch_id = ? WHERE number = ?", (batch_id, shard.number))
+
+    def close_shard(self, shard: Shard) -> None:
+        """Note that all its results were read, or that it was never bought."""
+        with self._reader:
+            self._reader.execute("UPDATE shard SET open = 0 WHERE number = ?", (shard.number,))
+
+    def open_shards(self) -> list[Shard]:
+        rows = self._reader.execute("SELECT number, at, keys, batch_id FROM shard WHERE open ORDER BY number").fetchall()
+        return [Shard(number, at, tuple(json.loads(keys)), batch_id) for number, at, keys, batch_id in rows]
+
+    def shard_ids(self) -> set[str]:
+        return {row[0] for row in self._reader.execute("SELECT batch_id FROM shard")}
 
     def _write(self) -> None:
         connection = _opened(self.path)

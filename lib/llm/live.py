@@ -1,10 +1,12 @@
 """One attempt at a call against an Anthropic Messages endpoint. No retries here, no judgement of the answer."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
+from lib.llm.budget import cacheable
 from lib.llm.call import Call, CallFailed, RawReply, Usage, wire_schema
 from lib.llm.provider import fatal_error
 
@@ -24,8 +26,9 @@ class Transient(Exception):
 class LiveTransport:
     def __init__(self, client: "AsyncAnthropic") -> None:
         self.client = client
+        self.report: Callable[[str], None] = lambda _: None
 
-    async def send(self, call: Call[Any], *, max_tokens: int) -> RawReply:
+    async def send(self, call: Call[Any], *, max_tokens: int, key: str) -> RawReply:
         """Raises Transient, CallFailed (rejected), or ProviderError when no other call can succeed either."""
         import anthropic
 
@@ -37,21 +40,24 @@ class LiveTransport:
         except anthropic.APIConnectionError as error:
             raise Transient("connection", repr(error.__cause__ or error)) from None
         except anthropic.APIStatusError as error:
-            raise _problem(error) from None
+            raise problem_of(error) from None
         except anthropic.APIResponseValidationError as error:
             raise Transient("connection", f"not a message: {error}") from None
         return raw_reply(message, seconds=time.monotonic() - started)
 
 
 def request(call: Call[Any], *, max_tokens: int) -> dict[str, Any]:
-    """Return the parameters of `messages.create`, live and in a batch. The shared instructions are one cacheable block."""
+    """Return the parameters of `messages.create`, live and in a batch. Shared instructions stand first; long enough, they are cached."""
     output: dict[str, Any] = {"format": {"type": "json_schema", "schema": wire_schema(call.answer)}}
     if call.effort:
         output["effort"] = call.effort
+    system: dict[str, Any] = {"type": "text", "text": call.prompt.system}
+    if cacheable(call.prompt.system, call.model):
+        system["cache_control"] = {"type": "ephemeral"}
     return {
         "model": call.model,
         "max_tokens": max_tokens,
-        "system": [{"type": "text", "text": call.prompt.system, "cache_control": {"type": "ephemeral"}}],
+        "system": [system],
         "messages": [{"role": "user", "content": call.prompt.user}],
         "output_config": output,
     }
@@ -72,7 +78,8 @@ def raw_reply(message: Any, *, seconds: float = 0.0) -> RawReply:
     )
 
 
-def _problem(error: Any) -> Exception:
+def problem_of(error: Any) -> Exception:
+    """Return what an HTTP error of the SDK means: ProviderError, Transient, or CallFailed (rejected)."""
     if fatal := fatal_error(error):
         return fatal
     status = error.status_code

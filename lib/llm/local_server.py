@@ -3,8 +3,8 @@
     python -m lib.llm.local_server [--model FILE.gguf]
 
 binds a free port of 127.0.0.1, prints one line {"url": …, "model": …} when ready, and ends when its stdin closes. It is there
-because llama.cpp's own `/v1/messages` ignores `output_config`: here the schema becomes a grammar, and an answer that does not parse is
-an error. The same request gives the same answer. One request at a time; no streaming, tools or images.
+because llama.cpp's own `/v1/messages` ignores `output_config`: here the schema becomes a grammar, and what does not parse is an error.
+The same request gives the same answer. One request at a time; no streaming, tools or images.
 """
 
 import argparse
@@ -17,6 +17,7 @@ import secrets
 import sys
 import threading
 import traceback
+from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -25,29 +26,18 @@ from lib.llm.local import embedded_model_file
 
 EXAMPLES = Path(__file__).with_name("local_examples.json")  # answer's title -> one worked example, sent as an earlier turn
 CONTEXT_TOKENS = 4096
-ANSWER_TOKENS = 1000  # kept free for the answer; the longest seen took 650
-SMALL_MODEL_BYTES = 300_000_000
-SMALL_MODEL_PROMPT_TOKENS = 1000
+LONGEST_PROMPT = CONTEXT_TOKENS - 1000  # tokens; the longest answer seen took 650
+# Up to this file size the model follows no long instruction, and a prompt of 2,000 tokens only doubles the seconds: it gets the
+# instructions' first paragraph, and the middles of long blocks are cut, seeds first of all.
+SMALL_MODEL_BYTES, SMALL_MODEL_PROMPT = 300_000_000, 1000
 TRIES = 3  # with other seeds, when an answer does not parse
-SAMPLING = {
-    "temperature": 0.5,
-    "min_p": 0.08,
-    "dry_multiplier": 0.8,
-    "dry_penalty_last_n": CONTEXT_TOKENS,  # by default it looks back too short a way to keep six criteria apart
-}
+# By default DRY looks back too short a way to keep six criteria apart; further than this it garbles words of the prompt.
+SAMPLING = {"temperature": 0.5, "min_p": 0.08, "dry_multiplier": 0.8, "dry_penalty_last_n": 300, "dry_allowed_length": 3}
 # Longest strings, in characters, by field: they set the seconds that a sample takes.
-CAPS = {
-    "topic": 60,
-    "question": 200,
-    "explanation": 350,
-    "misconception": 100,
-    "follow_up": 200,
-    "criteria": 90,
-    "response": 600,
-    "reasoning": 60,
-    "evidence": 50,
-}
+CAPS = {"topic": 60, "question": 180, "explanation": 320, "misconception": 100, "follow_up": 180, "criteria": 85}
+CAPS |= {"response": 600, "reasoning": 55, "evidence": 45}
 OTHER_CAP = 200
+SLACK = 12  # characters the grammar allows beyond: just before a hard end only odd short tokens fit, and those are cut off again
 CHARACTER = r"[^\x00-\x09\x0b-\x1f\x7f]"  # as a pattern it also keeps out the escapes of lone surrogates
 MOVED_BOUNDS = re.compile(r"\{((?:\w+: \d+(?:, )?)+)\}$")  # what anthropic.transform_schema leaves in a description
 CRITERION_ID = re.compile(r'<criterion id="([^"]+)">')
@@ -55,50 +45,47 @@ BLOCK = re.compile(r"<(\w+)[^<>]*>(.*?)</\1>", re.DOTALL)
 NEVER_CUT = {"criteria", "criterion", "response"}
 SHORTEST_BLOCK = 160  # characters left of a block that is cut
 
+Json = dict[str, Any]
+
 
 class Refused(Exception):
-    """A request that gets an error instead of a message."""
+    """The request gets this error instead of a message."""
 
-    def __init__(self, status: int, kind: str, text: str) -> None:
+    def __init__(self, text: str, *, status: int = 400, kind: str = "invalid_request_error") -> None:
         super().__init__(text)
         self.status, self.kind = status, kind
 
 
-# ── the grammar ──────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def grammar(schema: dict[str, Any], user: str) -> str:
+def grammar(schema: Json, user: str) -> str:
     """Return the schema as an llguidance grammar: bounds restored, every string and array capped, no free whitespace."""
-    rules = _bounded(schema, "", schema.get("$defs", {}), CRITERION_ID.findall(user))
-    return "%llguidance {}\nstart: %json " + json.dumps(rules | {"x-guidance": {"whitespace_flexible": False}})
+    ids = list(dict.fromkeys(CRITERION_ID.findall(user)))
 
-
-def _bounded(schema: dict[str, Any], name: str, defs: dict[str, Any], ids: list[str]) -> dict[str, Any]:
-    if "$ref" in schema:
-        schema = defs[schema["$ref"].rpartition("/")[2]]
-    moved = MOVED_BOUNDS.search(schema.get("description", ""))
-    bounds = {key: int(value) for key, value in re.findall(r"(\w+): (\d+)", moved[1])} if moved else {}
-    rules = {key: value for key, value in (schema | bounds).items() if key not in ("title", "description", "$defs")}
-    if "anyOf" in rules:
-        rules["anyOf"] = [_bounded(option, name, defs, ids) for option in rules["anyOf"]]
-    if "enum" in rules or "const" in rules:
+    def bounded(rules: Json, name: str) -> Json:
+        if "$ref" in rules:
+            rules = schema["$defs"][rules["$ref"].rpartition("/")[2]]
+        moved = MOVED_BOUNDS.search(rules.get("description", ""))
+        rules = rules | {key: int(bound) for key, bound in re.findall(r"(\w+): (\d+)", moved[1] if moved else "")}
+        rules = {key: rule for key, rule in rules.items() if key not in ("title", "description", "$defs")}
+        if "anyOf" in rules:
+            return {"anyOf": [bounded(option, name) for option in rules["anyOf"]]}
+        if rules.get("type") == "string" and not {"enum", "const"} & rules.keys():
+            longest = CAPS.get(name, OTHER_CAP) + SLACK
+            return {"type": "string", "pattern": _pattern(rules.get("minLength", 0), min(longest, rules.get("maxLength", longest)))}
+        if rules.get("type") == "array":
+            return _array(bounded(rules["items"], name), rules.get("minItems", 0), ids)
+        if "properties" in rules:
+            rules["properties"] = {key: bounded(rule, key) for key, rule in rules["properties"].items()}
         return rules
-    if rules.get("type") == "string":
-        return {"type": "string", "pattern": _pattern(rules.get("minLength", 0), _cap(name, rules.get("maxLength")))}
-    if rules.get("type") == "array":
-        return _array(rules, _bounded(rules["items"], name, defs, ids), ids)
-    if "properties" in rules:
-        rules["properties"] = {key: _bounded(value, key, defs, ids) for key, value in rules["properties"].items()}
-    return rules
+
+    return "%llguidance {}\nstart: %json " + json.dumps(bounded(schema, "") | {"x-guidance": {"whitespace_flexible": False}})
 
 
-def _array(rules: dict[str, Any], item: dict[str, Any], ids: list[str]) -> dict[str, Any]:
-    """Return as few items as allowed, but one; of verdicts one for each criterion in the prompt, in its order."""
+def _array(item: Json, least: int, ids: list[str]) -> Json:
+    """Return as few items as allowed, but room for one; of verdicts one for each criterion in the prompt, in its order."""
     if ids and "rubric_id" in item.get("properties", {}):
-        verdicts = [item | {"properties": item["properties"] | {"rubric_id": {"const": id}}} for id in ids]
+        verdicts = [item | {"properties": item["properties"] | {"rubric_id": {"const": name}}} for name in ids]
         return {"type": "array", "prefixItems": verdicts, "items": False, "minItems": len(ids), "maxItems": len(ids)}
-    least = rules.get("minItems", 0)
-    return {"type": "array", "items": item, "minItems": least, "maxItems": max(1, least) if rules.get("maxItems", 1) else 0}
+    return {"type": "array", "items": item, "minItems": least, "maxItems": max(1, least)}
 
 
 def _pattern(shortest: int, longest: int) -> str:
@@ -106,32 +93,25 @@ def _pattern(shortest: int, longest: int) -> str:
     return rf"^[^\x00-\x20\x7f]{CHARACTER}{{{shortest - 1},{longest - 1}}}$" if shortest else f"^{CHARACTER}{{0,{longest}}}$"
 
 
-def _cap(name: str, longest: int | None = None) -> int:
-    cap = CAPS.get(name, OTHER_CAP)
-    return min(cap, longest) if longest is not None else cap
-
-
 def tidy(answer: Any, name: str = "") -> Any:
-    """Return the answer with strings that ran into their cap ended at their last whole sentence, or else word."""
+    """Return the answer with every string within its cap, ended at its last whole sentence, or else word."""
     if isinstance(answer, dict):
-        return {key: tidy(value, key) for key, value in answer.items()}
+        return {key: tidy(part, key) for key, part in answer.items()}
     if isinstance(answer, list):
-        return [tidy(value, name) for value in answer]
-    if not isinstance(answer, str) or len(answer) < _cap(name) - 3:
+        return [tidy(part, name) for part in answer]
+    cap = CAPS.get(name, OTHER_CAP)
+    if not isinstance(answer, str) or len(answer) <= cap:
         return answer
-    sentence = max(answer.rfind(mark) for mark in (". ", "? ", "! "))
-    return answer[: sentence + 1] if sentence > len(answer) // 2 else answer[: answer.rfind(" ")] if " " in answer else answer
-
-
-# ── the prompt ───────────────────────────────────────────────────────────────────────────────────────────────────────
+    sentence = max(answer.rfind(mark, cap // 2, cap) for mark in (". ", "? ", "! "))
+    return answer[: sentence + 1] if sentence > 0 else answer[:cap].rpartition(" ")[0] or answer[:cap]
 
 
 def text_of(content: Any) -> str:
     """Return the text of a string or of a list of text blocks."""
     if isinstance(content, str):
         return content
-    if any(block.get("type") != "text" for block in content):
-        raise Refused(400, "invalid_request_error", "The embedded model reads text only.")
+    if any(block["type"] != "text" for block in content):
+        raise Refused("The model on this machine reads text only.")
     return "\n\n".join(block["text"] for block in content)
 
 
@@ -140,15 +120,11 @@ def shortened(user: str, characters: int) -> str:
 
     Text without any tagged block is one block. Returns `user` itself when there is nothing left to take.
     """
-    blocks = [match.span(2) for match in BLOCK.finditer(user) if match[1] not in NEVER_CUT]
-    start, end = max(blocks, key=lambda span: span[1] - span[0]) if blocks else (0, 0 if BLOCK.search(user) else len(user))
-    left = max(SHORTEST_BLOCK, end - start - characters)
-    if end - start <= left + 10:
-        return user
-    return f"{user[: start + left // 2]} … {user[end - left // 2 :]}"
-
-
-# ── the model ────────────────────────────────────────────────────────────────────────────────────────────────────────
+    blocks = list(BLOCK.finditer(user))
+    spans = [block.span(2) for block in blocks if block[1] not in NEVER_CUT] if blocks else [(0, len(user))]
+    start, end = max(spans, key=lambda span: span[1] - span[0], default=(0, 0))
+    half = max(SHORTEST_BLOCK, end - start - characters) // 2
+    return user if end - start < 2 * half + 10 else f"{user[: start + half]} … {user[end - half :]}"
 
 
 class Engine:
@@ -157,96 +133,82 @@ class Engine:
     def __init__(self, model_file: Path) -> None:
         import xllamacpp
 
-        params = xllamacpp.CommonParams()
-        params.model.path = str(model_file)
-        params.n_ctx, params.n_parallel, params.cache_ram_mib = CONTEXT_TOKENS, 1, 256
-        cores = os.cpu_count() or 1
-        params.cpuparams.n_threads = params.cpuparams_batch.n_threads = min(cores, 4)
-        # Flash attention gives other digits for a cached prompt than for a fresh one, and so other answers to the same request.
+        params, cores = xllamacpp.CommonParams(), os.cpu_count() or 1
+        params.model.path, params.n_ctx, params.n_parallel, params.cache_ram_mib = str(model_file), CONTEXT_TOKENS, 1, 256
+        # Writing is bound by memory: a second thread on the same core does not help, and waits when another process has it.
+        params.cpuparams.n_threads, params.cpuparams_batch.n_threads = min(max(1, cores // 2), 4), min(cores, 4)
+        # Flash attention computes other last digits for a cached prompt than for a fresh one: the same request, another answer.
         params.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_DISABLED
-        params.verbosity, params.ui = 1, False
-        self._key = secrets.token_hex(16)
+        params.verbosity, params.ui, self._key = 1, False, secrets.token_hex(16)
         params.api_keys = [self._key]
         self.model = model_file.stem
         self.small = model_file.stat().st_size < SMALL_MODEL_BYTES
-        self.prompt_tokens = SMALL_MODEL_PROMPT_TOKENS if self.small else CONTEXT_TOKENS - ANSWER_TOKENS
         self._examples = json.loads(EXAMPLES.read_text(encoding="utf-8"))
         self._one_at_a_time = threading.Lock()
         self._server = xllamacpp.Server(params)
         self._address = self._server.listening_address.removeprefix("http://")
 
-    def message(self, body: dict[str, Any]) -> dict[str, Any]:
+    def message(self, body: Json) -> Json:
         """Return the message that answers the body. Raises Refused."""
+        if body.get("stream") or body.get("tools"):
+            raise Refused("The model on this machine neither streams nor calls tools.")
         schema = ((body.get("output_config") or {}).get("format") or {}).get("schema")
         turns = [{"role": turn["role"], "content": text_of(turn["content"])} for turn in body["messages"]]
-        if body.get("stream") or body.get("tools"):
-            raise Refused(400, "invalid_request_error", "The embedded model neither streams nor calls tools.")
+        request: Json = SAMPLING | ({"grammar": grammar(schema, turns[-1]["content"])} if schema else {})
         digest = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
         with self._one_at_a_time:
-            prompt, used = self._fitted(self._earlier_turns(text_of(body.get("system") or ""), schema), turns)
-            request = SAMPLING | {"messages": prompt, "max_tokens": min(body["max_tokens"], CONTEXT_TOKENS - used), "cache_prompt": True}
-            if schema:
-                request["grammar"] = grammar(schema, turns[-1]["content"])
-            text, stop_reason, usage = self._text(request, int(digest[:7], 16), must_parse=bool(schema))
-        return {
-            "id": f"msg_local_{digest[:24]}",
-            "type": "message",
-            "role": "assistant",
-            "model": self.model,
-            "content": [{"type": "text", "text": text}],
-            "stop_reason": stop_reason,
-            "stop_sequence": None,
-            "usage": {"input_tokens": usage["prompt_tokens"], "output_tokens": usage["completion_tokens"]},
-        }
+            prompt, used = self._fitted(self._opening(text_of(body.get("system") or ""), schema or {}), turns)
+            request |= {"messages": prompt, "max_tokens": min(body["max_tokens"], CONTEXT_TOKENS - used), "cache_prompt": True}
+            text, stop_reason, usage = self._answer(request, seed=int(digest[:7], 16))
+        usage = {"input_tokens": usage["prompt_tokens"], "output_tokens": usage["completion_tokens"]}
+        message = {"id": f"msg_local_{digest[:24]}", "type": "message", "role": "assistant", "model": self.model, "usage": usage}
+        return message | {"content": [{"type": "text", "text": text}], "stop_reason": stop_reason, "stop_sequence": None}
 
-    def _text(self, request: dict[str, Any], seed: int, *, must_parse: bool) -> tuple[str, str, dict[str, int]]:
+    def _answer(self, request: Json, *, seed: int) -> tuple[str, str, Json]:
+        """Return text, stop reason and llama.cpp's token counts."""
         for number in range(TRIES):
             reply = self._server.handle_chat_completions(request | {"seed": seed + number})
             if "error" in reply:
-                raise Refused(500, "api_error", f"llama.cpp: {reply['error'].get('message')}")
-            choice, usage = reply["choices"][0], reply["usage"]
-            text = choice["message"]["content"] or ""
-            if choice["finish_reason"] == "length":
-                return text, "max_tokens", usage
-            if not must_parse:
-                return text, "end_turn", usage
+                raise Refused(f"llama.cpp: {reply['error'].get('message')}", status=500, kind="api_error")
+            text = reply["choices"][0]["message"]["content"] or ""
+            if reply["choices"][0]["finish_reason"] == "length":
+                return text, "max_tokens", reply["usage"]
+            if "grammar" not in request:
+                return text, "end_turn", reply["usage"]
             try:
-                return json.dumps(tidy(json.loads(text)), ensure_ascii=False), "end_turn", usage
+                return json.dumps(tidy(json.loads(text)), ensure_ascii=False), "end_turn", reply["usage"]
             except ValueError:  # a grammar that does not compile is dropped without a word
                 continue
-        raise Refused(500, "api_error", f"{self.model} gave no valid JSON in {TRIES} tries: {text[:200]!r}")
+        raise Refused(f"{self.model} gave no valid JSON in {TRIES} tries, the last: {text[:200]!r}", status=500, kind="api_error")
 
-    def _earlier_turns(self, system: str, schema: dict[str, Any] | None) -> list[dict[str, str]]:
+    def _opening(self, system: str, schema: Json) -> list[Json]:
         """Return system and worked example: the same for all requests of a stage, so that llama.cpp reads them once."""
         if self.small:
             system = system.partition("\n\n")[0]
         turns = [{"role": "system", "content": system}] if system else []
-        if schema and (example := self._examples.get(schema.get("title"))):
+        if example := self._examples.get(schema.get("title")):
             answer = json.dumps(example["answer"], ensure_ascii=False, separators=(",", ":"))
             turns += [{"role": "user", "content": example["user"]}, {"role": "assistant", "content": answer}]
         return turns
 
-    def _fitted(self, earlier: list[dict[str, str]], turns: list[dict[str, str]]) -> tuple[list[dict[str, str]], int]:
-        """Return the prompt and its tokens; the middles of the last turn's longest blocks are cut until it fits, seeds first of all."""
-        while (used := self._tokens(earlier + turns)) > self.prompt_tokens:
-            excess = -(-(used - self.prompt_tokens) // 100) * 100  # in steps, so that a seed's variations share a cached prompt
+    def _fitted(self, opening: list[Json], turns: list[Json]) -> tuple[list[Json], int]:
+        """Return the prompt and its tokens; the last turn's longest blocks lose their middles until it fits."""
+        wanted = SMALL_MODEL_PROMPT if self.small else LONGEST_PROMPT
+        while (used := self._tokens(opening + turns)) > wanted:
+            excess = -(-(used - wanted) // 100) * 100  # in steps, so that the variations of one seed share a cached prompt
             user = shortened(turns[-1]["content"], excess * 4)
             if user == turns[-1]["content"]:
                 break
-            turns = [*turns[:-1], {"role": "user", "content": user}]
-        if used > CONTEXT_TOKENS - ANSWER_TOKENS:
-            most = CONTEXT_TOKENS - ANSWER_TOKENS
-            raise Refused(400, "invalid_request_error", f"The prompt is too long for the embedded model: {used} tokens, at most {most}.")
-        return earlier + turns, used
+            turns = [*turns[:-1], turns[-1] | {"content": user}]
+        if used > LONGEST_PROMPT:
+            raise Refused(f"The prompt is too long for the model on this machine: {used:,} tokens, at most {LONGEST_PROMPT:,}.")
+        return opening + turns, used
 
-    def _tokens(self, prompt: list[dict[str, str]]) -> int:
-        connection = http.client.HTTPConnection(self._address, timeout=60)
+    def _tokens(self, prompt: list[Json]) -> int:
         headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self._key}"}
-        connection.request("POST", "/v1/chat/completions/input_tokens", json.dumps({"messages": prompt}), headers)
-        return int(json.load(connection.getresponse())["input_tokens"])
-
-
-# ── the server ───────────────────────────────────────────────────────────────────────────────────────────────────────
+        with closing(http.client.HTTPConnection(self._address, timeout=60)) as connection:
+            connection.request("POST", "/v1/chat/completions/input_tokens", json.dumps({"messages": prompt}), headers)
+            return int(json.load(connection.getresponse())["input_tokens"])
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -255,50 +217,47 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         if not self.path.startswith("/v1/models/"):
-            return self._fail(404, "not_found_error", f"No such path: {self.path}")
-        model, most = self.engine.model, self.engine.prompt_tokens
-        about = {"type": "model", "id": model, "display_name": model, "created_at": "1970-01-01T00:00:00Z", "lifecycle": "active"}
-        self._send(200, about | {"max_input_tokens": most, "max_tokens": CONTEXT_TOKENS, "capabilities": None})
+            return self._fail(Refused(f"No such path: {self.path}", status=404, kind="not_found_error"))
+        about: Json = {"type": "model", "id": self.engine.model, "display_name": self.engine.model, "lifecycle": "active"}
+        self._send(about | {"created_at": "1970-01-01T00:00:00Z", "max_input_tokens": LONGEST_PROMPT, "max_tokens": CONTEXT_TOKENS})
 
     def do_POST(self) -> None:
         sent = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         if self.path.partition("?")[0] != "/v1/messages":
-            return self._fail(404, "not_found_error", f"No such path: {self.path}")
+            return self._fail(Refused(f"No such path: {self.path}", status=404, kind="not_found_error"))
         try:
-            self._send(200, self.engine.message(json.loads(sent)))
+            self._send(self.engine.message(json.loads(sent)))
         except Refused as refused:
-            self._fail(refused.status, refused.kind, str(refused))
+            self._fail(refused)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             traceback.print_exc()
-            self._fail(400, "invalid_request_error", f"Not a body of /v1/messages: {error!r}")
+            self._fail(Refused(f"Not a body of /v1/messages: {error!r}"))
 
-    def _fail(self, status: int, kind: str, text: str) -> None:
-        self._send(status, {"type": "error", "error": {"type": kind, "message": text}})
+    def _fail(self, refused: Refused) -> None:
+        self._send({"type": "error", "error": {"type": refused.kind, "message": str(refused)}}, status=refused.status)
 
-    def _send(self, status: int, body: dict[str, Any]) -> None:
+    def _send(self, body: Json, *, status: int = 200) -> None:
         payload = json.dumps(body).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(payload)))
-        self.send_header("request-id", body.get("id", "req_local"))
-        if status >= 400:
-            self.send_header("x-should-retry", "false")  # the same request would fail the same way
+        self.send_header("x-should-retry", "false")  # to the SDK: the same request would fail in the same way
         self.end_headers()
         self.wfile.write(payload)
 
     def log_message(self, *_: object) -> None:
-        """Say nothing: stderr is for what went wrong."""
+        """Stderr is for what went wrong."""
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description="Serve a GGUF file as an Anthropic Messages endpoint on loopback.")
     parser.add_argument("--model", type=Path, help="a GGUF file; the embedded one when left out")
     Handler.engine = Engine(parser.parse_args().model or embedded_model_file())
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     print(json.dumps({"url": f"http://127.0.0.1:{server.server_port}", "model": Handler.engine.model}), flush=True)
     sys.stdin.buffer.read()
-    os._exit(0)  # at once: a running answer would be waited for otherwise, and nothing is left to save
+    os._exit(0)  # at once: a running answer would be waited for otherwise, and there is nothing to save
 
 
 if __name__ == "__main__":

