@@ -85,6 +85,8 @@ def read_topics(path: Path) -> Topics:
     found: dict[str, list[tuple[str, str]]] = defaultdict(list)
     for number, row in enumerate(rows, start=1):
         subject, topic = (row.get("subject") or "").strip(), (row.get("topic") or "").strip()
+        if None in row:
+            raise TopicFileError(f"{path}, row {number}: more cells than columns. Put a topic that holds a comma into quotes.")
         if not subject or not topic:
             raise TopicFileError(f"{path}, row {number}: columns subject and topic must not be empty (level may).")
         found[subject].append((topic, (row.get("level") or "").strip()))

@@ -21,7 +21,8 @@ TEMPLATES = Path(__file__).parent / "templates"
 Stage = Literal["scenario", "gold", "judge"]
 STAGES: tuple[Stage, ...] = ("scenario", "gold", "judge")
 OUR_TAGS = re.compile(
-    r"<(?=\s*/?\s*(?:seed_\w+|question|explanation|follow_?up|criteri(?:a|on)|response|system|assignment)\b)", re.IGNORECASE
+    r"<(?=[\s\u200b-\u200d\u2060\ufeff/]*(?:seed_\w+|question|explanation|follow_?up|criteri(?:a|on)|response|system|assignment)\b)",
+    re.IGNORECASE,
 )
 
 

@@ -61,7 +61,7 @@ class Settings(BaseModel):
     judge_effort: Effort = Field("low", description="the same for judging")
     max_tokens: int = Field(8000, ge=256, le=21_000, description="room for one answer, thinking included, tokens")
     batch_poll_s: float = Field(30.0, gt=0, description="how often a batch is looked at, seconds")
-    timeout_s: float = Field(600.0, gt=0, description="longest wait for one answer, seconds")
+    timeout_s: float = Field(600.0, gt=0, allow_inf_nan=False, description="longest wait for one answer, seconds")
     min_call_success: float = Field(0.9, ge=0, le=1, description="share of samples made below which the run counts as failed")
 
     show_rubrics_to_tutor: bool = Field(default=False, description="true only to measure what it does: it inflates keep rates")

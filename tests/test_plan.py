@@ -255,3 +255,8 @@ def test_the_shipped_topics_cover_the_28_subjects_with_at_least_8_each_and_none_
     for entries in topics.values():
         names = [" ".join(topic.casefold().split()) for topic, _ in entries]
         assert len(set(names)) == len(names) >= 8
+
+
+def test_an_unquoted_comma_in_a_topic_is_an_error_and_not_a_level(tmp_path: Path) -> None:
+    path = topic_file(tmp_path, "subject,topic,level\nfinance,bonds, stocks,undergraduate\n")
+    assert "row 1" in refusal(path) and "into quotes" in refusal(path)
