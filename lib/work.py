@@ -153,7 +153,7 @@ async def _through(
                 checkpoints.done(index)
                 bar.update(1)
 
-            await for_each(one, things, width=ask.width)
+            await for_each(one, things, width=ask.workers)
         lines.write(work.target)
         in_order = tuple(failures[index] for index in sorted(failures))
         _write_failures(run, in_order, stages=work.stages)

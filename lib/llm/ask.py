@@ -5,6 +5,7 @@ import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -51,8 +52,9 @@ class Asker:
         self._prices: dict[str, Price] = {}
 
     @property
-    def width(self) -> int:
-        return self.window.width
+    def workers(self) -> int:
+        """How many samples to work on at once: more than calls in flight, so that none waits while another reply is written to disk."""
+        return self.window.width + self.window.width // 4
 
     async def __call__(self, call: Call[A]) -> Reply[A]:
         """Return the reply, from the journal when it was paid for before.
@@ -190,9 +192,14 @@ def _reply(call: Call[A], raw: RawReply, *, replayed: bool) -> Reply[A]:
 
 
 def _worst_usd(call: Call[Any], price: Price, max_tokens: int) -> float:
-    characters = len(call.prompt.system) + len(call.prompt.user) + len(str(wire_schema(call.answer)))
+    characters = len(call.prompt.system) + len(call.prompt.user) + _schema_length(call.answer)
     tokens = int(characters / CHARACTERS_PER_TOKEN_AT_WORST)
     return price.cost_usd(Usage(cache_write=tokens, output=max_tokens))
+
+
+@cache
+def _schema_length(answer: type[BaseModel]) -> int:
+    return len(str(wire_schema(answer)))
 
 
 def _wait_s(attempt: int, retry_after_s: float | None) -> float:

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel
@@ -87,17 +88,14 @@ class ProviderError(KitError):
     """No call can be had: a wrong key, a retired model, a spend limit. The run stops; what is done is safe."""
 
 
-_SCHEMAS: dict[type[BaseModel], dict[str, Any]] = {}
-
-
+@cache
 def wire_schema(answer: type[BaseModel]) -> dict[str, Any]:
     """Return the JSON schema as the provider takes it (the SDK moves bounds it can't enforce into descriptions)."""
-    if answer not in _SCHEMAS:
-        from anthropic import transform_schema
+    from anthropic import transform_schema
 
-        _SCHEMAS[answer] = transform_schema(answer)
-    return _SCHEMAS[answer]
+    return transform_schema(answer)
 
 
+@cache
 def schema_sha256(answer: type[BaseModel]) -> str:
     return hashlib.sha256(json.dumps(wire_schema(answer), sort_keys=True).encode()).hexdigest()

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 ANTHROPIC_HOST = "https://api.anthropic.com"
 SPENDING_LIMIT_SIGNS = ("usage limit", "spend limit", "spend_limit", "usage threshold")
-AIOHTTP_ABOVE = 500  # calls in flight; up to there the default transport does as well (tests/bench)
+AIOHTTP_ABOVE = 8  # calls in flight
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,312 @@
+"""The engine against the loopback provider in a process of its own: time, CPU, memory, faults, kills; one Markdown table.
+
+    python -m tests.bench.engine [clean faults capacity kill memory]
+
+Latency is lognormal (mean 0.5 s, sigma 0.4) and belongs to the request, so the schedule that a perfect window would keep can be
+simulated from the very latencies that were served: workers, two calls a sample in turn, then judging. Kernels are left out.
+"""
+
+import asyncio
+import heapq
+import json
+import os
+import random
+import resource
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass, field
+from io import StringIO
+from typing import Any
+
+from lib.generate import generate_samples, make_sample
+from lib.judge import judge_sample, judge_samples
+from lib.llm.ask import _reply
+from lib.llm.call import Call, RawReply
+from lib.llm.journal import Journal
+from lib.llm.live import request
+from lib.plan import plan, read_topics
+from lib.run import read_jsonl, run_of
+from lib.schema import Sample
+from lib.seeds import read_seeds
+from lib.settings import PROJECT_ROOT, Settings
+from tests.answers import digest
+from tests.provider import latency_of
+
+MEAN_S, SIGMA, WIDTH = 0.5, 0.4, 50
+SEEDS = read_seeds(PROJECT_ROOT / "data" / "seeds.csv")
+TOPICS = read_topics(PROJECT_ROOT / "data" / "topics.csv")
+FAULTS = ("429=0.02", "529=0.02", "cut=0.01", "drop=0.005", "invalid_json=0.005")
+
+
+@dataclass(frozen=True)
+class Served:
+    url: str
+
+    def stats(self) -> dict[str, Any]:
+        with urllib.request.urlopen(f"{self.url}/_stats") as reply:
+            return json.load(reply)
+
+
+@contextmanager
+def provider(*arguments: str) -> Iterator[Served]:
+    command = [sys.executable, "-m", "tests.provider", *arguments]
+    process = subprocess.Popen(command, cwd=PROJECT_ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        url = json.loads(process.stdout.readline())["url"]
+        os.environ |= {"ANTHROPIC_BASE_URL": url, "ANTHROPIC_API_KEY": "bench"}
+        yield Served(url)
+    finally:
+        process.stdin.close()
+        process.wait()
+
+
+@contextmanager
+def folder() -> Iterator[str]:
+    with tempfile.TemporaryDirectory() as path:
+        yield path
+
+
+def settings(path: str, **values: Any) -> Settings:
+    return Settings.of(run="bench", outputs_dir=path, samples_per_seed=4, budget_usd=1e6, max_concurrency=WIDTH, **values)
+
+
+@dataclass
+class Spent:
+    wall_s: float = 0.0
+    cpu_s: float = 0.0
+
+
+@contextmanager
+def measured() -> Iterator[Spent]:
+    spent, wall, cpu = Spent(), time.monotonic(), time.process_time()
+    with redirect_stdout(StringIO()):
+        yield spent
+    spent.wall_s, spent.cpu_s = time.monotonic() - wall, time.process_time() - cpu
+
+
+@dataclass
+class Replaying:
+    """Stands in for `ask`: answers from the journal and notes each request as it was sent."""
+
+    settings: Settings
+    journal: Journal
+    provider: Any
+    requests: list[dict[str, Any]] = field(default_factory=list)
+
+    async def __call__(self, call: Call[Any]) -> Any:
+        outcome, raw, _ = self.journal.find(call.key(self.provider.id))
+        self.requests.append(request(call, max_tokens=call.max_tokens))
+        return _reply(call, raw, replayed=True)
+
+
+def requests_of(run_settings: Settings, url: str) -> tuple[list[list[dict[str, Any]]], list[dict[str, Any]]]:
+    """Return what a finished run has sent: two requests a sample, and one judgement each."""
+    from lib.llm.provider import Provider, _endpoint_id
+
+    async def collect() -> tuple[list[list[dict[str, Any]]], list[dict[str, Any]]]:
+        seeds = {seed.row: seed for seed in SEEDS.seeds}
+        with Journal(run_of(run_settings).journal) as journal:
+            ask = Replaying(run_settings, journal, Provider(_endpoint_id(url), url, "bench"))
+            for slot in plan(SEEDS.seeds, TOPICS, run_settings):
+                await make_sample(ask, slot, seeds[slot.seed_row])  # type: ignore[arg-type]
+            made, ask.requests = ask.requests, []
+            for sample in read_jsonl(run_of(run_settings).generated, Sample, made_by=""):
+                await judge_sample(ask, sample)  # type: ignore[arg-type]
+            return [made[at : at + 2] for at in range(0, len(made), 2)], ask.requests
+
+    return asyncio.run(collect())
+
+
+def simulated_s(chains: list[list[dict[str, Any]]]) -> float:
+    """Return when the last of `chains` ends if WIDTH workers take them in turn and nothing but the provider takes time."""
+    free = [0.0] * WIDTH
+    for chain in chains:
+        latency = sum(latency_of(digest(body), mean_s=MEAN_S, sigma=SIGMA) for body in chain)
+        heapq.heapreplace(free, free[0] + latency)
+    return max(free)
+
+
+async def bare_loop(url: str, chains: list[list[dict[str, Any]]]) -> None:
+    """The least that the SDK can do: WIDTH workers, no retries, no journal, no checks."""
+    import anthropic
+
+    waiting = iter(chains)
+    async with anthropic.AsyncAnthropic(base_url=url, api_key="bench", max_retries=0) as client:
+
+        async def worker() -> None:
+            for chain in waiting:
+                for body in chain:
+                    await client.messages.create(**body)
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(WIDTH):
+                group.create_task(worker())
+
+
+def warmed_up(path: str) -> None:
+    """Import and render everything once, so that the figures are those of the calls."""
+    once = settings(path, num_seeds=1).model_copy(update={"run": "warm", "samples_per_seed": 1})
+    with measured():
+        generate_samples(SEEDS, TOPICS, once)
+        judge_samples(once)
+
+
+def clean() -> Iterator[tuple[str, str, str]]:
+    with provider("--latency", str(MEAN_S), "--sigma", str(SIGMA)) as served, folder() as path:
+        run_settings = settings(path, num_seeds=250)
+        warmed_up(path)
+        with measured() as ours:
+            generate_samples(SEEDS, TOPICS, run_settings)
+            judge_samples(run_settings)
+        made, judged = requests_of(run_settings, served.url)
+        ideal = simulated_s(made) + simulated_s([[body] for body in judged])
+        with measured() as bare:
+            asyncio.run(bare_loop(served.url, made))
+            asyncio.run(bare_loop(served.url, [[body] for body in judged]))
+    yield "wall ÷ simulated schedule, 3,000 calls", f"{ours.wall_s / ideal:.3f} ({ours.wall_s:.1f} s of {ideal:.1f} s)", "≤ 1.06"
+    yield "  the same for a bare SDK loop", f"{bare.wall_s / ideal:.3f}", "–"
+    yield "client CPU a call", f"{ours.cpu_s / 3000 * 1e3:.2f} ms, {ours.cpu_s / bare.cpu_s:.2f} × the bare loop", "≤ 1.4 ×"
+
+
+def faults() -> Iterator[tuple[str, str, str]]:
+    arguments = [part for fault in FAULTS for part in ("--fault", fault)]
+    with provider("--latency", str(MEAN_S), "--sigma", str(SIGMA), "--retry-after", "1", *arguments) as served, folder() as path:
+        run_settings = settings(path, num_seeds=250)
+        with measured() as ours:
+            made = generate_samples(SEEDS, TOPICS, run_settings)
+            judged = judge_samples(run_settings)
+        chains, judgements = requests_of(run_settings, served.url)
+        ideal = simulated_s(chains) + simulated_s([[body] for body in judgements])
+        stats = served.stats()
+    sent = stats["calls"] + sum(stats["rejected"].values())
+    yield "6 % mixed faults: wall ÷ ideal", f"{ours.wall_s / ideal:.3f}", "≤ 1.25"
+    yield "  samples lost of 1,000", f"{len(made.failures) + len(judged.failures)}", "0"
+    yield "  calls made ÷ needed", f"{sent / 3000:.3f}", "≤ 1.08"
+
+
+def capacity() -> Iterator[tuple[str, str, str]]:
+    for name, arguments, best_s in (
+        ("admits 20 at a time", ("--admit", "20"), lambda total: total / 20),
+        ("bucket of 50 a second", ("--bucket-per-second", "50", "--bucket-size", "50"), lambda _: (3000 - 50) / 50),
+    ):
+        with provider("--latency", str(MEAN_S), "--sigma", str(SIGMA), "--retry-after", "0.5", *arguments) as served, folder() as path:
+            run_settings = settings(path, num_seeds=250)
+            with measured() as ours:
+                generate_samples(SEEDS, TOPICS, run_settings)
+                judge_samples(run_settings)
+            made, judged = requests_of(run_settings, served.url)
+            total = sum(latency_of(digest(body), mean_s=MEAN_S, sigma=SIGMA) for chain in (*made, judged) for body in chain)
+            rejected = sum(served.stats()["rejected"].values())
+        yield f"provider {name}: share of its capacity used", f"{best_s(total) / ours.wall_s:.1%}", "> 90 %"
+        yield "  rejected calls", f"{rejected / (3000 + rejected):.1%}", "< 3 %"
+
+
+def kill() -> Iterator[tuple[str, str, str]]:
+    script = (
+        "import sys, json; from tests.bench.engine import *; s = Settings.of(**json.loads(sys.argv[1]));"
+        "generate_samples(SEEDS, TOPICS, s); judge_samples(s)"
+    )
+    with provider("--latency", str(MEAN_S), "--sigma", str(SIGMA)) as served, folder() as path, folder() as other:
+        run_settings = settings(path, num_seeds=100)
+        for moment in sorted(random.Random(1).uniform(1.0, 9.0) for _ in range(5)):
+            child = subprocess.Popen(
+                [sys.executable, "-c", script, run_settings.model_dump_json()],
+                cwd=PROJECT_ROOT,
+                stdout=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+            time.sleep(moment)
+            os.killpg(child.pid, signal.SIGKILL)
+            child.wait()
+        with measured():
+            generate_samples(SEEDS, TOPICS, run_settings)
+            judge_samples(run_settings)
+        repeated = served.stats()["repeated"]
+        fresh = settings(other, num_seeds=100)
+        with measured():
+            generate_samples(SEEDS, TOPICS, fresh)
+            judge_samples(fresh)
+        same = all(
+            (run_of(fresh).dir / name).read_bytes() == (run_of(run_settings).dir / name).read_bytes()
+            for name in ("tutoring_samples_generated.jsonl", "evaluations.jsonl")
+        )
+    yield "kill -9 at five random moments: calls repeated, all five together", f"{repeated}", f"≤ {5 * WIDTH}"
+    yield "  files equal to those of an uninterrupted run", "yes, byte for byte" if same else "NO", "yes"
+
+
+@dataclass
+class Canned:
+    """A transport that answers at once, so that 100,000 slots fit into a few minutes. Memory is the same as with a real one."""
+
+    texts: dict[str, str]
+    report: Callable[[str], None] = lambda _: None
+
+    async def send(self, call: Call[Any], *, max_tokens: int, key: str) -> RawReply:
+        await asyncio.sleep(0)
+        return RawReply(self.texts[call.stage], "end_turn", replace_usage(), "canned")
+
+
+def replace_usage() -> Any:
+    from lib.llm.call import Usage
+
+    return Usage(1000, 500)
+
+
+def memory() -> Iterator[tuple[str, str, str]]:
+    peaks = {}
+    for slots in (1_000, 100_000):
+        started = time.monotonic()
+        done = subprocess.run(
+            [sys.executable, "-m", "tests.bench.engine", "--peak", str(slots)], cwd=PROJECT_ROOT, capture_output=True, check=True
+        )
+        peaks[slots] = float(done.stdout.split()[-1])
+        wall_s = time.monotonic() - started
+    growth = peaks[100_000] / peaks[1_000] - 1
+    yield "peak memory at 1,000 and 100,000 slots", f"{peaks[1_000]:.0f} and {peaks[100_000]:.0f} MB ({growth:+.0%})", "< +20 %"
+    yield "  100,000 slots, 200,000 replies journalled", f"{wall_s:.0f} s with a transport that answers at once", "–"
+
+
+def peak(slots: int) -> None:
+    """Print the peak memory in MB of generating `slots` samples with canned replies."""
+    from lib.llm import ask as asking
+    from tests.provider import Provider as Loopback
+
+    with Loopback() as served, folder() as path:
+        os.environ |= {"ANTHROPIC_BASE_URL": served.url, "ANTHROPIC_API_KEY": "bench"}
+        small = settings(path, num_seeds=1)
+        with redirect_stdout(StringIO()):
+            generate_samples(SEEDS, TOPICS, small)
+            with Journal(run_of(small).journal) as journal:
+                texts = dict(journal._reader.execute("SELECT stage, text FROM reply"))
+            asking.LiveTransport = lambda _client: Canned(texts)  # type: ignore[assignment,misc]
+            generate_samples(SEEDS, TOPICS, settings(path, num_seeds=slots // 4).model_copy(update={"run": "large"}))
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+
+
+PARTS: dict[str, Callable[[], Iterator[tuple[str, str, str]]]] = {
+    "clean": clean,
+    "faults": faults,
+    "capacity": capacity,
+    "kill": kill,
+    "memory": memory,
+}
+
+
+def main(names: list[str]) -> None:
+    if names[:1] == ["--peak"]:
+        peak(int(names[1]))
+        return
+    print("| measured | figure | aim |\n|---|---|---|")
+    for name in names or PARTS:
+        for what, figure, aim in PARTS[name]():
+            print(f"| {what} | {figure} | {aim} |", flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
