@@ -76,9 +76,9 @@ def _stages(seed_file: SeedFile, topics: Topics, settings: Settings, seen: dict[
     scenario_input = sum(len(prompt.system) + len(prompt.user) for prompt in prompts) / len(prompts)
     written = 900 * CHARACTERS_PER_TOKEN  # what scenario and response bring into the later prompts
     characters: dict[Stage, float] = {
-        "scenario": scenario_input + len(str(wire_schema(ScenarioAnswer))),
-        "gold": len(template_text("gold")) + written + len(str(wire_schema(GoldAnswer))),
-        "judge": len(template_text("judge")) + 2 * written + len(str(wire_schema(JudgementAnswer))),
+        "scenario": scenario_input + wire_schema(ScenarioAnswer).characters,
+        "gold": len(template_text("gold")) + written + wire_schema(GoldAnswer).characters,
+        "judge": len(template_text("judge")) + 2 * written + wire_schema(JudgementAnswer).characters,
     }
     for stage, length in characters.items():
         model = settings.judge_model if stage == "judge" else settings.model

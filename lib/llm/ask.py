@@ -5,7 +5,6 @@ import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -28,6 +27,7 @@ A = TypeVar("A", bound=BaseModel)
 ATTEMPTS_TO_REACH = 10  # at the provider, for one reply
 ANSWERS_TO_PAY = 3  # for one call, when answers are cut off or invalid
 LONGEST_WAIT_S = 60.0  # however long `retry-after` asks for: a limit that holds longer shows again
+PLACE_HELD_S = 1.0  # after a 429
 MOST_TOKENS = 21_000  # above 21,333 the SDK wants streaming
 
 
@@ -95,16 +95,26 @@ class Asker:
         for attempt in range(1, ATTEMPTS_TO_REACH + 1):
             try:
                 async with self.window.place():
-                    raw = await self.transport.send(call, max_tokens=max_tokens, key=key)
+                    raw = await self._attempt(call, key, max_tokens, attempt)
                 self.window.succeeded()
                 return replace(raw, attempts=attempt)
             except Transient as problem:
-                if problem.kind == "429":
-                    self.window.rejected(retry_after_s=problem.retry_after_s)
                 if attempt == ATTEMPTS_TO_REACH:
                     raise CallFailed("unavailable", f"{attempt} attempts, the last: {problem.detail}") from None
                 await asyncio.sleep(_wait_s(attempt, problem.retry_after_s))
         raise AssertionError("unreachable: the last attempt returns or raises")
+
+    async def _attempt(self, call: Call[Any], key: str, max_tokens: int, attempt: int) -> RawReply:
+        """Send once. After a 429 the place is held a moment: handed on at once, it would only collect the next rejection."""
+        try:
+            return await self.transport.send(call, max_tokens=max_tokens, key=key)
+        except Transient as problem:
+            if problem.kind == "429":
+                self.window.rejected()
+                wait_s = _wait_s(attempt, problem.retry_after_s)
+                await asyncio.sleep(min(PLACE_HELD_S, wait_s))
+                problem.retry_after_s = max(0.0, wait_s - PLACE_HELD_S)
+            raise
 
     def _price(self, model: str) -> Price:
         if model not in self._prices:
@@ -128,8 +138,8 @@ async def open_asker(settings: Settings, *, journal: Path) -> AsyncIterator[Aske
             remarks = await check_models(client, models)
             if book.set_aside:
                 remarks.append(f"The journal was corrupt; it is kept as {book.set_aside.name}, and a new one was begun.")
-            async with _transport(client, book, settings) as transport:
-                window = Window(SHARD_REQUESTS, ramp_from=SHARD_REQUESTS) if settings.mode == "batch" else Window(width)
+            window = Window(SHARD_REQUESTS, ramp_from=SHARD_REQUESTS) if settings.mode == "batch" else Window(width)
+            async with _transport(client, book, window, settings) as transport:
                 budget = Budget(settings.budget_usd, spent_usd=book.spent_usd())
                 asker = Asker(provider, journal=book, budget=budget, window=window, transport=transport, settings=settings)
                 asker.remarks = remarks
@@ -137,9 +147,9 @@ async def open_asker(settings: Settings, *, journal: Path) -> AsyncIterator[Aske
 
 
 @asynccontextmanager
-async def _transport(client: "AsyncAnthropic", book: Journal, settings: Settings) -> AsyncIterator[Transport]:
+async def _transport(client: "AsyncAnthropic", book: Journal, window: Window, settings: Settings) -> AsyncIterator[Transport]:
     if settings.mode == "live":
-        yield LiveTransport(client)
+        yield LiveTransport(client, heed=window.heed)
         return
     batches = BatchTransport(client, book, poll_s=settings.batch_poll_s)
     try:
@@ -192,14 +202,9 @@ def _reply(call: Call[A], raw: RawReply, *, replayed: bool) -> Reply[A]:
 
 
 def _worst_usd(call: Call[Any], price: Price, max_tokens: int) -> float:
-    characters = len(call.prompt.system) + len(call.prompt.user) + _schema_length(call.answer)
+    characters = len(call.prompt.system) + len(call.prompt.user) + wire_schema(call.answer).characters
     tokens = int(characters / CHARACTERS_PER_TOKEN_AT_WORST)
     return price.cost_usd(Usage(cache_write=tokens, output=max_tokens))
-
-
-@cache
-def _schema_length(answer: type[BaseModel]) -> int:
-    return len(str(wire_schema(answer)))
 
 
 def _wait_s(attempt: int, retry_after_s: float | None) -> float:

@@ -186,7 +186,7 @@ def _taken(outcome: RawReply | Exception) -> RawReply:
 
 def _result(result: Any) -> RawReply | Exception:
     if result.type == "succeeded":
-        return raw_reply(result.message)
+        return raw_reply(result.message.to_dict())
     if result.type == "errored":
         error = result.error.error
         if error.type == "invalid_request_error":

@@ -4,7 +4,6 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel
@@ -36,7 +35,7 @@ class Call(Generic[A]):
 
     def key(self, provider: str) -> str:
         """Return what identifies the reply: neither mode nor `max_tokens` changes what was asked."""
-        parts = [provider, self.slot, self.stage, self.vote, self.model, self.effort, *self.prompt, schema_sha256(self.answer)]
+        parts = [provider, self.slot, self.stage, self.vote, self.model, self.effort, *self.prompt, wire_schema(self.answer).sha256]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
@@ -88,14 +87,23 @@ class ProviderError(KitError):
     """No call can be had: a wrong key, a retired model, a spend limit. The run stops; what is done is safe."""
 
 
-@cache
-def wire_schema(answer: type[BaseModel]) -> dict[str, Any]:
-    """Return the JSON schema as the provider takes it (the SDK moves bounds it can't enforce into descriptions)."""
-    from anthropic import transform_schema
+@dataclass(frozen=True, slots=True)
+class WireSchema:
+    """An answer's JSON schema as the provider takes it: the SDK moves bounds that it can't enforce into descriptions."""
 
-    return transform_schema(answer)
+    schema: dict[str, Any]
+    sha256: str
+    characters: int
 
 
-@cache
-def schema_sha256(answer: type[BaseModel]) -> str:
-    return hashlib.sha256(json.dumps(wire_schema(answer), sort_keys=True).encode()).hexdigest()
+_WIRE_SCHEMAS: dict[type[BaseModel], WireSchema] = {}
+
+
+def wire_schema(answer: type[BaseModel]) -> WireSchema:
+    if answer not in _WIRE_SCHEMAS:
+        from anthropic import transform_schema
+
+        schema = transform_schema(answer)
+        text = json.dumps(schema, sort_keys=True)
+        _WIRE_SCHEMAS[answer] = WireSchema(schema, hashlib.sha256(text.encode()).hexdigest(), len(text))
+    return _WIRE_SCHEMAS[answer]

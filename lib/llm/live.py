@@ -1,7 +1,8 @@
 """One attempt at a call against an Anthropic Messages endpoint. No retries here, no judgement of the answer."""
 
+import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
@@ -24,8 +25,10 @@ class Transient(Exception):
 
 
 class LiveTransport:
-    def __init__(self, client: "AsyncAnthropic") -> None:
-        self.client = client
+    """`heed` is shown the headers of every answer, good or bad: they say how much of the rate limit is left."""
+
+    def __init__(self, client: "AsyncAnthropic", *, heed: Callable[[Mapping[str, str]], None]) -> None:
+        self.client, self.heed = client, heed
         self.report: Callable[[str], None] = lambda _: None
 
     async def send(self, call: Call[Any], *, max_tokens: int, key: str) -> RawReply:
@@ -34,21 +37,24 @@ class LiveTransport:
 
         started = time.monotonic()
         try:
-            message = await self.client.messages.create(**request(call, max_tokens=max_tokens))
+            response = await self.client.messages.with_raw_response.create(**request(call, max_tokens=max_tokens))
+            self.heed(response.headers)
+            message = json.loads(response.http_response.content)
+            return raw_reply(message, request_id=response.request_id or "", seconds=time.monotonic() - started)
         except anthropic.APITimeoutError as error:
             raise Transient("timeout", str(error)) from None
         except anthropic.APIConnectionError as error:
             raise Transient("connection", repr(error.__cause__ or error)) from None
         except anthropic.APIStatusError as error:
+            self.heed(error.response.headers)
             raise problem_of(error) from None
-        except anthropic.APIResponseValidationError as error:
-            raise Transient("connection", f"not a message: {error}") from None
-        return raw_reply(message, seconds=time.monotonic() - started)
+        except (ValueError, KeyError, TypeError) as error:
+            raise Transient("connection", f"the endpoint's answer is no message ({error!r})") from None
 
 
 def request(call: Call[Any], *, max_tokens: int) -> dict[str, Any]:
     """Return the parameters of `messages.create`, live and in a batch. Shared instructions stand first; long enough, they are cached."""
-    output: dict[str, Any] = {"format": {"type": "json_schema", "schema": wire_schema(call.answer)}}
+    output: dict[str, Any] = {"format": {"type": "json_schema", "schema": wire_schema(call.answer).schema}}
     if call.effort:
         output["effort"] = call.effort
     system: dict[str, Any] = {"type": "text", "text": call.prompt.system}
@@ -63,17 +69,21 @@ def request(call: Call[Any], *, max_tokens: int) -> dict[str, Any]:
     }
 
 
-def raw_reply(message: Any, *, seconds: float = 0.0) -> RawReply:
-    """Return what is kept of an SDK message: its text blocks (a thinking block may stand first), why it stopped, what it used."""
-    usage = message.usage
-    details = getattr(message, "stop_details", None)
+def raw_reply(message: dict[str, Any], *, request_id: str = "", seconds: float = 0.0) -> RawReply:
+    """Return what is kept of a message as it came: its text blocks (a thinking block may stand first), why it stopped, what it used."""
+    usage = message["usage"]
     return RawReply(
-        text="".join(block.text for block in message.content or [] if block.type == "text"),
-        stop_reason=message.stop_reason or "",
-        stop_detail=str(getattr(details, "category", "") or "") if details else "",
-        usage=Usage(usage.input_tokens, usage.output_tokens, usage.cache_read_input_tokens or 0, usage.cache_creation_input_tokens or 0),
-        model=message.model,
-        request_id=getattr(message, "_request_id", None) or message.id,
+        text="".join(block["text"] for block in message["content"] or [] if block["type"] == "text"),
+        stop_reason=message["stop_reason"] or "",
+        stop_detail=str((message.get("stop_details") or {}).get("category") or ""),
+        usage=Usage(
+            usage["input_tokens"],
+            usage["output_tokens"],
+            usage.get("cache_read_input_tokens") or 0,
+            usage.get("cache_creation_input_tokens") or 0,
+        ),
+        model=message["model"],
+        request_id=request_id or message["id"],
         seconds=seconds,
     )
 

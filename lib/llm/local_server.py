@@ -137,14 +137,15 @@ class Engine:
         params.model.path, params.n_ctx, params.n_parallel, params.cache_ram_mib = str(model_file), CONTEXT_TOKENS, 1, 256
         # Writing is bound by memory: a second thread on the same core does not help, and waits when another process has it.
         params.cpuparams.n_threads, params.cpuparams_batch.n_threads = min(max(1, cores // 2), 4), min(cores, 4)
-        # Flash attention computes other last digits for a cached prompt than for a fresh one: the same request, another answer.
-        params.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_DISABLED
+        params.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_DISABLED  # on CPUs it writes more slowly
+        params.slot_prompt_similarity = 0.001  # an answer never takes from older prompts what `_read_opening` did not
         params.verbosity, params.ui, self._key = 1, False, secrets.token_hex(16)
         params.api_keys = [self._key]
         self.model = model_file.stem
         self.small = model_file.stat().st_size < SMALL_MODEL_BYTES
         self._examples = json.loads(EXAMPLES.read_text(encoding="utf-8"))
         self._one_at_a_time = threading.Lock()
+        self._opening_tokens: dict[str, int] = {}
         self._server = xllamacpp.Server(params)
         self._address = self._server.listening_address.removeprefix("http://")
 
@@ -157,8 +158,10 @@ class Engine:
         request: Json = SAMPLING | ({"grammar": grammar(schema, turns[-1]["content"])} if schema else {})
         digest = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
         with self._one_at_a_time:
-            prompt, used = self._fitted(self._opening(text_of(body.get("system") or ""), schema or {}), turns)
-            request |= {"messages": prompt, "max_tokens": min(body["max_tokens"], CONTEXT_TOKENS - used), "cache_prompt": True}
+            opening = self._opening(text_of(body.get("system") or ""), schema or {})
+            turns, used = self._fitted(opening, turns)
+            self._read_opening(opening)
+            request |= {"messages": opening + turns, "max_tokens": min(body["max_tokens"], CONTEXT_TOKENS - used)}
             text, stop_reason, usage = self._answer(request, seed=int(digest[:7], 16))
         usage = {"input_tokens": usage["prompt_tokens"], "output_tokens": usage["completion_tokens"]}
         message = {"id": f"msg_local_{digest[:24]}", "type": "message", "role": "assistant", "model": self.model, "usage": usage}
@@ -191,18 +194,33 @@ class Engine:
             turns += [{"role": "user", "content": example["user"]}, {"role": "assistant", "content": answer}]
         return turns
 
+    def _read_opening(self, opening: list[Json]) -> None:
+        """Leave llama.cpp with the opening in its cache, and nothing beyond, always as read from its start.
+
+        A prompt read in other pieces has other last digits, and then other words: what was asked before would show in the answer.
+        """
+
+        def read(mark: str, *, cached: bool) -> int:
+            prompt = [*opening, {"role": "user", "content": mark}]
+            reply = self._server.handle_chat_completions({"messages": prompt, "max_tokens": 1, "cache_prompt": cached})
+            return int(reply["timings"]["cache_n"])
+
+        key = json.dumps(opening)
+        if read("§", cached=True) != self._opening_tokens.get(key):
+            read("#", cached=False)
+            self._opening_tokens[key] = read("§", cached=True)
+
     def _fitted(self, opening: list[Json], turns: list[Json]) -> tuple[list[Json], int]:
-        """Return the prompt and its tokens; the last turn's longest blocks lose their middles until it fits."""
+        """Return the turns and the whole prompt's tokens; the last turn's longest blocks lose their middles until it fits."""
         wanted = SMALL_MODEL_PROMPT if self.small else LONGEST_PROMPT
         while (used := self._tokens(opening + turns)) > wanted:
-            excess = -(-(used - wanted) // 100) * 100  # in steps, so that the variations of one seed share a cached prompt
-            user = shortened(turns[-1]["content"], excess * 4)
+            user = shortened(turns[-1]["content"], (used - wanted) * 4)
             if user == turns[-1]["content"]:
                 break
             turns = [*turns[:-1], turns[-1] | {"content": user}]
         if used > LONGEST_PROMPT:
             raise Refused(f"The prompt is too long for the model on this machine: {used:,} tokens, at most {LONGEST_PROMPT:,}.")
-        return opening + turns, used
+        return turns, used
 
     def _tokens(self, prompt: list[Json]) -> int:
         headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self._key}"}

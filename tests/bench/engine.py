@@ -100,7 +100,7 @@ class Replaying:
     requests: list[dict[str, Any]] = field(default_factory=list)
 
     async def __call__(self, call: Call[Any]) -> Any:
-        outcome, raw, _ = self.journal.find(call.key(self.provider.id))
+        _, raw, _ = self.journal.find(call.key(self.provider.id))
         self.requests.append(request(call, max_tokens=call.max_tokens))
         return _reply(call, raw, replayed=True)
 
