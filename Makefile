@@ -81,6 +81,9 @@ lint: $(READY_DEV) ## style, types, and that notebooks are committed without out
 	@$(PY) -m mypy
 	@$(PY) -m nbstripout --verify --extra-keys "metadata.papermill cell.metadata.papermill" notebooks/*.ipynb
 
+bench: $(READY_DEV) ## the benchmarks: one table, about fifteen minutes
+	@$(PY) -m tests.bench.engine
+
 setup: $(READY) ## only install
 
 model: ## the embedded model into the environment (ENV=active: the active one)
