@@ -24,6 +24,7 @@ KNOWN := $(PARAMETERS) PYTHON ENV FILE CHECK
 $(foreach name,$(.VARIABLES),$(if $(findstring command line,$(origin $(name))),\
   $(if $(filter $(name),$(KNOWN)),,$(error $(name) is not a variable of this Makefile. Known: $(KNOWN)))))
 
+NOTEBOOKS := 01_generate 02_filter 03_analyze 04_validate
 quoted = '$(subst ','\'',$(1))'
 values = $(foreach name,$(PARAMETERS),$(if $($(name)),$(call quoted,$(name)=$($(name)))))
 notebook = $(PY) -m lib.headless $(1) $(values)
@@ -37,10 +38,7 @@ help: ## this list
 	@echo "  Example:   make run NUM_SEEDS=10 SEEDS_CSV='Text Tutoring Prompts.csv'"
 
 run: $(READY) ## all four notebooks, small (2 seeds x 2 variations) -> outputs/$(RUN)
-	@$(call notebook,01_generate)
-	@$(call notebook,02_filter)
-	@$(call notebook,03_analyze)
-	@$(call notebook,04_validate)
+	@$(call notebook,$(NOTEBOOKS))
 	@$(PY) -m lib.summary $(values)
 
 full estimate: RUN := $(if $(filter file default,$(origin RUN)),full,$(RUN))
@@ -49,10 +47,7 @@ full estimate: SAMPLES_PER_SEED := $(or $(SAMPLES_PER_SEED),4)
 full: $(READY) ## 250 x 4 samples; needs BUDGET_USD=<US dollars>, prints the estimate first
 	@$(if $(BUDGET_USD),,$(error make full spends money: say how much it may cost, e.g. make full BUDGET_USD=150 (make estimate tells)))
 	@$(PY) -m lib.estimate full $(values)
-	@$(call notebook,01_generate)
-	@$(call notebook,02_filter)
-	@$(call notebook,03_analyze)
-	@$(call notebook,04_validate)
+	@$(call notebook,$(NOTEBOOKS))
 	@$(PY) -m lib.summary $(values)
 
 estimate: $(READY) ## calls, tokens, cost and time of a full run, without spending

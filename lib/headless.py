@@ -1,6 +1,6 @@
-"""Runs one of the notebooks through papermill with parameters, and leaves its executed copy in the run's folder.
+"""Runs notebooks through papermill with parameters, and leaves their executed copies in the run's folder.
 
-    python -m lib.headless 01_generate run=quick num_seeds=2
+    python -m lib.headless 01_generate 02_filter run=quick num_seeds=2
 
 A copy that failed is `01_generate.failed.ipynb`, so that nobody takes it for done; the user's mistake is printed as one line.
 """
@@ -38,16 +38,18 @@ def run_notebook(name: str, pairs: list[str]) -> Path:
 
 
 def main(arguments: list[str]) -> int:
-    """Return 0, or 1 after printing what went wrong."""
-    name, *pairs = arguments
-    try:
-        run_notebook(name, pairs)
-    except KitError as error:
-        print(f"\n{name}: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print(f"\n{name}: interrupted; run again to continue.", file=sys.stderr)
-        return 130
+    """Run the notebooks named first, in order, with the `name=value` words that follow. Return 0, or 1 after printing what went wrong."""
+    pairs = [word for word in arguments if "=" in word]
+    for name in (word for word in arguments if "=" not in word):
+        print(f"── {name} ──", flush=True)
+        try:
+            run_notebook(name, pairs)
+        except KitError as error:
+            print(f"\n{name}: {error}", file=sys.stderr)
+            return 1
+        except KeyboardInterrupt:
+            print(f"\n{name}: interrupted; run again to continue.", file=sys.stderr)
+            return 130
     return 0
 
 

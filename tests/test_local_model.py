@@ -70,7 +70,9 @@ def test_a_judgement_has_one_verdict_for_each_criterion_in_the_prompts_order(ser
 
 
 def test_the_same_request_has_the_same_answer_whatever_was_asked_between(server: LocalServer) -> None:
-    first, other, again = (ask(server, user, GoldAnswer) for user in ("Why do I float?", "Why do I sink?", "Why do I float?"))
+    first, other = ask(server, "Why do I float?", GoldAnswer), ask(server, "Why do I float so badly?", GoldAnswer)
+    ask(server, judged(), JudgementAnswer, max_tokens=1)
+    again = ask(server, "Why do I float?", GoldAnswer)
     assert first.content[0].text == again.content[0].text != other.content[0].text
     assert first.usage == again.usage
 
@@ -82,7 +84,7 @@ def test_an_answer_longer_than_max_tokens_is_cut_and_says_so(server: LocalServer
 
 def test_a_long_question_is_cut_to_fit(server: LocalServer) -> None:
     message = ask(server, judged(question=LONG), JudgementAnswer, max_tokens=1)
-    assert message.usage.input_tokens <= 1000
+    assert message.usage.input_tokens <= 800
 
 
 def test_what_is_cut_is_the_middle_of_the_longest_block_never_criteria_or_response() -> None:
@@ -92,7 +94,7 @@ def test_what_is_cut_is_the_middle_of_the_longest_block_never_criteria_or_respon
 
 
 def test_a_response_too_long_to_judge_is_refused_in_plain_words(server: LocalServer) -> None:
-    with pytest.raises(anthropic.BadRequestError, match=r"prompt is too long .* at most 3,096") as caught:
+    with pytest.raises(anthropic.BadRequestError, match=r"prompt is too long .* at most 2,596") as caught:
         ask(server, judged(response=LONG), JudgementAnswer)
     assert caught.value.body["error"]["type"] == "invalid_request_error"
 

@@ -26,10 +26,11 @@ from lib.llm.local import embedded_model_file
 
 EXAMPLES = Path(__file__).with_name("local_examples.json")  # answer's title -> one worked example, sent as an earlier turn
 CONTEXT_TOKENS = 4096
-LONGEST_PROMPT = CONTEXT_TOKENS - 1000  # tokens; the longest answer seen took 650
-# Up to this file size the model follows no long instruction, and a prompt of 2,000 tokens only doubles the seconds: it gets the
+LONGEST_PROMPT = CONTEXT_TOKENS - 1500  # tokens; the caps below hold an answer under 1,300
+# Up to this file size a model follows no long instruction, and a prompt of 2,000 tokens only doubles the seconds: it gets the
 # instructions' first paragraph, and the middles of long blocks are cut, seeds first of all.
-SMALL_MODEL_BYTES, SMALL_MODEL_PROMPT = 300_000_000, 1000
+SMALL_MODEL_BYTES, SMALL_MODEL_PROMPT = 300_000_000, 800
+LARGE_MODEL_FACTOR = 3  # a larger model may write so much more than these caps
 TRIES = 3  # with other seeds, when an answer does not parse
 # By default DRY looks back too short a way to keep six criteria apart; further than this it garbles words of the prompt.
 SAMPLING = {"temperature": 0.5, "min_p": 0.08, "dry_multiplier": 0.8, "dry_penalty_last_n": 300, "dry_allowed_length": 3}
@@ -56,7 +57,10 @@ class Refused(Exception):
         self.status, self.kind = status, kind
 
 
-def grammar(schema: Json, user: str) -> str:
+NO_SUCH_PATH = Refused("There are only POST /v1/messages and GET /v1/models/….", status=404, kind="not_found_error")
+
+
+def grammar(schema: Json, user: str, *, factor: int) -> str:
     """Return the schema as an llguidance grammar: bounds restored, every string and array capped, no free whitespace."""
     ids = list(dict.fromkeys(CRITERION_ID.findall(user)))
 
@@ -69,7 +73,7 @@ def grammar(schema: Json, user: str) -> str:
         if "anyOf" in rules:
             return {"anyOf": [bounded(option, name) for option in rules["anyOf"]]}
         if rules.get("type") == "string" and not {"enum", "const"} & rules.keys():
-            longest = CAPS.get(name, OTHER_CAP) + SLACK
+            longest = CAPS.get(name, OTHER_CAP) * factor + SLACK
             return {"type": "string", "pattern": _pattern(rules.get("minLength", 0), min(longest, rules.get("maxLength", longest)))}
         if rules.get("type") == "array":
             return _array(bounded(rules["items"], name), rules.get("minItems", 0), ids)
@@ -93,13 +97,13 @@ def _pattern(shortest: int, longest: int) -> str:
     return rf"^[^\x00-\x20\x7f]{CHARACTER}{{{shortest - 1},{longest - 1}}}$" if shortest else f"^{CHARACTER}{{0,{longest}}}$"
 
 
-def tidy(answer: Any, name: str = "") -> Any:
+def tidy(answer: Any, name: str = "", *, factor: int) -> Any:
     """Return the answer with every string within its cap, ended at its last whole sentence, or else word."""
     if isinstance(answer, dict):
-        return {key: tidy(part, key) for key, part in answer.items()}
+        return {key: tidy(part, key, factor=factor) for key, part in answer.items()}
     if isinstance(answer, list):
-        return [tidy(part, name) for part in answer]
-    cap = CAPS.get(name, OTHER_CAP)
+        return [tidy(part, name, factor=factor) for part in answer]
+    cap = CAPS.get(name, OTHER_CAP) * factor
     if not isinstance(answer, str) or len(answer) <= cap:
         return answer
     sentence = max(answer.rfind(mark, cap // 2, cap) for mark in (". ", "? ", "! "))
@@ -143,6 +147,7 @@ class Engine:
         params.api_keys = [self._key]
         self.model = model_file.stem
         self.small = model_file.stat().st_size < SMALL_MODEL_BYTES
+        self.factor = 1 if self.small else LARGE_MODEL_FACTOR
         self._examples = json.loads(EXAMPLES.read_text(encoding="utf-8"))
         self._one_at_a_time = threading.Lock()
         self._opening_tokens: dict[str, int] = {}
@@ -155,7 +160,7 @@ class Engine:
             raise Refused("The model on this machine neither streams nor calls tools.")
         schema = ((body.get("output_config") or {}).get("format") or {}).get("schema")
         turns = [{"role": turn["role"], "content": text_of(turn["content"])} for turn in body["messages"]]
-        request: Json = SAMPLING | ({"grammar": grammar(schema, turns[-1]["content"])} if schema else {})
+        request: Json = SAMPLING | ({"grammar": grammar(schema, turns[-1]["content"], factor=self.factor)} if schema else {})
         digest = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
         with self._one_at_a_time:
             opening = self._opening(text_of(body.get("system") or ""), schema or {})
@@ -179,7 +184,7 @@ class Engine:
             if "grammar" not in request:
                 return text, "end_turn", reply["usage"]
             try:
-                return json.dumps(tidy(json.loads(text)), ensure_ascii=False), "end_turn", reply["usage"]
+                return json.dumps(tidy(json.loads(text), factor=self.factor), ensure_ascii=False), "end_turn", reply["usage"]
             except ValueError:  # a grammar that does not compile is dropped without a word
                 continue
         raise Refused(f"{self.model} gave no valid JSON in {TRIES} tries, the last: {text[:200]!r}", status=500, kind="api_error")
@@ -206,7 +211,7 @@ class Engine:
             return int(reply["timings"]["cache_n"])
 
         key = json.dumps(opening)
-        if read("§", cached=True) != self._opening_tokens.get(key):
+        if key not in self._opening_tokens or read("§", cached=True) != self._opening_tokens[key]:
             read("#", cached=False)
             self._opening_tokens[key] = read("§", cached=True)
 
@@ -214,7 +219,7 @@ class Engine:
         """Return the turns and the whole prompt's tokens; the last turn's longest blocks lose their middles until it fits."""
         wanted = SMALL_MODEL_PROMPT if self.small else LONGEST_PROMPT
         while (used := self._tokens(opening + turns)) > wanted:
-            user = shortened(turns[-1]["content"], (used - wanted) * 4)
+            user = shortened(turns[-1]["content"], (used - wanted) * 4 + 20)
             if user == turns[-1]["content"]:
                 break
             turns = [*turns[:-1], turns[-1] | {"content": user}]
@@ -235,14 +240,14 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         if not self.path.startswith("/v1/models/"):
-            return self._fail(Refused(f"No such path: {self.path}", status=404, kind="not_found_error"))
+            return self._fail(NO_SUCH_PATH)
         about: Json = {"type": "model", "id": self.engine.model, "display_name": self.engine.model, "lifecycle": "active"}
         self._send(about | {"created_at": "1970-01-01T00:00:00Z", "max_input_tokens": LONGEST_PROMPT, "max_tokens": CONTEXT_TOKENS})
 
     def do_POST(self) -> None:
         sent = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         if self.path.partition("?")[0] != "/v1/messages":
-            return self._fail(Refused(f"No such path: {self.path}", status=404, kind="not_found_error"))
+            return self._fail(NO_SUCH_PATH)
         try:
             self._send(self.engine.message(json.loads(sent)))
         except Refused as refused:
