@@ -69,12 +69,11 @@ def test_a_judgement_has_one_verdict_for_each_criterion_in_the_prompts_order(ser
     assert [verdict.rubric_id for verdict in judgement.verdicts] == IDS
 
 
-def test_the_same_request_has_the_same_answer_whatever_was_asked_between(server: LocalServer) -> None:
-    first, other = ask(server, "Why do I float?", GoldAnswer), ask(server, "Why do I float so badly?", GoldAnswer)
-    ask(server, judged(), JudgementAnswer, max_tokens=1)
-    again = ask(server, "Why do I float?", GoldAnswer)
-    assert first.content[0].text == again.content[0].text != other.content[0].text
-    assert first.usage == again.usage
+def test_the_same_request_has_the_same_answer_whatever_was_asked_before(server: LocalServer) -> None:
+    sky = "<question>Why is the sky blue?</question>\n<explanation>Short waves scatter more in air.</explanation>\nWrite the reply."
+    prime = sky.replace("the sky blue", "seven prime")
+    answers = [ask(server, user, GoldAnswer, max_tokens=80).content[0].text for user in (sky, sky, prime, prime, sky)]
+    assert answers[0] == answers[1] == answers[4] != answers[2] == answers[3]
 
 
 def test_an_answer_longer_than_max_tokens_is_cut_and_says_so(server: LocalServer) -> None:

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from lib.errors import KitError
 from lib.llm.batch import SHARD_REQUESTS, BatchTransport
-from lib.llm.budget import CHARACTERS_PER_TOKEN_AT_WORST, FREE, Budget, Price, price_of
+from lib.llm.budget import CHARACTERS_PER_TOKEN, CHARACTERS_PER_TOKEN_AT_WORST, FREE, Budget, Price, cache_minimum, price_of
 from lib.llm.call import Call, CallFailed, RawReply, Reply, Usage, wire_schema
 from lib.llm.journal import Entry, Journal
 from lib.llm.live import LiveTransport, Transient
@@ -50,6 +50,7 @@ class Asker:
         self.replayed = self.asked = 0
         self.remarks: list[str] = []
         self._prices: dict[str, Price] = {}
+        self._leaders: dict[tuple[str, str, str], asyncio.Event] = {}
 
     @property
     def workers(self) -> int:
@@ -94,7 +95,7 @@ class Asker:
     async def _until_reached(self, call: Call[Any], key: str, max_tokens: int) -> RawReply:
         for attempt in range(1, ATTEMPTS_TO_REACH + 1):
             try:
-                async with self.window.place():
+                async with self._led(call), self.window.place():
                     raw = await self._attempt(call, key, max_tokens, attempt)
                 self.window.succeeded()
                 return replace(raw, attempts=attempt)
@@ -103,6 +104,24 @@ class Asker:
                     raise CallFailed("unavailable", f"{attempt} attempts, the last: {problem.detail}") from None
                 await asyncio.sleep(_wait_s(attempt, problem.retry_after_s))
         raise AssertionError("unreachable: the last attempt returns or raises")
+
+    @asynccontextmanager
+    async def _led(self, call: Call[Any]) -> AsyncIterator[None]:
+        """Where the prompt cache will take effect, let one call go ahead: an entry is readable only once its reply has begun."""
+        minimum = cache_minimum(call.model)
+        if self.settings.mode == "batch" or not minimum or len(call.prompt.system) < minimum * CHARACTERS_PER_TOKEN:
+            yield
+            return
+        prefix = (call.model, call.stage, call.prompt.system)
+        if leader := self._leaders.get(prefix):
+            await leader.wait()
+            yield
+            return
+        leader = self._leaders[prefix] = asyncio.Event()
+        try:
+            yield
+        finally:
+            leader.set()
 
     async def _attempt(self, call: Call[Any], key: str, max_tokens: int, attempt: int) -> RawReply:
         """Send once. After a 429 the place is held a moment: handed on at once, it would only collect the next rejection."""

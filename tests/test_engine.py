@@ -1,0 +1,174 @@
+"""The engine between `ask` and the provider: the shared brake, the prompt cache, the waits, and the money."""
+
+import asyncio
+import sqlite3
+import time
+from datetime import UTC, datetime
+
+import pytest
+
+from lib.generate import generate_samples
+from lib.llm.budget import Budget, cacheable, price_of, price_table
+from lib.llm.call import CallFailed, Usage
+from lib.llm.live import retry_after_s
+from lib.llm.window import Window
+from lib.plan import Topics
+from lib.run import run_of
+from lib.seeds import SeedFile
+from lib.settings import Settings
+from tests.provider import Provider
+
+
+def answered(window: Window, *, good: int, rejected: int) -> None:
+    for _ in range(good):
+        window.succeeded()
+    for _ in range(rejected):
+        window.rejected()
+
+
+# ── the brake ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_window_begins_low_and_doubles_in_a_round_trip() -> None:
+    window = Window(200)
+    assert window.limit == 25
+    answered(window, good=25, rejected=0)
+    assert window.limit == 50
+
+
+def test_a_lone_429_does_not_slow_the_others() -> None:
+    window = Window(50)
+    answered(window, good=60, rejected=1)
+    answered(window, good=200, rejected=2)
+    assert window.limit == 50
+
+
+def test_a_large_share_of_429s_cuts_the_window_to_what_was_admitted() -> None:
+    window = Window(50)
+    answered(window, good=40, rejected=0)
+    window.in_flight = 20
+    answered(window, good=30, rejected=20)
+    assert window.limit == 20
+
+
+def test_the_window_climbs_back_when_the_provider_admits_more() -> None:
+    window = Window(50)
+    window.in_flight = 20
+    answered(window, good=10, rejected=25)
+    assert window.limit == 20
+    answered(window, good=700, rejected=0)
+    assert window.limit == 50
+
+
+def test_a_provider_that_admits_seven_is_not_hammered(provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics) -> None:
+    provider.settings.admit, provider.settings.latency_s, provider.settings.retry_after = 7, 0.05, 0.05
+    made = generate_samples(seed_file, topics, settings.model_copy(update={"num_seeds": 100, "max_concurrency": 50, "budget_usd": 500.0}))
+    assert made.done == 200
+    assert sum(provider.stats()["rejected"].values()) < 100
+
+
+def test_a_used_up_rate_limit_makes_the_next_calls_wait_for_its_refill() -> None:
+    async def waited_s() -> float:
+        window, in_a_moment = Window(50), datetime.fromtimestamp(time.time() + 0.4, UTC)
+        window.heed(
+            {
+                "anthropic-ratelimit-requests-limit": "50",
+                "anthropic-ratelimit-requests-remaining": "0",
+                "anthropic-ratelimit-requests-reset": in_a_moment.isoformat(),
+            }
+        )
+        started = time.monotonic()
+        async with window.place():
+            return time.monotonic() - started
+
+    assert 0.1 < asyncio.run(waited_s()) < 0.6  # 25 of 50 a round: half of the time to a full limit
+
+
+def test_a_529_does_not_brake(provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics) -> None:
+    window = Window(50)
+    answered(window, good=100, rejected=0)
+    assert window.limit == 50
+    provider.settings.script = ["529"] * 5
+    assert generate_samples(seed_file, topics, settings).done == 6
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"retry-after": "7"}, 7.0),
+        ({"retry-after": "0.5"}, 0.5),
+        ({"retry-after-ms": "250", "retry-after": "9"}, 0.25),
+        ({"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}, 0.0),
+        ({"retry-after": "soon"}, None),
+        ({}, None),
+    ],
+)
+def test_retry_after_is_read_in_every_form(headers: dict[str, str], seconds: float | None) -> None:
+    """Forms: RFC 9110, section 10.2.3, and the SDK's `retry-after-ms`."""
+    assert retry_after_s(headers) == seconds
+
+
+# ── the prompt cache ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def cached_tokens(settings: Settings) -> tuple[int, int]:
+    with sqlite3.connect(run_of(settings).journal) as connection:
+        return tuple(connection.execute("SELECT SUM(cache_write > 0), SUM(cache_read > 0) FROM reply").fetchone())
+
+
+def test_one_call_of_each_stage_goes_ahead_where_the_cache_takes_effect(
+    provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(price_table()["models"]["claude-opus-5-5"], "cache_minimum", 512)
+    provider.settings.cache_minimum, provider.settings.latency_s = 1000, 0.05
+    generate_samples(seed_file, topics, settings)
+    assert cached_tokens(settings) == (2, 10)
+
+
+def test_no_call_goes_ahead_where_the_minimum_is_not_reached(
+    provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(price_table()["models"]["claude-opus-5-5"], "cache_minimum", 4096)
+    provider.settings.latency_s = 0.05
+    generate_samples(seed_file, topics, settings)
+    assert not any("cache_control" in str(request.body) for request in provider.requests)
+    assert provider.max_in_flight == 4
+
+
+def test_a_prefix_below_every_models_minimum_is_not_marked() -> None:
+    assert not cacheable("x" * 1800, "claude-opus-5-5")
+    assert cacheable("x" * 1900, "claude-opus-5-5")
+    assert not cacheable("x" * 1900, "claude-opus-4-5")
+
+
+# ── the money ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_call_costs_what_the_price_list_says() -> None:
+    """By hand: 1,000 in at $4, 500 out at $20, 2,000 read at $0.20, 100 written at $5, each per million."""
+    usage = Usage(input=1000, output=500, cache_read=2000, cache_write=100)
+    assert price_of("claude-opus-5-5").cost_usd(usage) == pytest.approx(0.004 + 0.010 + 0.0004 + 0.0005)
+    assert price_of("claude-opus-5-5", mode="batch").cost_usd(usage) == pytest.approx(0.01490 / 2)
+
+
+def test_a_dated_model_has_its_familys_price() -> None:
+    assert price_of("claude-opus-4-5-20251101") == price_of("claude-opus-4-5")
+
+
+def test_a_reservation_waits_for_calls_in_flight_and_fails_when_none_is() -> None:
+    async def three_calls() -> list[str]:
+        budget, told = Budget(1.0), []
+
+        async def call(name: str, *, worst: float, paid: float) -> None:
+            async with budget.reserve(worst):
+                told.append(name)
+                await asyncio.sleep(0)
+                budget.pay(paid)
+
+        await asyncio.gather(call("first", worst=0.9, paid=0.1), call("second", worst=0.9, paid=0.8))
+        with pytest.raises(CallFailed, match="over_budget"):
+            await call("third", worst=0.2, paid=0.2)
+        assert budget.spent_usd == pytest.approx(0.9)
+        return told
+
+    assert asyncio.run(three_calls()) == ["first", "second"]
