@@ -284,7 +284,7 @@ def peak(slots: int) -> None:
             generate_samples(SEEDS, TOPICS, small)
             with Journal(run_of(small).journal) as journal:
                 texts = dict(journal._reader.execute("SELECT stage, text FROM reply"))
-            asking.LiveTransport = lambda _client: Canned(texts)  # type: ignore[assignment,misc]
+            asking.LiveTransport = lambda _client, heed: Canned(texts)  # type: ignore[assignment,misc]
             generate_samples(SEEDS, TOPICS, settings(path, num_seeds=slots // 4).model_copy(update={"run": "large"}))
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 
