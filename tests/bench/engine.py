@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
 from io import StringIO
+from pathlib import Path
 from typing import Any
 
 from lib.generate import generate_samples, make_sample
@@ -262,7 +263,7 @@ def memory() -> Iterator[tuple[str, str, str]]:
     peaks = {}
     for slots in (1_000, 100_000):
         started = time.monotonic()
-        done = subprocess.run(
+        done = subprocess.run(  # a process of its own: its peak is its own
             [sys.executable, "-m", "tests.bench.engine", "--peak", str(slots)], cwd=PROJECT_ROOT, capture_output=True, check=True
         )
         peaks[slots] = float(done.stdout.split()[-1])
@@ -289,12 +290,83 @@ def peak(slots: int) -> None:
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 
 
+def wide() -> Iterator[tuple[str, str, str]]:
+    """A thousand calls in flight, through the transport that is used from nine on."""
+    with provider("--latency", "2", "--sigma", str(SIGMA)) as served, folder() as path:
+        warmed_up(path)
+        run_settings = settings(path, num_seeds=750).model_copy(update={"max_concurrency": 1000, "budget_usd": 1e9})
+        with measured() as ours:
+            made = generate_samples(SEEDS, TOPICS, run_settings)
+        most = served.stats()["max_in_flight"]
+    yield (
+        "6,000 calls of 2 s, 1,000 in flight: wall, failures, most in flight",
+        f"{ours.wall_s:.0f} s, {len(made.failures)}, {most}",
+        "works",
+    )
+
+
+def journal() -> Iterator[tuple[str, str, str]]:
+    """300,000 replies of 5 kB: how fast the journal takes them first and last, and how fast it finds one."""
+    from lib.llm.journal import Entry
+    from lib.prompts import Prompt
+    from lib.schema import GoldAnswer
+
+    call = Call("seed001_var1", "gold", "m", Prompt("s", "u"), GoldAnswer, 100)
+    raw = RawReply("x" * 5000, "end_turn", replace_usage(), "m")
+
+    async def store(book: Journal, first: int, count: int) -> float:
+        numbers = iter(range(first, first + count))
+        started = time.monotonic()
+
+        async def worker() -> None:
+            for number in numbers:
+                await book.store(Entry(digest(number), 1, "ok", call, raw, 0.01))
+
+        await asyncio.gather(*(worker() for _ in range(50)))
+        return count / (time.monotonic() - started)
+
+    with folder() as path, Journal(Path(path) / "journal.sqlite") as book:
+        first = asyncio.run(store(book, 0, 10_000))
+        asyncio.run(store(book, 10_000, 280_000))
+        last = asyncio.run(store(book, 290_000, 10_000))
+        started = time.monotonic()
+        for number in range(0, 300_000, 300):
+            assert book.find(digest(number))[0] == "ok"
+        found_us = (time.monotonic() - started) / 1000 * 1e6
+    yield "journal, replies stored a second: first and last 10,000 of 300,000", f"{first:,.0f} and {last:,.0f}", "–"
+    yield "  finding one among 300,000", f"{found_us:.0f} µs", "–"
+
+
+def cost() -> Iterator[tuple[str, str, str]]:
+    """US dollars a kept sample at list prices. The loopback's texts are shorter than a model's: read the ratios."""
+    from lib.filters import filter_samples
+    from lib.llm.budget import price_table
+    from lib.stats import write_statistics
+
+    paid = {}
+    for name, mode, cached in (("live", "live", False), ("batch", "batch", False), ("batch with caching", "batch", True)):
+        for model in ("claude-opus-5-5", "claude-sonnet-5-5"):
+            price_table()["models"][model]["cache_minimum"] = 512 if cached else 100_000
+        with provider("--cache-minimum", "1000") as _, folder() as path:
+            run_settings = settings(path, num_seeds=25).model_copy(update={"mode": mode, "batch_poll_s": 0.2})
+            with measured():
+                generate_samples(SEEDS, TOPICS, run_settings)
+                total = judge_samples(run_settings).cost_usd
+                filter_samples(run_settings)
+            paid[name] = total / write_statistics(run_settings)["kept_samples"]
+    figures = ", ".join(f"{name} ${each:.4f} ({each / paid['live']:.0%})" for name, each in paid.items())
+    yield "cost a kept sample at list prices", figures, "–"
+
+
 PARTS: dict[str, Callable[[], Iterator[tuple[str, str, str]]]] = {
     "clean": clean,
     "faults": faults,
     "capacity": capacity,
     "kill": kill,
     "memory": memory,
+    "wide": wide,
+    "journal": journal,
+    "cost": cost,
 }
 
 
