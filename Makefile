@@ -74,7 +74,7 @@ test: $(READY_DEV) ## the tests
 lint: $(READY_DEV) ## style, types, and that notebooks are committed without outputs
 	@$(PY) -m ruff check . && $(PY) -m ruff format --check .
 	@$(PY) -m mypy
-	@$(PY) -m nbstripout --verify --extra-keys "metadata.papermill cell.metadata.papermill" notebooks/*.ipynb
+	@$(PY) -m nbstripout --verify --keep-id --extra-keys "metadata.papermill cell.metadata.papermill" notebooks/*.ipynb
 
 bench: $(READY_DEV) ## the benchmarks: one table, about fifteen minutes
 	@$(PY) -m tests.bench.engine

@@ -93,6 +93,8 @@ def problem_of(error: Any) -> Exception:
     if fatal := fatal_error(error):
         return fatal
     status = error.status_code
+    if error.response.headers.get("x-should-retry") == "false":
+        return CallFailed("unavailable", f"{status}, and the provider says not to try again: {str(error.message)[:200]}")
     if status in (408, 409, 429) or status >= 500:
         kind = str(status) if status in (429, 529) else "5xx"
         return Transient(kind, f"{status}: {str(error.message)[:200]}", retry_after_s(error.response.headers))

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 from lib.llm.call import ProviderError
 from lib.settings import PROJECT_ROOT, Settings
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 ANTHROPIC_HOST = "https://api.anthropic.com"
 SPENDING_LIMIT_SIGNS = ("usage limit", "spend limit", "spend_limit", "usage threshold")
-AIOHTTP_ABOVE = 8  # calls in flight
+AIOHTTP_ABOVE = 8  # calls in flight; from there on it takes a fifth less client CPU (50 in flight)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +51,14 @@ class Provider:
 
         limits = httpx2.Limits(max_connections=max_connections, max_keepalive_connections=max_connections)
         timeout = httpx2.Timeout(timeout_s, connect=30.0)
-        transport: Any = DefaultAioHttpClient if max_connections > AIOHTTP_ABOVE else DefaultAsyncHttpxClient
+        is_lean = max_connections > AIOHTTP_ABOVE and not getproxies()  # only the default transport is known to heed a proxy
+        transport: Any = DefaultAioHttpClient if is_lean else DefaultAsyncHttpxClient
         return AsyncAnthropic(
             api_key=self.api_key,
             base_url=self.base_url,
             max_retries=0,
             timeout=timeout,
-            http_client=transport(limits=limits, timeout=timeout),
+            http_client=transport(limits=limits, timeout=timeout, trust_env=not self.is_local),
         )
 
 
