@@ -60,6 +60,13 @@ def test_the_window_climbs_back_when_the_provider_admits_more() -> None:
     assert window.limit == 50
 
 
+def test_a_long_run_without_a_rejection_stays_at_its_width() -> None:
+    """110,000 answers: a step that doubled without bound overflowed after a thousand doublings."""
+    window = Window(50)
+    answered(window, good=110_000, rejected=0)
+    assert window.limit == 50
+
+
 def test_a_provider_that_admits_seven_is_not_hammered(provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics) -> None:
     provider.settings.admit, provider.settings.latency_s, provider.settings.retry_after = 7, 0.05, 0.05
     made = generate_samples(seed_file, topics, settings.model_copy(update={"num_seeds": 100, "max_concurrency": 50, "budget_usd": 500.0}))

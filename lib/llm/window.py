@@ -94,7 +94,7 @@ class Window:
             self._rest -= 1
         elif share <= NO_SHARE:
             self._ceiling = min(float(self.width), self._ceiling + self._step)
-            self._step *= 2
+            self._step = min(self.width, 2 * self._step)
 
     def _lower(self, ceiling: float) -> None:
         """Set the ceiling, and begin to count anew."""
