@@ -16,6 +16,7 @@ from lib.settings import PROJECT_ROOT, settings_of
 def run_notebook(name: str, pairs: list[str]) -> Path:
     """Execute `notebooks/<name>.ipynb` and return the executed copy. Raises KitError with the notebook's own error."""
     import papermill
+    from nbclient.exceptions import DeadKernelError
     from papermill.exceptions import PapermillExecutionError
 
     settings = settings_of(pairs)
@@ -33,6 +34,8 @@ def run_notebook(name: str, pairs: list[str]) -> Path:
         )  # fmt: skip
     except PapermillExecutionError as error:
         raise KitError(f"{error.ename}: {error.evalue}\n(executed so far: {_short(failed)})") from None
+    except DeadKernelError:
+        raise KitError("The kernel died. What was paid for is in the journal: run the same command again to go on.") from None
     failed.replace(done)
     return done
 

@@ -9,7 +9,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from lib.filters import critical_score, decisions
-from lib.run import read_manifest, run_of, write_json
+from lib.llm.journal import ledger
+from lib.run import read_manifest, run_of, update_manifest, write_json
 from lib.schema import Decision, Evaluation, Sample
 from lib.settings import Settings
 from lib.taxonomy import AREA_OF
@@ -109,9 +110,12 @@ def statistics(settings: Settings) -> dict[str, Any]:
 
 
 def write_statistics(settings: Settings) -> dict[str, Any]:
-    """Write `filtering_statistics.json` and return what it holds."""
-    found = statistics(settings)
-    write_json(run_of(settings).statistics, found)
+    """Write `filtering_statistics.json` and return what it holds; what a kept sample cost goes to the manifest."""
+    run, found = run_of(settings), statistics(settings)
+    write_json(run.statistics, found)
+    kept, cost_usd = found["kept_samples"], sum(line.cost_usd for line in ledger(run.journal))
+    costs = {"cost_usd": round(cost_usd, 6), "cost_usd_a_kept_sample": round(cost_usd / kept, 6) if kept else None}
+    update_manifest(run, "filtering", {"threshold": settings.critical_pass_threshold, "kept": kept, **costs})
     return found
 
 

@@ -3,10 +3,12 @@
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import nbformat
+import psutil
 import pytest
 
 from lib.filters import filter_samples
@@ -96,6 +98,23 @@ def test_a_users_mistake_is_one_clear_line_and_a_failed_copy(tmp_path: Path) -> 
     ]
     shown = next(output for output in outputs if output.output_type == "error")
     assert len(shown.traceback) == 1
+
+
+def test_a_killed_kernel_is_one_clear_line_and_the_next_run_goes_on(tmp_path: Path, provider: Provider) -> None:
+    provider.settings.latency_s = 0.05
+    command = [sys.executable, "-m", "lib.headless", "01_generate", f"OUTPUTS_DIR={tmp_path}", "RUN=k", "NUM_SEEDS=12", "MAX_CONCURRENCY=2"]
+    running = subprocess.Popen(command, cwd=PROJECT_ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    while provider.calls < 10 and running.poll() is None:
+        time.sleep(0.01)
+    [kernel] = [child for child in psutil.Process(running.pid).children() if "ipykernel_launcher" in " ".join(child.cmdline())]
+    kernel.kill()
+    _, said = running.communicate(timeout=60)
+    assert running.returncode == 1
+    assert "The kernel died" in said and "Traceback" not in said
+    provider.settings.latency_s = 0
+    again = subprocess.run(command, cwd=PROJECT_ROOT, capture_output=True, text=True, check=True)
+    assert "24 of 24 samples made" in again.stdout and "replies reused" in again.stdout
+    assert provider.stats()["repeated"] <= 2
 
 
 def test_a_misspelt_parameter_is_an_error_in_plain_papermill_too(tmp_path: Path) -> None:

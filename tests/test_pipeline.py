@@ -160,6 +160,15 @@ def test_a_hanging_connection_is_given_up_and_asked_again(
     assert made.done == made.total
 
 
+def test_an_absurdly_long_retry_after_parks_nobody_for_a_day(
+    provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lib.llm.ask.LONGEST_WAIT_S", 0.2)
+    provider.settings.retry_after = 86_400
+    provider.settings.script = ["429_retry_after"] * 3
+    assert generate_samples(seed_file, topics, settings).done == 6
+
+
 def test_a_cut_answer_is_asked_again_with_more_room(provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics) -> None:
     provider.settings.script = ["cut"]
     generate_samples(seed_file, topics, settings.model_copy(update={"num_seeds": 1, "samples_per_seed": 1, "max_tokens": 4000}))
@@ -305,6 +314,15 @@ def test_a_corrupt_journal_is_set_aside_and_reported(provider: Provider, setting
     assert made.done == 6
     assert any("corrupt" in remark for remark in made.remarks)
     assert list(run.dir.glob("journal.sqlite.corrupt-*"))
+
+
+def test_the_manifest_says_what_a_kept_sample_cost(provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics) -> None:
+    _, judged = run_all(seed_file, topics, settings)
+    manifest = json.loads(run_of(settings).manifest.read_text())
+    kept = len(run_of(settings).finetune.read_text().splitlines())
+    assert manifest["filtering"]["kept"] == kept > 0
+    assert manifest["filtering"]["cost_usd_a_kept_sample"] == pytest.approx(judged.cost_usd / kept, abs=1e-6)
+    assert sum(line["cost_usd"] for line in manifest["judging"]["ledger"]) == pytest.approx(judged.cost_usd, abs=1e-5)
 
 
 def test_a_reply_is_in_the_journal_with_what_it_cost(provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics) -> None:
