@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import nbformat
-import psutil
+import psutil  # comes with ipykernel
 import pytest
 
 from lib.filters import filter_samples
