@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+from array import array
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -165,31 +166,35 @@ def read_manifest(run: Run) -> dict[str, Any]:
 
 
 class OrderedLines:
-    """Lines that come in any order, written in theirs. What waits lies in a temporary file, not in memory."""
+    """Lines that come in any order, written in theirs. What waits lies in a temporary file; memory holds two numbers a line."""
 
     def __init__(self) -> None:
         self._spool = TemporaryFile("w+b")  # noqa: SIM115  # closed by close()
-        self._places: dict[int, tuple[int, int]] = {}
-        self._end = 0
+        self._starts, self._lengths = array("q"), array("q")  # a length of 0: not there
+        self._count = self._end = 0
 
     def add(self, index: int, line: str) -> None:
         raw = line.encode("utf-8")
         self._spool.seek(self._end)
         self._spool.write(raw)
-        self._places[index] = (self._end, len(raw))
+        if (lacking := index + 1 - len(self._starts)) > 0:
+            self._starts.extend([0] * lacking)
+            self._lengths.extend([0] * lacking)
+        self._starts[index], self._lengths[index] = self._end, len(raw)
         self._end += len(raw)
+        self._count += 1
 
     def __len__(self) -> int:
-        return len(self._places)
+        return self._count
 
     def write(self, path: Path, *, first: int = 0, last: int | None = None) -> None:
         """Write the lines whose index is in first..last (inclusive; all by default) to `path`, in order."""
-        wanted = sorted(index for index in self._places if index >= first and (last is None or index <= last))
+        end = len(self._starts) if last is None else min(last + 1, len(self._starts))
         with whole_file(path) as file:
-            for index in wanted:
-                place, length = self._places[index]
-                self._spool.seek(place)
-                file.write(self._spool.read(length).decode("utf-8"))
+            for start, length in zip(self._starts[first:end], self._lengths[first:end], strict=True):
+                if length:
+                    self._spool.seek(start)
+                    file.write(self._spool.read(length).decode("utf-8"))
 
     def close(self) -> None:
         self._spool.close()
