@@ -129,6 +129,24 @@ def test_a_run_killed_in_the_middle_goes_on_where_it_was(
     assert run_of(fresh).generated.read_bytes() == run_of(settings).generated.read_bytes()
 
 
+def test_a_torn_write_costs_at_most_the_replies_it_tore(
+    provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics
+) -> None:
+    generate_samples(seed_file, topics, settings)
+    run = run_of(settings)
+    with sqlite3.connect(run.journal) as writer:  # still open, as at a crash: the last commits are in the write-ahead log only
+        writer.execute("UPDATE reply SET seconds = seconds + 1")
+        writer.commit()
+        log = run.journal.with_name("journal.sqlite-wal").read_bytes()
+        whole = run.journal.read_bytes()
+    writer.close()
+    run.journal.write_bytes(whole)
+    run.journal.with_name("journal.sqlite-wal").write_bytes(log[: len(log) // 2 + 7])
+    made = generate_samples(seed_file, topics, settings)
+    assert (made.done, made.asked) == (6, 0)
+    assert not list(run.dir.glob("journal.sqlite.corrupt-*"))
+
+
 def test_changing_the_judge_asks_only_the_judge_again(provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics) -> None:
     run_all(seed_file, topics, settings)
     made, judged = run_all(seed_file, topics, settings.model_copy(update={"judge_model": "claude-haiku-5-5"}))
