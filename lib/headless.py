@@ -5,6 +5,7 @@
 A copy that failed is `01_generate.failed.ipynb`, so that nobody takes it for done; the user's mistake is printed as one line.
 """
 
+import logging
 import os
 import sys
 from pathlib import Path
@@ -19,6 +20,7 @@ def run_notebook(name: str, pairs: list[str]) -> Path:
     from nbclient.exceptions import DeadKernelError
     from papermill.exceptions import PapermillExecutionError
 
+    logging.getLogger("papermill").setLevel(logging.ERROR)  # it warns of settings that a notebook's own cell does not list
     settings = settings_of(pairs)
     source = PROJECT_ROOT / "notebooks" / f"{name}.ipynb"
     wanted = settings.model_dump(mode="json", include=settings.model_fields_set)
