@@ -94,8 +94,7 @@ class BatchTransport:
             batch_id = await self._created(shard, requests)
             self.journal.name_shard(shard, batch_id)
         except Exception as error:  # noqa: BLE001  # whatever it is, every waiting call must hear of it
-            self.journal.close_shard(shard)
-            for key in requests:
+            for key in requests:  # the intent stays open: whether it was bought is looked up by the next run
                 self._deliver(key, error)
             return
         await self._follow(shard, batch_id, list(requests))
