@@ -3,7 +3,9 @@
 # Values a person changes; each is a parameter of the notebooks under the same name in small letters (lib/settings.py has all of them).
 PARAMETERS := RUN OUTPUTS_DIR SEEDS_CSV TOPICS_CSV ON_BAD_ROW NUM_SEEDS SAMPLES_PER_SEED SUBJECTS MISCONCEPTION_TYPES \
   MODEL JUDGE_MODEL PROVIDER MODE MAX_CONCURRENCY BUDGET_USD PRICE_USD_PER_MTOK SCENARIO_EFFORT GOLD_EFFORT JUDGE_EFFORT \
-  MAX_TOKENS BATCH_POLL_S TIMEOUT_S MIN_CALL_SUCCESS SHOW_RUBRICS_TO_TUTOR CRITICAL_PASS_THRESHOLD RANDOM_SEED
+  MAX_TOKENS BATCH_POLL_S TIMEOUT_S MIN_CALL_SUCCESS SHOW_RUBRICS_TO_TUTOR CRITICAL_PASS_THRESHOLD RANDOM_SEED \
+  VOTES PLANTED_SHARE LENGTH_TOLERANCE MAX_SHARED_WORDS MAX_SHARED_SHARE BENCHMARK_CSV NEAR_DUPLICATE_SIMILARITY MAX_ALIKE_SHARE \
+  TOP_UP TARGET_KEPT REVIEW_SAMPLES REVIEW_CSV
 RUN ?= quick
 PYTHON ?= python3
 # ENV=active uses the environment that is active now (conda, say) instead of making .venv.
@@ -30,7 +32,7 @@ values = $(foreach name,$(PARAMETERS),$(if $($(name)),$(call quoted,$(name)=$($(
 notebook = $(PY) -m lib.headless $(1) $(values)
 
 .DEFAULT_GOAL := help
-.PHONY: help run full estimate generate filter analyze validate lab test lint bench clean setup model lock
+.PHONY: help run full estimate generate filter analyze validate topup review lab test lint bench clean setup model lock
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -64,6 +66,14 @@ analyze: $(READY) ## notebook 03: figures and costs
 
 validate: $(READY) ## notebook 04, or FILE=any.jsonl
 	@$(if $(FILE),$(PY) -m lib.validate $(call quoted,$(FILE)),$(call notebook,04_validate))
+
+topup: TOP_UP := true
+topup: $(READY) ## repair near misses and refill what fell short, up to TARGET_KEPT or BUDGET_USD, in an existing RUN
+	@$(call notebook,02_filter 03_analyze 04_validate)
+	@$(PY) -m lib.summary $(values)
+
+review: $(READY) ## a blind sheet for people -> outputs/$(RUN)/review.csv; filled in, name it in REVIEW_CSV with make analyze
+	@$(PY) -m lib.review $(values)
 
 lab: $(READY) ## JupyterLab
 	@$(PY) -m jupyter lab notebooks

@@ -1,9 +1,10 @@
 """settings and the real prompts -> calls, tokens, US dollars and minutes, before anything is spent.
 
 Input is counted from prompts as they will be sent. Output is what the stage used in this run so far, if anything, else what the
-prompts were measured to give (words written by a capable model for eight slots, plus room for thinking).
+prompts were measured to give (words written by a capable model for eight slots, plus room for thinking). Topping up is not in it.
 """
 
+import math
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,16 +17,22 @@ from lib.llm.call import Usage, wire_schema
 from lib.llm.journal import ledger
 from lib.llm.provider import chosen
 from lib.plan import Topics, plan, read_topics
+from lib.planted import WRITTEN_SHARE, planted_count
 from lib.prompts import Stage, scenario_prompt, template_text
 from lib.run import run_of
-from lib.schema import GoldAnswer, JudgementAnswer, ScenarioAnswer
+from lib.schema import GoldAnswer, JudgementAnswer, ScenarioAnswer, SpoiledAnswer
 from lib.seeds import SeedFile, read_seeds
 from lib.settings import Settings, from_root, settings_of
 
 # Output tokens of one answer, low and high end. The JSON alone took 1,390, 280 and 680 tokens (mean of 8, 8 and 12 trials, Nov 2026);
 # the rest is room for thinking, which nobody has measured here: after the first samples the run's own figures take over.
-OUTPUT_TOKENS: dict[Stage, tuple[int, int]] = {"scenario": (1_500, 5_000), "gold": (400, 3_000), "judge": (800, 2_500)}
-SECONDS_A_CALL: dict[Stage, tuple[float, float]] = {"scenario": (15, 60), "gold": (8, 40), "judge": (10, 30)}
+OUTPUT_TOKENS: dict[Stage, tuple[int, int]] = {
+    "scenario": (1_500, 5_000),
+    "gold": (400, 3_000),
+    "judge": (800, 2_500),
+    "spoil": (350, 2_500),
+}
+SECONDS_A_CALL: dict[Stage, tuple[float, float]] = {"scenario": (15, 60), "gold": (8, 40), "judge": (10, 30), "spoil": (8, 40)}
 SLOTS_SAMPLED = 200
 
 
@@ -80,10 +87,18 @@ def _stages(seed_file: SeedFile, topics: Topics, settings: Settings, seen: dict[
         "scenario": scenario_input + wire_schema(ScenarioAnswer).characters,
         "gold": len(template_text("gold")) + written + wire_schema(GoldAnswer).characters,
         "judge": len(template_text("judge")) + 2 * written + wire_schema(JudgementAnswer).characters,
+        "spoil": len(template_text("spoil")) + 2 * written + wire_schema(SpoiledAnswer).characters,
+    }
+    made, planted = settings.planned_samples, planted_count(settings.planned_samples, settings.planted_share)
+    calls_of: dict[Stage, int] = {
+        "scenario": made,
+        "gold": made,
+        "judge": (made + planted) * settings.votes,
+        "spoil": math.ceil(planted * WRITTEN_SHARE),
     }
     for stage, length in characters.items():
         model = settings.judge_model if stage == "judge" else settings.model
-        calls, tokens = settings.planned_samples, length / CHARACTERS_PER_TOKEN
+        calls, tokens = calls_of[stage], length / CHARACTERS_PER_TOKEN
         each = (seen[stage] * 0.8, seen[stage] * 1.25) if stage in seen else OUTPUT_TOKENS[stage]
         price = price_for(model, settings, is_local=is_local)
         output = (int(calls * each[0]), int(calls * each[1]))

@@ -1,10 +1,12 @@
 """tables -> matplotlib figures, one style: every rate with its interval and count, colour-blind safe, readable in grey."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lib.rates import Share
 from lib.run import Run
+from lib.schema import Spoiling
 from lib.taxonomy import AREA_OF, SUBJECTS, TYPE_BY_ID, label
 
 if TYPE_CHECKING:
@@ -41,6 +43,16 @@ def criteria_pass_rates(rates: "pd.DataFrame", *, by: str, note: str) -> "Figure
     return _rate_bars(rates, names, rate="pass_rate", total="judged", passed="met", title=title, note=note)
 
 
+def catch_rate_by_kind(caught: Mapping[Spoiling, Share], *, note: str) -> "Figure":
+    """Draw how many planted failures of each kind the judge caught; kinds that were not planted are left out."""
+    import pandas as pd
+
+    rows = [(kind, share.total, share.hits, share.rate, *share.interval) for kind, share in caught.items() if share.interval]
+    rates = pd.DataFrame(rows, columns=["kind", "planted", "caught", "catch_rate", "low", "high"])
+    names = [label(kind) for kind in rates["kind"]]
+    return _rate_bars(rates, names, rate="catch_rate", total="planted", passed="caught", title="Planted failures caught", note=note)
+
+
 def keep_rate_heatmap(cells: "pd.DataFrame", *, note: str) -> "Figure":
     """Draw keep rate and counts of each subject x type cell that has samples; cells without stay blank."""
     plt = _pyplot()
@@ -68,7 +80,7 @@ def keep_rate_heatmap(cells: "pd.DataFrame", *, note: str) -> "Figure":
 def scores(table: "pd.DataFrame", *, note: str) -> "Figure":
     """Draw the judge's quality scores and how many critical criteria a sample fails, kept and dropped apart."""
     plt = _pyplot()
-    judged = table[table["status"] != "unjudged"]
+    judged = table[table["critical_total"].notna()]
     with plt.rc_context(STYLE):
         figure: Figure
         figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6))

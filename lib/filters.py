@@ -1,32 +1,13 @@
 """sample and evaluation -> kept, or the one reason why not; and the run's files split accordingly."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from fractions import Fraction
 
 from lib.finetune import example_line
-from lib.run import json_line, read_jsonl, run_of, whole_file, write_jsonl
+from lib.run import json_line, made_samples, read_jsonl, run_of, whole_file, write_jsonl
 from lib.schema import Decision, DropReason, Evaluation, Failure, Sample
+from lib.scores import critical_score
 from lib.settings import Settings
-
-
-@dataclass(frozen=True, slots=True)
-class CriticalScore:
-    """How many critical rubrics (weight 5 or -5) there are, and how many of them are satisfied."""
-
-    passed: int
-    total: int
-
-    def above(self, threshold: Fraction) -> bool:
-        """Whether MORE than `threshold` of them pass, compared without floats: with 1 to 5 of them and 4/5, all must."""
-        return Fraction(self.passed, self.total) > threshold
-
-
-def critical_score(sample: Sample, evaluation: Evaluation) -> CriticalScore:
-    """Count the critical rubrics. A ban (weight -5) is phrased so that satisfied is good, like all others."""
-    met = {verdict.rubric_id: verdict.met for verdict in evaluation.verdicts}
-    critical = [rubric.id for rubric in sample.metadata.rubrics if rubric.critical]
-    return CriticalScore(passed=sum(met[rubric_id] for rubric_id in critical), total=len(critical))
 
 
 def drop_reason(sample: Sample, evaluation: Evaluation, *, threshold: Fraction) -> tuple[DropReason, str] | None:
@@ -54,13 +35,15 @@ def decisions(settings: Settings) -> Iterator[tuple[Sample, Evaluation | None, D
     """Yield every made sample of the run with its evaluation, if any, and its decision; in plan order, one at a time in memory."""
     run = run_of(settings)
     evaluations = read_jsonl(run.evaluations, Evaluation, made_by="02_filter")
+    gated = {decision.id: decision for decision in read_jsonl(run.gated, Decision, made_by="02_filter")}
     unjudged = {failure.id: failure.reason for failure in _failures(settings) if failure.stage == "judge"}
     waiting = next(evaluations, None)
-    for sample in read_jsonl(run.generated, Sample, made_by="01_generate"):
+    for sample in made_samples(run):
         evaluation = waiting if waiting and waiting.id == sample.id else None
         if evaluation:
             waiting = next(evaluations, None)
-        yield sample, evaluation, decide(sample, evaluation, threshold=settings.threshold, why_unjudged=unjudged.get(sample.id, ""))
+        judged = decide(sample, evaluation, threshold=settings.threshold, why_unjudged=unjudged.get(sample.id, ""))
+        yield sample, evaluation, gated.get(sample.id, judged)
 
 
 def filter_samples(settings: Settings) -> None:

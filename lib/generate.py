@@ -7,7 +7,7 @@ from lib.llm.ask import Asker
 from lib.llm.call import Call
 from lib.plan import Topics, plan
 from lib.prompts import gold_prompt, scenario_prompt, template_sha256
-from lib.run import run_of
+from lib.run import forget_top_up, run_of
 from lib.schema import (
     WEIGHT_OF,
     GoldAnswer,
@@ -34,16 +34,17 @@ def generate_samples(seed_file: SeedFile, topics: Topics, settings: Settings) ->
 
     Raises RunFailed when fewer than `min_call_success` could be made, ProviderError when none can, RunError when the folder is busy.
     """
-    seeds = {seed.row: seed for seed in seed_file.seeds}
+    run, seeds = run_of(settings), {seed.row: seed for seed in seed_file.seeds}
+    forget_top_up(run)
 
     async def make(ask: Asker, slot: Slot) -> Sample:
         return await make_sample(ask, slot, seeds[slot.seed_row])
 
     work = Pass(
         verb="made",
-        stages=("scenario", "gold"),
         total=settings.planned_samples,
-        target=run_of(settings).generated,
+        targets={Sample: run.generated},
+        is_own=lambda failure: failure.stage in ("scenario", "gold", "repair"),
         chunk=SEEDS_A_CHECKPOINT * settings.samples_per_seed,
     )
     tally = work_through(plan(seed_file.seeds, topics, settings), make, work=work, settings=settings)
@@ -116,6 +117,7 @@ def _sample(
             style=slot.style,
             seed_row=seed.row,
             seed_sha256=seed.sha256,
+            origin=slot.origin,
             provider=ask.provider.id,
             models=dict(zip(("scenario", "gold"), models, strict=True)),
             prompt_sha256={"scenario": template_sha256("scenario"), "gold": template_sha256("gold")},

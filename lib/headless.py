@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from lib.errors import KitError
-from lib.settings import PROJECT_ROOT, settings_of
+from lib.settings import PROJECT_ROOT, settings_of, short_path
 
 
 def run_notebook(name: str, pairs: list[str]) -> Path:
@@ -35,7 +35,7 @@ def run_notebook(name: str, pairs: list[str]) -> Path:
             extra_arguments=["--log-level=ERROR"],
         )  # fmt: skip
     except PapermillExecutionError as error:
-        raise KitError(f"{error.ename}: {error.evalue}\n(executed so far: {_short(failed)})") from None
+        raise KitError(f"{error.ename}: {error.evalue}\n(executed so far: {short_path(failed)})") from None
     except DeadKernelError:
         raise KitError("The kernel died. What was paid for is in the journal: run the same command again to go on.") from None
     failed.replace(done)
@@ -56,10 +56,6 @@ def main(arguments: list[str]) -> int:
             print(f"\n{name}: interrupted; run again to continue.", file=sys.stderr)
             return 130
     return 0
-
-
-def _short(path: Path) -> str:
-    return str(path.relative_to(PROJECT_ROOT)) if path.is_relative_to(PROJECT_ROOT) else str(path)
 
 
 if __name__ == "__main__":

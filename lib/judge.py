@@ -1,43 +1,94 @@
-"""sample -> verdicts, matched by rubric id -> evaluation; and all samples of a run, through one window.
+"""sample -> verdicts, matched by rubric id -> evaluation; and all samples of a run, with the planted failures among them.
 
 The judge sees the criteria in a seeded random order, without severity or weight, and quotes its evidence, which is looked up in the
 response. A set of verdicts that is not complete leaves the sample unjudged: it never becomes a score.
 """
 
+import asyncio
 import random
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from statistics import median_low
 
 from lib.llm.ask import Asker
-from lib.llm.call import Call
+from lib.llm.call import Call, Reply
+from lib.planted import MARK, Plant, drawn, spoil, spoiled_copy, with_plants
 from lib.prompts import judge_prompt, template_sha256
-from lib.run import RunError, read_jsonl, run_of
-from lib.schema import Evaluation, JudgementAnswer, Rubric, Sample, Verdict
+from lib.run import RunError, made_samples, read_jsonl, run_of
+from lib.schema import Decision, Evaluation, Failure, JudgementAnswer, Planted, Rubric, Sample, Verdict
 from lib.settings import Settings
-from lib.work import Pass, Tally, record, require_enough, work_through
+from lib.work import Pass, Tally, Targets, record, require_enough, work_through
 
 LATEX_SPACE = re.compile(r"\\[,;:! ]|~|\\quad")
 ALIKE = str.maketrans({"“": '"', "”": '"', "‘": "'", "’": "'", "‹": "<", "–": "-", "—": "-", "−": "-", "\u00a0": " ", "\u200b": None})
 
 
 def judge_samples(settings: Settings) -> Tally:
-    """Judge every generated sample of the run, or replay it, and write `evaluations.jsonl`.
+    """Judge every sample that passed the gates, and the planted failures, or replay it; write `evaluations.jsonl` and `planted.jsonl`.
 
     Raises RunFailed when fewer than `min_call_success` could be judged, ProviderError when none can, RunError when nothing was made.
     """
     run = run_of(settings)
-    total = sum(1 for _ in read_jsonl(run.generated, Sample, made_by="01_generate"))
-    if not total:
-        raise RunError(f"{run.generated} holds no samples. See failures.jsonl beside it, then run 01_generate again.")
-    samples = read_jsonl(run.generated, Sample, made_by="01_generate")
-    tally = work_through(samples, judge_sample, work=Pass("judged", ("judge",), total, run.evaluations), settings=settings)
-    record(tally, "judging", settings, prompt_sha256={"judge": template_sha256("judge")})
-    return require_enough(tally, settings)
+    ids = [(sample.id, sample.metadata.origin) for sample in to_judge(settings)]
+    if not ids:
+        raise RunError(f"{run.generated}: no sample is left to judge. See failures.jsonl and gated.jsonl beside it.")
+    # Drawn from the plan's own samples only, so that topping up leaves the draw as it was.
+    ranks = drawn([name for name, origin in ids if origin == "plan"], share=settings.planted_share, random_seed=settings.random_seed)
+    things = with_plants(to_judge(settings), ranks, random_seed=settings.random_seed)
+    targets: Targets = {Evaluation: run.evaluations, Planted: run.planted}
+    work = Pass("judged", len(ids) + len(ranks), targets, is_own=lambda failure: failure.stage in ("judge", "spoil"))
+    tally = work_through(things, _judge, work=work, settings=settings)
+    lost = sum(map(is_planted, tally.failures))
+    record(
+        _of_samples(tally, len(ids)),
+        "judging",
+        settings,
+        planted={"total": len(ranks), "judged": len(ranks) - lost, "failed": lost},
+        votes=settings.votes,
+        prompt_sha256={stage: template_sha256(stage) for stage in ("judge", "spoil")},
+    )
+    remark = f"{len(ranks) - lost:,} of {len(ranks):,} planted failures were judged among them."
+    tally = replace(tally, remarks=(*tally.remarks, remark) if ranks else tally.remarks)
+    return require_enough(_of_samples(tally, len(ids)), settings)
 
 
-async def judge_sample(ask: Asker, sample: Sample, *, vote: int = 0) -> Evaluation:
-    """Ask for the verdicts of one sample. Raises CallFailed when they can't be had complete."""
+def to_judge(settings: Settings) -> Iterator[Sample]:
+    """Yield the samples that passed the gates. Raises RunError when the gates have not been run."""
+    run = run_of(settings)
+    gated = {decision.id for decision in read_jsonl(run.gated, Decision, made_by="02_filter from its top")}
+    return (sample for sample in made_samples(run) if sample.id not in gated)
+
+
+async def _judge(ask: Asker, thing: Sample | Plant) -> Evaluation | Planted:
+    if isinstance(thing, Sample):
+        return await judge_sample(ask, thing)
+    spoiled = await spoil(ask, thing)
+    found = await judge_sample(ask, spoiled_copy(thing, spoiled))
+    return Planted(
+        id=thing.id,
+        sample_id=thing.sample.id,
+        spoiling=thing.spoiling,
+        response=spoiled.response,
+        fault=spoiled.fault,
+        evaluation=found,
+    )
+
+
+async def judge_sample(ask: Asker, sample: Sample) -> Evaluation:
+    """Ask for the verdicts of one sample, `votes` times. Raises CallFailed when they can't be had complete."""
+    votes = [_vote(ask, sample, vote) for vote in range(ask.settings.votes)]
+    outcomes = await asyncio.gather(*votes, return_exceptions=True)  # all are paid for, so none is cancelled for another's failure
+    for outcome in outcomes:
+        if isinstance(outcome, BaseException):
+            raise outcome
+    replies = [outcome for outcome in outcomes if isinstance(outcome, Reply)]
+    answers = [reply.answer for reply in replies]
+    return evaluation(sample, answers, model=replies[0].model, provider=ask.provider.id, notice=ask.provider.notice)
+
+
+async def _vote(ask: Asker, sample: Sample, vote: int) -> Reply[JudgementAnswer]:
     settings, about = ask.settings, sample.metadata
     prompt = judge_prompt(
         question=about.question,
@@ -47,10 +98,13 @@ async def judge_sample(ask: Asker, sample: Sample, *, vote: int = 0) -> Evaluati
         response=sample.response,
     )
     objection = complete_for([rubric.id for rubric in about.rubrics])
-    reply = await ask(
+    return await ask(
         Call(sample.id, "judge", settings.judge_model, prompt, JudgementAnswer, settings.max_tokens, settings.judge_effort, vote, objection)
     )
-    return evaluation(sample, reply.answer, model=reply.model, provider=ask.provider.id, notice=ask.provider.notice)
+
+
+def is_planted(failure: Failure) -> bool:
+    return MARK in failure.id
 
 
 def shown_order(rubrics: Sequence[Rubric], seed: str) -> list[Rubric]:
@@ -74,26 +128,50 @@ def complete_for(rubric_ids: Sequence[str]) -> Callable[[JudgementAnswer], str]:
     return objection
 
 
-def evaluation(sample: Sample, answer: JudgementAnswer, *, model: str, provider: str, notice: str = "") -> Evaluation:
-    """Return the evaluation, verdicts in the rubrics' own order whatever order they were shown or answered in."""
-    by_id = {verdict.rubric_id: verdict for verdict in answer.verdicts}
-    response = _plain(sample.response)
-    verdicts = []
-    for rubric in sample.metadata.rubrics:
-        said = by_id[rubric.id]
-        found = _plain(said.evidence) in response if said.evidence.strip() else None
-        verdicts.append(Verdict(rubric_id=rubric.id, met=said.met, reasoning=said.reasoning, evidence=said.evidence, evidence_found=found))
+def evaluation(sample: Sample, answers: Sequence[JudgementAnswer], *, model: str, provider: str, notice: str = "") -> Evaluation:
+    """Return the evaluation by the majority of an odd number of answers.
+
+    Verdicts stand in the rubrics' own order, whatever order they were shown or answered in. The quality score is the median; strengths
+    and weaknesses are those that more than half of the answers name.
+    """
     return Evaluation(
         id=sample.id,
-        verdicts=tuple(verdicts),
-        quality_score=answer.quality_score,
-        strengths=tuple(dict.fromkeys(answer.strengths)),
-        weaknesses=tuple(dict.fromkeys(answer.weaknesses)),
+        verdicts=tuple(_verdict(rubric.id, sample.response, answers) for rubric in sample.metadata.rubrics),
+        quality_score=median_low(answer.quality_score for answer in answers),
+        strengths=_named([answer.strengths for answer in answers]),
+        weaknesses=_named([answer.weaknesses for answer in answers]),
         provider=provider,
         model=model,
         prompt_sha256=template_sha256("judge"),
         notice=notice,
     )
+
+
+def _verdict(rubric_id: str, response: str, answers: Sequence[JudgementAnswer]) -> Verdict:
+    said = [next(verdict for verdict in answer.verdicts if verdict.rubric_id == rubric_id) for answer in answers]
+    votes = tuple(verdict.met for verdict in said)
+    met = sum(votes) * 2 > len(votes)
+    shown = said[votes.index(met)]
+    found = _plain(shown.evidence) in _plain(response) if shown.evidence.strip() else None
+    return Verdict(
+        rubric_id=rubric_id,
+        met=met,
+        reasoning=shown.reasoning,
+        evidence=shown.evidence,
+        evidence_found=found,
+        votes=votes if len(votes) > 1 else (),
+    )
+
+
+def _named(lists: Sequence[Sequence[str]]) -> tuple[str, ...]:
+    counts = Counter(name for names in lists for name in dict.fromkeys(names))
+    return tuple(name for name, count in counts.items() if count * 2 > len(lists))
+
+
+def _of_samples(tally: Tally, samples: int) -> Tally:
+    """Return the tally without the planted failures: they are counted apart."""
+    failures = tuple(failure for failure in tally.failures if not is_planted(failure))
+    return replace(tally, total=samples, done=samples - len(failures), failures=failures)
 
 
 def _plain(text: str) -> str:

@@ -8,7 +8,7 @@ block of S each subject once, and every block of T each type once, so that every
 import csv
 import math
 import random
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -19,6 +19,8 @@ from lib.settings import Settings
 
 Card = TypeVar("Card")
 Topics = dict[str, tuple[tuple[str, str], ...]]  # subject -> ((topic, level), …)
+Cell = tuple[str, str]  # subject, misconception type
+REFILL = "topup_"  # what the ids of slots beyond the plan begin with
 
 OPENINGS = (
     "name the exact point where the student's reasoning turns, in the first sentence",
@@ -49,24 +51,53 @@ def plan(seeds: Sequence[Seed], topics: Topics, settings: Settings) -> Iterator[
 
     When fewer seeds than asked for are at hand they are reused in turn. Slots are yielded, not listed: a plan may be long.
     """
-    subjects = _shuffled(settings.subjects, settings.random_seed, "subjects")
-    types = _shuffled(settings.misconception_types, settings.random_seed, "types")
-    period = math.lcm(len(subjects), len(types))
-    decks = {subject: _shuffled(topics.get(subject, ()), settings.random_seed, f"topics/{subject}") for subject in subjects}
+    decks = _decks(topics, settings)
     used: dict[str, int] = defaultdict(int)
-    for number in range(settings.planned_samples):
+    for number, (subject, kind) in enumerate(_cells(settings.planned_samples, settings)):
         seed_number, variation = divmod(number, settings.samples_per_seed)
-        subject = subjects[number % len(subjects)]
         topic, level = _topic(decks[subject], used[subject])
         used[subject] += 1
         yield Slot(
             id=slot_id(seed_number, variation),
             seed_row=seeds[seed_number % len(seeds)].row,
             subject=subject,
-            misconception_type=types[(number + number // period) % len(types)],
+            misconception_type=kind,
             topic=topic,
             level=level,
             style=_style(number, settings.random_seed),
+        )
+
+
+def planned_cells(settings: Settings, samples: int) -> Counter[Cell]:
+    """Return how many of the first `samples` slots, of a plan as long as need be, lie in each cell."""
+    return Counter(_cells(samples, settings))
+
+
+class Refills:
+    """Slots beyond the plan, cell by cell. The n-th slot of a cell is always the same, whatever other cells are refilled."""
+
+    def __init__(self, seeds: Sequence[Seed], topics: Topics, settings: Settings) -> None:
+        self._seeds, self._settings = seeds, settings
+        self._decks = _decks(topics, settings)
+        self._cells = [(subject, kind) for subject in settings.subjects for kind in settings.misconception_types]
+        self._planned = Counter(subject for subject, _ in _cells(settings.planned_samples, settings))
+        self._made: Counter[Cell] = Counter()
+
+    def next(self, cell: Cell) -> Slot:
+        (subject, kind), turn = cell, self._made[cell]
+        self._made[cell] += 1
+        types = self._settings.misconception_types
+        topic, level = _topic(self._decks[subject], self._planned[subject] + turn * len(types) + types.index(kind))
+        number = self._settings.planned_samples + turn * len(self._cells) + self._cells.index(cell)
+        return Slot(
+            id=f"{REFILL}{subject}_{kind}_{turn + 1}",
+            seed_row=self._seeds[number % len(self._seeds)].row,
+            subject=subject,
+            misconception_type=kind,
+            topic=topic,
+            level=level,
+            style=_style(number, self._settings.random_seed),
+            origin="top_up",
         )
 
 
@@ -91,6 +122,18 @@ def read_topics(path: Path) -> Topics:
             raise TopicFileError(f"{path}, row {number}: columns subject and topic must not be empty (level may).")
         found[subject].append((topic, (row.get("level") or "").strip()))
     return {subject: tuple(entries) for subject, entries in found.items()}
+
+
+def _cells(count: int, settings: Settings) -> Iterator[Cell]:
+    subjects = _shuffled(settings.subjects, settings.random_seed, "subjects")
+    types = _shuffled(settings.misconception_types, settings.random_seed, "types")
+    period = math.lcm(len(subjects), len(types))
+    for number in range(count):
+        yield subjects[number % len(subjects)], types[(number + number // period) % len(types)]
+
+
+def _decks(topics: Topics, settings: Settings) -> Topics:
+    return {subject: _shuffled(topics.get(subject, ()), settings.random_seed, f"topics/{subject}") for subject in settings.subjects}
 
 
 def _topic(deck: Sequence[tuple[str, str]], used: int) -> tuple[str, str]:

@@ -9,19 +9,19 @@ import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
 
 from lib.errors import KitError
-from lib.schema import Rubric, ScenarioAnswer, Seed, Slot
+from lib.schema import Rubric, Sample, ScenarioAnswer, Seed, Slot, Spoiling
 from lib.taxonomy import TYPE_BY_ID, label
 
 TEMPLATES = Path(__file__).parent / "templates"
-Stage = Literal["scenario", "gold", "judge"]
-STAGES: tuple[Stage, ...] = ("scenario", "gold", "judge")
+Stage = Literal["scenario", "gold", "judge", "spoil", "repair"]
+STAGES: tuple[Stage, ...] = get_args(Stage)
 OUR_TAGS = re.compile(
-    r"<(?=[\s\u200b-\u200d\u2060\ufeff/]*(?:seed_\w+|question|explanation|follow_?up|criteri(?:a|on)|response|system|assignment)\b)",
+    r"<(?=[\s\u200b-\u200d\u2060\ufeff/]*(?:seed_\w+|question|explanation|follow_?up|criteri(?:a|on)|response|misconception|ban|objections?|system|assignment)\b)",
     re.IGNORECASE,
 )
 
@@ -48,6 +48,21 @@ def gold_prompt(slot: Slot, scenario: ScenarioAnswer, *, rubrics: Sequence[Rubri
 def judge_prompt(*, question: str, explanation: str, follow_up: str, rubrics: Sequence[Rubric], response: str) -> Prompt:
     """`rubrics` in the order they are to be shown; severity and weight are not."""
     return _prompt("judge", question=question, explanation=explanation, follow_up=follow_up, rubrics=rubrics, response=response)
+
+
+def spoil_prompt(sample: Sample, spoiling: Spoiling) -> Prompt:
+    """Ask for a copy of the response with this fault; `ban` is the sample's first one."""
+    about = sample.metadata
+    ban = next((rubric.criteria for rubric in about.rubrics if rubric.weight < 0), "")
+    exchange = {"question": about.question, "explanation": about.explanation, "follow_up": about.follow_up}
+    return _prompt("spoil", **exchange, misconception=about.misconception, response=sample.response, spoiling=spoiling, ban=ban)
+
+
+def repair_prompt(sample: Sample, objections: Sequence[str]) -> Prompt:
+    """`objections`: what the judge said of the criteria that failed, not their texts."""
+    about = sample.metadata
+    exchange = {"question": about.question, "explanation": about.explanation, "follow_up": about.follow_up}
+    return _prompt("repair", **exchange, response=sample.response, objections=objections, style=about.style, subject=label(about.subject))
 
 
 @cache

@@ -15,9 +15,14 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from lib.errors import KitError
+from lib.schema import Sample
 from lib.settings import Settings
 
 R = TypeVar("R", bound=BaseModel)
+PLAN_SETTINGS = (
+    "seeds_csv", "topics_csv", "on_bad_row", "num_seeds", "samples_per_seed", "subjects", "misconception_types", "random_seed", "model",
+    "scenario_effort", "gold_effort", "show_rubrics_to_tutor",
+)  # fmt: skip
 RECORDED_VERSIONS = ("anthropic", "pydantic", "papermill", "pandas", "matplotlib")
 
 
@@ -38,6 +43,26 @@ class Run:
     @property
     def generated(self) -> Path:
         return self.dir / "tutoring_samples_generated.jsonl"
+
+    @property
+    def repaired(self) -> Path:
+        return self.dir / "tutoring_samples_repaired.jsonl"
+
+    @property
+    def topped_up(self) -> Path:
+        return self.dir / "tutoring_samples_topped_up.jsonl"
+
+    @property
+    def gated(self) -> Path:
+        return self.dir / "gated.jsonl"
+
+    @property
+    def planted(self) -> Path:
+        return self.dir / "planted.jsonl"
+
+    @property
+    def review(self) -> Path:
+        return self.dir / "review.csv"
 
     @property
     def failures(self) -> Path:
@@ -153,12 +178,35 @@ def read_jsonl(path: Path, kind: type[R], *, made_by: str) -> Iterator[R]:
                 raise RunError(f"{path}, line {number}: {where} {first['msg']}. Run {made_by} again: it writes the file anew.") from None
 
 
+def made_samples(run: Run) -> Iterator[Sample]:
+    """Yield every sample of the run: the plan's, then what topping up repaired and added."""
+    yield from read_jsonl(run.generated, Sample, made_by="01_generate")
+    for path in (run.repaired, run.topped_up):
+        if path.exists():
+            yield from read_jsonl(path, Sample, made_by="02_filter")
+
+
 def update_manifest(run: Run, section: str, values: dict[str, Any]) -> None:
     """Put `values` under `section`. Everything that differs between two equal runs lives here: cost, times, versions."""
     manifest = read_manifest(run)
     manifest["versions"] = {"python": platform.python_version(), **{name: version(name) for name in RECORDED_VERSIONS}}
     manifest[section] = values
     write_json(run.manifest, manifest)
+
+
+def forget_top_up(run: Run) -> None:
+    """Take away what topping up added: it belongs to samples that are made anew. The journal still has every reply."""
+    for extra in (run.repaired, run.topped_up):
+        extra.unlink(missing_ok=True)
+    manifest = read_manifest(run)
+    if manifest.pop("top_up", None):
+        write_json(run.manifest, manifest)
+
+
+def as_planned(settings: Settings) -> Settings:
+    """Return `settings` with the plan, the writer and the seeds that the run's samples were made with, as the manifest has them."""
+    recorded = read_manifest(run_of(settings)).get("generation", {}).get("settings", {})
+    return settings.model_copy(update=Settings.of(**recorded).model_dump(include=set(PLAN_SETTINGS)) if recorded else {})
 
 
 def read_manifest(run: Run) -> dict[str, Any]:

@@ -57,6 +57,16 @@ Weakness = Literal[
     "empty_praise",
     "no_check_of_understanding",
 ]
+Spoiling = Literal[
+    "other_answer",
+    "explanation_repeated",
+    "praise_only",
+    "misconception_affirmed",
+    "factual_reversal",
+    "condescension",
+    "ban_broken",
+]
+Origin = Literal["plan", "repair", "top_up"]
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 
 
@@ -108,7 +118,7 @@ class Style(Record):
 
 
 class Slot(Record):
-    """One sample to be made. `topic` is "" when the model is to choose."""
+    """One sample to be made. `topic` is "" when the model is to choose; `origin` is "top_up" for slots beyond the plan."""
 
     id: str
     seed_row: int
@@ -117,6 +127,7 @@ class Slot(Record):
     topic: str
     level: str
     style: Style
+    origin: Origin = "plan"
 
 
 class Message(Record):
@@ -141,6 +152,8 @@ class SampleMetadata(Record):
     models: dict[str, str]
     prompt_sha256: dict[str, str]
     notice: str = ""
+    origin: Origin = "plan"
+    repaired_from: str = ""
 
 
 class Sample(Record):
@@ -154,13 +167,18 @@ class Sample(Record):
 
 
 class Verdict(Record):
-    """What the judge says of one criterion. `evidence_found`: the quote stands in the response (None: nothing was quoted)."""
+    """What the judge says of one criterion. `evidence_found`: the quote stands in the response (None: nothing was quoted).
+
+    `votes` holds each vote's own answer when there were several; `met` is then the majority's, and reasoning and evidence come from
+    the first vote that says the same.
+    """
 
     rubric_id: str
     met: bool
     reasoning: str
     evidence: str
     evidence_found: bool | None
+    votes: tuple[bool, ...] = ()
 
 
 class Evaluation(Record):
@@ -177,8 +195,30 @@ class Evaluation(Record):
     notice: str = ""
 
 
+class Planted(Record):
+    """A spoiled copy of a judged sample: what was done to it, the text, and what the judge said of it. Never exported."""
+
+    id: str
+    sample_id: str
+    spoiling: Spoiling
+    response: str
+    fault: str
+    evaluation: Evaluation
+
+
 class DropReason(StrEnum):
+    """In the order of the funnel: the judge comes last, so that nothing is paid for what is dropped anyway."""
+
     NO_CRITICAL_RUBRIC = "no_critical_rubric"
+    SPECIAL_TOKEN = "special_token"
+    LENGTH_FAR_OFF = "length_far_off"
+    COPIED_SEED = "copied_seed"
+    COPIED_EXPLANATION = "copied_explanation"
+    BENCHMARK_OVERLAP = "benchmark_overlap"
+    NEAR_DUPLICATE_QUESTION = "near_duplicate_question"
+    NEAR_DUPLICATE_RESPONSE = "near_duplicate_response"
+    FORMULAIC_OPENING = "formulaic_opening"
+    FORMULAIC_CLOSING = "formulaic_closing"
     CRITICAL_RUBRICS_FAILED = "critical_rubrics_failed"
 
 
@@ -228,6 +268,11 @@ class ScenarioAnswer(Answer):
 
 class GoldAnswer(Answer):
     response: Annotated[Text, Field(description="The tutor's reply to the follow-up, ready to be read by the student.")]
+
+
+class SpoiledAnswer(Answer):
+    fault: Annotated[Text, Field(description="One clause: what is wrong with the spoiled reply, and where.")]
+    response: Annotated[Text, Field(description="The spoiled reply, ready to be read by the student.")]
 
 
 class VerdictAnswer(Answer):

@@ -64,8 +64,21 @@ class Settings(BaseModel):
     timeout_s: float = Field(600.0, gt=0, allow_inf_nan=False, description="longest wait for one answer, seconds")
     min_call_success: float = Field(0.9, ge=0, le=1, description="share of samples made below which the run counts as failed")
 
+    length_tolerance: float = Field(0.5, ge=0, description="share by which a response may leave its assigned length before it is dropped")
+    max_shared_words: int = Field(20, ge=8, description="longest run of words that may stand in its seed, its explanation or the benchmark")
+    max_shared_share: float = Field(0.25, ge=0, le=1, description="the same as a share of its 8-word sequences")
+    benchmark_csv: str = Field("", description="what samples must not overlap with: any CSV, all of its cells; empty: not checked")
+    near_duplicate_similarity: float = Field(0.7, gt=0, le=1, description="Jaccard similarity from which two texts count as the same")
+    max_alike_share: float = Field(0.05, gt=0, le=1, description="share of samples that may open, or close, with the same three words")
+
+    votes: int = Field(1, ge=1, le=9, description="judgements a sample, each with another order of criteria; odd, the majority counts")
+    planted_share: float = Field(0.05, ge=0, le=1, description="share of samples judged again in a spoiled copy, to measure the judge")
     show_rubrics_to_tutor: bool = Field(default=False, description="true only to measure what it does: it inflates keep rates")
     critical_pass_threshold: float = Field(0.80, ge=0, lt=1, description="keep when MORE than this share of critical rubrics pass")
+    review_samples: int = Field(30, ge=1, description="samples on the sheet that people fill in (make review)")
+    review_csv: str = Field("", description="the filled-in sheet; empty: none")
+    top_up: bool = Field(default=False, description="after filtering, repair near misses and refill what fell short")
+    target_kept: int = Field(0, ge=0, description="kept samples to reach by topping up; 0: as many as were planned")
 
     @field_validator("subjects")
     @classmethod
@@ -79,6 +92,13 @@ class Settings(BaseModel):
         if unknown := [name for name in names if name not in known]:
             raise ValueError(f"unknown: {', '.join(unknown)}; known: {', '.join(known)}")
         return _distinct(names or known)
+
+    @field_validator("votes")
+    @classmethod
+    def _odd(cls, votes: int) -> int:
+        if votes % 2 == 0:
+            raise ValueError("must be odd, so that there is a majority")
+        return votes
 
     @property
     def run_dir(self) -> Path:
@@ -105,6 +125,11 @@ class Settings(BaseModel):
 def from_root(path: str) -> Path:
     """Return `path`, relative ones taken from the project's root, whatever folder the kernel runs in."""
     return PROJECT_ROOT / Path(path).expanduser()
+
+
+def short_path(path: Path) -> str:
+    """Return `path` as people are told it: from the project's root where it lies in there."""
+    return str(path.relative_to(PROJECT_ROOT)) if path.is_relative_to(PROJECT_ROOT) else str(path)
 
 
 def notebook_settings(namespace: Mapping[str, Any]) -> Settings:

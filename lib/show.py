@@ -12,13 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 from lib.estimate import Estimate
 from lib.filters import decisions
+from lib.planted import FEWEST
 from lib.prompts import Prompt
-from lib.run import read_jsonl, read_manifest, run_of
-from lib.schema import Evaluation, Sample, Slot
+from lib.quality import Gating
+from lib.rates import Share
+from lib.run import made_samples, read_jsonl, read_manifest, run_of
+from lib.schema import Evaluation, Planted, Sample, Slot
 from lib.seeds import SeedFile
-from lib.settings import PROJECT_ROOT, Settings
+from lib.settings import Settings, short_path
 from lib.stats import low_keep_rate_advice
 from lib.taxonomy import label
+from lib.trust import Trust, catch_line, catches
 from lib.work import Tally
 
 if TYPE_CHECKING:
@@ -107,13 +111,69 @@ def remarks(done: Tally) -> None:
 
 def samples(settings: Settings, *, count: int) -> None:
     """The first samples, as text, with their rubrics."""
-    for sample in islice(read_jsonl(run_of(settings).generated, Sample, made_by="01_generate"), count):
+    for sample in islice(made_samples(run_of(settings)), count):
         about = sample.metadata
         _html(f"<h4>{escape(sample.id)} · {escape(label(about.subject))} · {escape(label(about.misconception_type))}</h4>")
         _html(f"<i>{escape(about.misconception)}</i>{_box(sample.messages[1].content)}<b>Gold response</b>{_box(sample.response)}")
         _table(
             {"weight": rubric.weight, "criterion": rubric.criteria, "skill": rubric.attributes.tutoring_skill} for rubric in about.rubrics
         )
+
+
+def gates(done: Gating) -> None:
+    """How many samples each gate dropped, in the order in which they meet them."""
+    left, rows = done.made, []
+    for reason, count in done.dropped.items():
+        rows.append({"gate": label(reason).lower(), "samples": left, "dropped": count, "left": left - count})
+        left -= count
+    _table(rows)
+    for remark in done.remarks:
+        print(remark)
+
+
+def planted(settings: Settings, *, count: int) -> None:
+    """The first planted failures: what was done to the response, and the judge's verdicts on it."""
+    run = run_of(settings)
+    copies = list(islice(read_jsonl(run.planted, Planted, made_by="02_filter"), count))
+    originals = {sample.id: sample for sample in made_samples(run) if sample.id in {copy.sample_id for copy in copies}}
+    if not copies:
+        print("No failure was planted.")
+    for copy in copies:
+        sample = originals[copy.sample_id]
+        _html(f"<h4>{escape(copy.sample_id)}, spoiled: {escape(label(copy.spoiling).lower())}</h4><i>{escape(copy.fault)}</i>")
+        _html(f"<b>Student</b>{_box(sample.metadata.follow_up)}<b>Spoiled response</b>{_box(copy.response)}")
+        _verdicts(sample, copy.evaluation)
+
+
+def trust(found: Trust) -> None:
+    """How far the judge can be trusted: planted failures by kind, the corrected pass rate, evidence, votes, people's labels."""
+    print(found.catch_line)
+    _table(
+        {"planted failure": label(kind).lower(), "planted": share.total, "caught": share.hits, "catch rate": _rate(share)}
+        for kind, share in found.caught.items()
+        if share.total
+    )
+    if found.corrected_line:
+        print(found.corrected_line, *found.assumptions, sep="\n  ")
+    print(f"evidence quoted {found.unfound.total:,} times, not found in the response {found.unfound.hits:,} times")
+    if found.flipped.total:
+        print(f"criteria on which the votes differ: {found.flipped}")
+    if found.people:
+        people = found.people
+        for what, counts in (("criteria", people.criteria), ("samples", people.samples)):
+            kappa = "–" if counts.kappa is None else f"{counts.kappa:.2f}"
+            print(f"people and judge agree on {what}: {counts.agreed}; Cohen's kappa {kappa}")
+        print(f"of the samples that people find good, the judge passes {people.sensitivity}")
+        print(f"of those that people find bad, it drops {people.specificity}")
+        if people.unlabelled:
+            print(f"{people.unlabelled:,} rows of the sheet are not filled in")
+    if found.all_caught.total < FEWEST:
+        print(f"A run of {FEWEST} samples or more plants {FEWEST} failures or more, and then it can be told.")
+
+
+def table(rows: "pd.DataFrame") -> None:
+    """Any small table, as it stands."""
+    _table({str(name): value for name, value in row.items()} for row in rows.to_dict("records"))
 
 
 def judged(settings: Settings, *, status: str, count: int) -> None:
@@ -131,16 +191,17 @@ def judged(settings: Settings, *, status: str, count: int) -> None:
 
 
 def funnel(found: dict[str, Any]) -> None:
-    """made = kept + dropped + unjudged, the rates with their intervals, and the warnings."""
+    """made = kept + dropped + unjudged, the keep rate beside the catch rate, scores, each step's losses, and the warnings."""
     made, kept, dropped, unjudged = (found[f"{name}_samples"] for name in ("total", "kept", "removed", "unjudged"))
     print(f"{made:,} made = {kept:,} kept + {dropped:,} dropped + {unjudged:,} unjudged")
     if found["keep_rate"] is not None:
         low, high = found["keep_rate_interval"]
         print(
             f"keep rate {found['keep_rate']:.1%} (95 % interval {low:.0%} to {high:.0%}), "
-            f"average quality {_shown(found['average_quality_score'])} of 5"
+            f"average quality {_shown(found['average_quality_score'])} of 5, weighted score {_shown(found['average_weighted_score'], 2)}"
         )
-    _table({"reason": reason, "samples": count} for reason, count in found["by_reason"].items())
+    print(found["planted_failures"])
+    _table(step | {"step": label(step["step"]).lower()} for step in found["funnel"] if step["dropped"])
     for warning in found["warnings"]:
         _warning(warning)
 
@@ -179,7 +240,7 @@ def provenance(settings: Settings) -> str:
     writers = ", ".join(dict.fromkeys(sample.metadata.models.values()))
     judge = f", judged by {evaluation.model}" if evaluation else ""
     notice = "  ·  EMBEDDED MODEL: proves that the pipeline runs, not training data" if sample.metadata.notice else ""
-    return f"run {settings.run}  ·  written by {writers}{judge}{notice}"
+    return f"run {settings.run}  ·  written by {writers}{judge}{notice}\n{catch_line(catches(settings))}"
 
 
 def figure(path: Path, description: str) -> None:
@@ -194,7 +255,7 @@ def figure(path: Path, description: str) -> None:
 def files(settings: Settings) -> None:
     """Every file of the run with its size."""
     found = sorted(path for path in run_of(settings).dir.glob("*.json*"))
-    _table({"file": _short(path), "bytes": f"{path.stat().st_size:,}"} for path in found if not path.name.startswith("_"))
+    _table({"file": short_path(path), "bytes": f"{path.stat().st_size:,}"} for path in found if not path.name.startswith("_"))
 
 
 def problems(report: "Report") -> None:
@@ -271,9 +332,10 @@ def _joined(names: Sequence[str]) -> str:
     return ", ".join(label(name).lower() for name in names) or "none"
 
 
-def _shown(value: float | None) -> str:
-    return "–" if value is None else f"{value:.1f}"
+def _shown(value: float | None, digits: int = 1) -> str:
+    return "–" if value is None else f"{value:.{digits}f}"
 
 
-def _short(path: Path) -> str:
-    return str(path.relative_to(PROJECT_ROOT)) if path.is_relative_to(PROJECT_ROOT) else str(path)
+def _rate(share: Share) -> str:
+    low, high = share.interval or (0.0, 1.0)
+    return f"{share.hits / max(1, share.total):.0%} ({low:.0%} to {high:.0%})"

@@ -1,4 +1,4 @@
-"""samples, evaluations and decisions -> tables: keep rates with intervals, failing criteria, quality, costs.
+"""samples, evaluations and decisions -> tables: the funnel, keep rates with intervals, failing criteria, scores, costs.
 
 Every rate carries its count and a Wilson interval: at four samples a keep rate of 100 % is compatible with 51 %.
 """
@@ -8,34 +8,18 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from lib.filters import critical_score, decisions
+from lib.filters import decisions
 from lib.llm.journal import ledger
-from lib.run import read_manifest, run_of, update_manifest, write_json
-from lib.schema import Decision, Evaluation, Sample
+from lib.rates import wilson_interval
+from lib.run import run_of, update_manifest, write_json
+from lib.schema import Decision, DropReason, Evaluation, Sample
+from lib.scores import critical_score, weighted_score
 from lib.settings import Settings
 from lib.taxonomy import AREA_OF
+from lib.trust import LOW_KEEP_RATE, trust
 
 if TYPE_CHECKING:
     import pandas as pd
-
-SAME_MODEL_WARNING = (
-    "The judge is the same model as the generator: models pass their own failed criteria more often (arXiv 2604.06996). "
-    "Set JUDGE_MODEL to another."
-)
-HIGH_KEEP_RATE, LOW_KEEP_RATE = 0.95, 0.50
-
-
-def wilson_interval(kept: int, total: int, *, z: float = 1.96) -> tuple[float, float]:
-    """Return the score interval (low, high), both in 0..1, of the share kept/total.
-
-    Source: Wilson 1927, JASA 22:209. Raises ValueError unless 0 <= kept <= total and total > 0.
-    """
-    if not 0 <= kept <= total or total <= 0:
-        raise ValueError(f"{kept} of {total} is no share")
-    share, square = kept / total, z * z
-    centre = (share + square / (2 * total)) / (1 + square / total)
-    half = z * math.sqrt(share * (1 - share) / total + square / (4 * total * total)) / (1 + square / total)
-    return max(0.0, centre - half), min(1.0, centre + half)
 
 
 def sample_table(settings: Settings) -> "pd.DataFrame":
@@ -60,12 +44,13 @@ def criterion_table(settings: Settings) -> "pd.DataFrame":
             "eval_dimension": rubric.attributes.eval_dimension,
             "met": verdict.met,
             "evidence_found": verdict.evidence_found,
+            "flipped": len(set(verdict.votes)) > 1 if verdict.votes else None,
         }
         for sample, evaluation, _ in decisions(settings)
         if evaluation
         for rubric, verdict in zip(sample.metadata.rubrics, evaluation.verdicts, strict=True)
     ]
-    columns = ["id", "rubric_id", "criteria", "severity", "tutoring_skill", "eval_dimension", "met", "evidence_found"]
+    columns = ["id", "rubric_id", "criteria", "severity", "tutoring_skill", "eval_dimension", "met", "evidence_found", "flipped"]
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -82,8 +67,8 @@ def pass_rates(criteria: "pd.DataFrame", by: str) -> "pd.DataFrame":
 
 def statistics(settings: Settings) -> dict[str, Any]:
     """Return what `filtering_statistics.json` holds. Only what follows from the replies: no times, no costs."""
-    table, criteria = sample_table(settings), criterion_table(settings)
-    judged = table[table["status"] != "unjudged"]
+    table, criteria, judge = sample_table(settings), criterion_table(settings), trust(settings)
+    judged = table[table["critical_total"].notna()]
     kept = int((table["status"] == "kept").sum())
     scores = judged["quality_score"].astype(int)
     return {
@@ -93,20 +78,37 @@ def statistics(settings: Settings) -> dict[str, Any]:
         "unjudged_samples": int((table["status"] == "unjudged").sum()),
         **_rate_with_interval("keep_rate", kept, len(table)),
         **_rate_with_interval("judge_pass_rate", kept, len(judged)),
+        "planted_failures": judge.catch_line,
         "average_critical_pass_rate": _rounded(judged["critical_pass_rate"].mean()),
+        "average_weighted_score": _rounded(judged["weighted_score"].astype(float).mean()),
         "quality_score_distribution": {str(score): int((scores == score).sum()) for score in range(1, 6)},
         "average_quality_score": _rounded(scores.mean()),
         "filtering_threshold": settings.critical_pass_threshold,
         "common_strengths": _counted(settings, "strengths"),
         "common_weaknesses": _counted(settings, "weaknesses"),
+        "funnel": funnel(table),
         "by_reason": {reason: int(count) for reason, count in table[table["reason"] != ""]["reason"].value_counts().sort_index().items()},
+        "by_origin": _records(keep_rates(table, ["origin"])),
         "by_subject": _records(keep_rates(table, ["subject"])),
         "by_misconception_type": _records(keep_rates(table, ["misconception_type"])),
         "by_cell": _records(keep_rates(table, ["subject", "misconception_type"])),
         "by_criterion": {by: _records(pass_rates(criteria, by)) for by in ("severity", "tutoring_skill", "eval_dimension")},
-        "judge": _judge(settings, criteria),
-        "warnings": warnings_for(settings, table),
+        "judge": judge.as_record() | {"flip_rate_by_skill": _flip_rates(criteria)},
+        "warnings": judge.warnings,
     }
+
+
+def funnel(table: "pd.DataFrame") -> list[dict[str, Any]]:
+    """Return one step a gate, in the order in which samples meet them: how many came in, were dropped, are left."""
+    dropped = table[table["status"] == "dropped"]["reason"].value_counts()
+    unjudged = int((table["status"] == "unjudged").sum())
+    steps = [(str(reason), int(dropped.get(reason, 0))) for reason in DropReason]
+    steps.insert(-1, ("unjudged", unjudged))
+    left, rows = len(table), []
+    for step, count in steps:
+        rows.append({"step": step, "samples": left, "dropped": count, "left": left - count})
+        left -= count
+    return rows
 
 
 def write_statistics(settings: Settings) -> dict[str, Any]:
@@ -117,22 +119,6 @@ def write_statistics(settings: Settings) -> dict[str, Any]:
     costs = {"cost_usd": round(cost_usd, 6), "cost_usd_a_kept_sample": round(cost_usd / kept, 6) if kept else None}
     update_manifest(run, "filtering", {"threshold": settings.critical_pass_threshold, "kept": kept, **costs})
     return found
-
-
-def warnings_for(settings: Settings, table: "pd.DataFrame") -> list[str]:
-    """Return what a reader of the keep rate must know."""
-    warnings = []
-    manifest = read_manifest(run_of(settings))
-    notice = manifest.get("generation", {}).get("notice", "") or manifest.get("judging", {}).get("notice", "")
-    if notice:
-        warnings.append(notice)
-    models = {model for row in decisions(settings) if row[1] for model in row[0].metadata.models.values() if model == row[1].model}
-    if models and not notice:
-        warnings.append(SAME_MODEL_WARNING)
-    rate = float((table["status"] == "kept").mean()) if len(table) else 0.0
-    if len(table) >= 16 and rate > HIGH_KEEP_RATE:
-        warnings.append(f"More than {HIGH_KEEP_RATE:.0%} are kept: a judge that lets everything pass looks the same.")
-    return warnings
 
 
 def low_keep_rate_advice(criteria: "pd.DataFrame", table: "pd.DataFrame") -> list[str]:
@@ -158,13 +144,14 @@ def low_keep_rate_advice(criteria: "pd.DataFrame", table: "pd.DataFrame") -> lis
 
 _COLUMNS = [
     "id", "subject", "area", "topic", "misconception_type", "status", "reason",
-    "critical_passed", "critical_total", "critical_pass_rate", "quality_score", "response_words",
+    "critical_passed", "critical_total", "critical_pass_rate", "weighted_score", "quality_score", "response_words", "origin",
 ]  # fmt: skip
 
 
 def _row(sample: Sample, evaluation: Evaluation | None, decision: Decision) -> dict[str, Any]:
-    score = critical_score(sample, evaluation) if evaluation else None
     about = sample.metadata
+    score = critical_score(sample, evaluation) if evaluation else None
+    weighted = weighted_score(about.rubrics, evaluation.verdicts) if evaluation else None
     return {
         "id": sample.id,
         "subject": about.subject,
@@ -176,8 +163,10 @@ def _row(sample: Sample, evaluation: Evaluation | None, decision: Decision) -> d
         "critical_passed": score.passed if score else None,
         "critical_total": score.total if score else None,
         "critical_pass_rate": score.passed / score.total if score and score.total else None,
+        "weighted_score": None if weighted is None else float(weighted),
         "quality_score": evaluation.quality_score if evaluation else None,
         "response_words": len(sample.response.split()),
+        "origin": about.origin,
     }
 
 
@@ -205,15 +194,12 @@ def _counted(settings: Settings, name: str) -> dict[str, int]:
     return dict(sorted(Counter(given).items(), key=lambda pair: (-pair[1], pair[0])))
 
 
-def _judge(settings: Settings, criteria: "pd.DataFrame") -> dict[str, Any]:
-    models = sorted({evaluation.model for _, evaluation, _ in decisions(settings) if evaluation})
-    quoted = criteria["evidence_found"].dropna().astype(bool)
-    return {
-        "models": models,
-        "verdicts": len(criteria),
-        "evidence_quoted": len(quoted),
-        "evidence_not_found": int((~quoted).sum()),
-    }
+def _flip_rates(criteria: "pd.DataFrame") -> list[dict[str, Any]]:
+    """Return, by tutoring skill, how often the votes on a criterion differ; empty with a single vote."""
+    voted = criteria[criteria["flipped"].notna()]
+    return _records(
+        _rates(voted.assign(passed=voted["flipped"].astype(bool)), ["tutoring_skill"], names=("criteria", "flipped", "flip_rate"))
+    )
 
 
 def _records(table: "pd.DataFrame") -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ import sys
 
 from lib.errors import KitError
 from lib.run import read_manifest, run_of
-from lib.settings import PROJECT_ROOT, Settings, settings_of
+from lib.settings import Settings, settings_of, short_path
 
 
 def summary(settings: Settings) -> str:
@@ -14,16 +14,19 @@ def summary(settings: Settings) -> str:
     manifest = read_manifest(run)
     found = json.loads(run.statistics.read_text(encoding="utf-8"))
     report = json.loads(run.validation.read_text(encoding="utf-8"))
-    counts = manifest["generation"]["counts"]
+    counts, more = manifest["generation"]["counts"], manifest.get("top_up", {})
     kept, dropped, unjudged = (found[f"{name}_samples"] for name in ("kept", "removed", "unjudged"))
-    if counts["total"] != counts["done"] + counts["failed"] or not counts["done"] == found["total_samples"] == kept + dropped + unjudged:
+    made = counts["done"] + more.get("repaired", 0) + more.get("added", 0)
+    if counts["total"] != counts["done"] + counts["failed"] or not made == found["total_samples"] == kept + dropped + unjudged:
         raise KitError(f"{run.dir}: the books don't balance ({counts}, {found['total_samples']} judged or not). Run all notebooks again.")
     cost = sum(line["cost_usd"] for line in manifest["judging"]["ledger"])
-    where = run.dir.relative_to(PROJECT_ROOT) if run.dir.is_relative_to(PROJECT_ROOT) else run.dir
+    where = short_path(run.dir)
     lines = [
         "",
         f"{counts['total']:,} planned = {counts['done']:,} made + {counts['failed']:,} failed",
-        f"{counts['done']:,} made = {kept:,} kept + {dropped:,} dropped + {unjudged:,} unjudged{_rate(found)}",
+        *([f"topped up: {more['repaired']:,} repaired, {more['added']:,} made anew; {more['why']}"] if more else []),
+        f"{made:,} made = {kept:,} kept + {dropped:,} dropped + {unjudged:,} unjudged{_rate(found)}",
+        found["planted_failures"],
         f"cost ${cost:.2f}{f' (${cost / kept:.4f} a kept sample)' if kept and cost else ''}",
         f"training file: {where}/{run.finetune.name}",
         f"  {report['examples']:,} examples, {report['errors']} errors, {report['warnings']} warnings",

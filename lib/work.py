@@ -5,7 +5,7 @@ Generating (a slot becomes a sample) and judging (a sample becomes an evaluation
 
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -24,11 +24,14 @@ from lib.settings import Settings
 
 
 class HasId(Protocol):
+    """A thing to be worked on; failures are recorded under its id."""
+
     @property
     def id(self) -> str: ...
 
 
 T = TypeVar("T", bound=HasId)
+Targets = Mapping[type[BaseModel], Path]
 
 
 class RunFailed(KitError):
@@ -59,29 +62,33 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """`verb`: what happens to a sample. `stages`: whose failures are written anew. `chunk`: how many a checkpoint holds (0: none)."""
+    """`verb`: what happens to a sample. `targets`: the file of each kind of record that is made. `is_own`: which failures on record are
+    this pass's own, to be written anew. `chunk`: how many things a checkpoint of the first target holds (0: none).
+    """
 
     verb: str
-    stages: tuple[str, ...]
     total: int
-    target: Path
+    targets: Targets
+    is_own: Callable[[Failure], bool]
     chunk: int = 0
 
 
 def work_through(things: Iterable[T], make: Callable[[Asker, T], Awaitable[BaseModel]], *, work: Pass, settings: Settings) -> Tally:
-    """Do all of it, or replay it, and write `work.target` and the failures.
+    """Do all of it, or replay it, and write the targets and the failures, in the things' order.
 
     Raises RunFailed when interrupted; ProviderError when no call can succeed; RunError when the folder is busy.
     """
     run = run_of(settings)
-    lines = OrderedLines()
+    lines = {kind: OrderedLines() for kind in work.targets}
     try:
         with held(run):
             return finish(_through(things, make, lines, work=work, settings=settings))
     except KeyboardInterrupt:
-        raise RunFailed(f"Interrupted: {len(lines):,} of {work.total:,} {work.verb}; run again to continue.") from None
+        done = sum(map(len, lines.values()))
+        raise RunFailed(f"Interrupted: {done:,} of {work.total:,} {work.verb}; run again to continue.") from None
     finally:
-        lines.close()
+        for made in lines.values():
+            made.close()
 
 
 def require_enough(tally: Tally, settings: Settings) -> Tally:
@@ -134,10 +141,15 @@ def failure_of(failed: CallFailed, thing_id: str, *, cost_usd: float) -> Failure
 
 
 async def _through(
-    things: Iterable[T], make: Callable[[Asker, T], Awaitable[BaseModel]], lines: OrderedLines, *, work: Pass, settings: Settings
+    things: Iterable[T],
+    make: Callable[[Asker, T], Awaitable[BaseModel]],
+    lines: Mapping[type[BaseModel], OrderedLines],
+    *,
+    work: Pass,
+    settings: Settings,
 ) -> Tally:
     run, failures = run_of(settings), dict[int, Failure]()
-    checkpoints = _Checkpoints(work, run, lines)
+    checkpoints = _Checkpoints(work, run, next(iter(lines.values())))
     started = time.monotonic()
     async with open_asker(settings, journal=run.journal) as ask:
         with progress_bar(work.total, description=work.verb.capitalize(), unit="samples") as bar:
@@ -145,7 +157,8 @@ async def _through(
 
             async def one(index: int, thing: T) -> None:
                 try:
-                    lines.add(index, json_line(await make(ask, thing)))
+                    made = await make(ask, thing)
+                    lines[type(made)].add(index, json_line(made))
                 except CallFailed as failed:
                     cost_usd = round(ask.journal.spent_usd(slot=thing.id), 6)
                     failures[index] = failure_of(failed, thing.id, cost_usd=cost_usd)
@@ -154,13 +167,14 @@ async def _through(
                 bar.update(1)
 
             await for_each(one, things, width=ask.workers)
-        lines.write(work.target)
+        for kind, path in work.targets.items():
+            lines[kind].write(path)
         in_order = tuple(failures[index] for index in sorted(failures))
-        _write_failures(run, in_order, stages=work.stages)
+        _write_failures(run, in_order, is_own=work.is_own)
         return Tally(
             verb=work.verb,
             total=work.total,
-            done=len(lines),
+            done=sum(map(len, lines.values())),
             failures=in_order,
             asked=ask.asked,
             replayed=ask.replayed,
@@ -172,10 +186,10 @@ async def _through(
         )
 
 
-def _write_failures(run: Run, failures: Sequence[Failure], *, stages: tuple[str, ...]) -> None:
-    """Replace what `failures.jsonl` says of these stages."""
+def _write_failures(run: Run, failures: Sequence[Failure], *, is_own: Callable[[Failure], bool]) -> None:
+    """Replace what `failures.jsonl` says of an earlier such pass."""
     earlier = list(read_jsonl(run.failures, Failure, made_by="01_generate")) if run.failures.exists() else []
-    write_jsonl(run.failures, [failure for failure in earlier if failure.stage not in stages] + list(failures))
+    write_jsonl(run.failures, [failure for failure in earlier if not is_own(failure)] + list(failures))
 
 
 class _Checkpoints:

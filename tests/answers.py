@@ -39,6 +39,8 @@ QUESTIONS = ("Which", "How far do you think the", "In your own words, which", "C
 SPREAD = 600  # characters or units between the shortest and the longest answer when the schema states no narrower bound
 BOUND = re.compile(r"\b((?:min|max)(?:Length|Items|imum)|exclusive(?:Min|Max)imum): (-?\d+(?:\.\d+)?)")
 CRITERION = re.compile(r"<criterion\b[^>]*?\bid=[\"']([^\"']+)[\"']")
+ASSIGNED_WORDS = re.compile(r"^Length: (\d+) to (\d+) words", re.MULTILINE)
+CHARACTERS_A_WORD = 6  # the blank after it included
 RESPONSE = re.compile(r"<response\b[^>]*>(.*?)</response>", re.DOTALL)
 
 
@@ -90,7 +92,7 @@ def sentence(random: Random) -> str:
     told = f"{pick(NOUNS)} {pick(VERBS)} the {pick(ADJECTIVES)} {pick(NOUNS)}"
     if random.random() < 0.125:
         return f"{pick(QUESTIONS)} {told}?"
-    opened = f"{pick(OPENERS)} the {pick(ADJECTIVES)} {told}"
+    opened = f"{pick(OPENERS)} {pick(ADJECTIVES)} {told}"  # without an article, or many would open with the same three words
     if random.random() < 0.4:
         return opened + "."
     return f"{opened} {pick(LINKS)} a {pick(ADJECTIVES)} {pick(NOUNS)} {pick(VERBS)} it."
@@ -151,10 +153,8 @@ class Walker:
         return schema
 
     def _object(self, schema: dict) -> dict:
-        return {
-            name: self._verdicts(part) if name == "verdicts" and self._is_verdicts(part) else self.value(part)
-            for name, part in schema.get("properties", {}).items()
-        }
+        special = {"verdicts": self._verdicts, "response": self._response}
+        return {name: special.get(name, self.value)(part) for name, part in schema.get("properties", {}).items()}
 
     def _array(self, schema: dict) -> list:
         low, high = self._range(schema, unit="Items", default=(schema.get("minItems", 0), 4))
@@ -200,8 +200,18 @@ class Walker:
         item = self._resolved(self._resolved(schema).get("items", {}))
         return {"rubric_id", "evidence", "met"} <= item.get("properties", {}).keys()
 
-    def _verdicts(self, schema: dict) -> list[dict]:
+    def _response(self, schema: dict) -> object:
+        """Return as many words as the last user turn assigns, where it does."""
+        assigned = ASSIGNED_WORDS.search(self.user_texts[-1])
+        if not assigned or self.break_bounds:
+            return self.value(schema)
+        words = self.random.randint(int(assigned[1]), int(assigned[2]))
+        return prose(self.random, shortest=words * CHARACTERS_A_WORD, longest=words * CHARACTERS_A_WORD + 100)
+
+    def _verdicts(self, schema: dict) -> object:
         """Return one verdict for each criterion in the last user turn that has any; one short with `break_bounds`."""
+        if not self._is_verdicts(schema):
+            return self.value(schema)
         text = next((text for text in reversed(self.user_texts) if CRITERION.search(text)), "")
         response, part = (RESPONSE.findall(text) or [""])[-1], self._resolved(self._resolved(schema)["items"])
         longest = int(stated_bounds(part["properties"]["evidence"].get("description", "")).get("maxLength", 10_000))

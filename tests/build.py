@@ -3,9 +3,13 @@
 from collections.abc import Sequence
 from typing import Any
 
+from lib.run import run_of, write_jsonl
 from lib.schema import (
+    Decision,
     Evaluation,
+    Failure,
     Message,
+    Planted,
     Rubric,
     RubricAnswer,
     RubricAttributes,
@@ -15,9 +19,11 @@ from lib.schema import (
     Seed,
     Severity,
     Slot,
+    Spoiling,
     Style,
     Verdict,
 )
+from lib.settings import Settings
 
 SEVERITY_OF: dict[int, Severity] = {5: "critical", -5: "critical_negative", 1: "not_critical"}
 STYLE = Style(opening="begin with a case", words=(90, 150), closing="end with a question")
@@ -138,3 +144,32 @@ def an_evaluation(sample: Sample, *, failed: Sequence[str] = (), **changes: Any)
         "prompt_sha256": "3" * 64,
     }
     return Evaluation(**values | changes)
+
+
+def a_planted(sample: Sample, spoiling: Spoiling = "praise_only", *, failed: Sequence[str] = ()) -> Planted:
+    """Return a planted failure of which the judge fails these rubrics; with none it was let through."""
+    copy_id = f"{sample.id}+{spoiling}"
+    evaluation = an_evaluation(sample, failed=failed, id=copy_id)
+    return Planted(id=copy_id, sample_id=sample.id, spoiling=spoiling, response="Spoiled.", fault="spoiled", evaluation=evaluation)
+
+
+def write_run(
+    settings: Settings,
+    samples: Sequence[Sample],
+    evaluations: Sequence[Evaluation] = (),
+    *,
+    planted: Sequence[Planted] = (),
+    gated: Sequence[Decision] = (),
+    failures: Sequence[Failure] = (),
+) -> Settings:
+    """Write a run's files as the notebooks leave them, up to judging."""
+    run = run_of(settings)
+    for path, records in (
+        (run.generated, samples),
+        (run.evaluations, evaluations),
+        (run.planted, planted),
+        (run.gated, gated),
+        (run.failures, failures),
+    ):
+        write_jsonl(path, records)
+    return settings

@@ -11,6 +11,7 @@ from lib.generate import generate_samples
 from lib.judge import judge_samples
 from lib.llm.journal import Journal
 from lib.plan import Topics
+from lib.quality import gate_samples
 from lib.run import run_of
 from lib.seeds import SeedFile
 from lib.settings import PROJECT_ROOT, Settings
@@ -34,6 +35,7 @@ def test_a_plan_in_batches_gives_the_same_bytes_for_half_the_price(
 
 def test_judging_in_batches_works_the_same_way(provider: Provider, batched: Settings, seed_file: SeedFile, topics: Topics) -> None:
     generate_samples(seed_file, topics, batched)
+    gate_samples(batched)
     assert judge_samples(batched).done == 6
 
 

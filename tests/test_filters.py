@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from lib.filters import critical_score, decide, drop_reason, filter_samples
+from lib.filters import decide, drop_reason, filter_samples
 from lib.run import read_jsonl, run_of, write_jsonl
 from lib.schema import Decision, DropReason, Failure, Sample
 from lib.settings import Settings
-from tests.build import a_sample, an_evaluation, rubrics_of
+from tests.build import a_sample, an_evaluation, rubrics_of, write_run
 
 FOUR_FIFTHS = Fraction(4, 5)
 MINOR = 1
@@ -22,31 +22,6 @@ def reason(weights: list[int], failed: list[str], *, threshold: Fraction = FOUR_
     sample = a_sample(rubrics=rubrics_of(*weights))
     found = drop_reason(sample, an_evaluation(sample, failed=failed), threshold=threshold)
     return found[0] if found else None
-
-
-# ── the score ────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def test_critical_rubrics_are_those_of_weight_5_and_minus_5() -> None:
-    sample = a_sample(rubrics=rubrics_of(5, -5, 1, 5, 1))
-    score = critical_score(sample, an_evaluation(sample))
-    assert (score.passed, score.total) == (3, 3)
-
-
-def test_a_ban_that_is_kept_counts_as_passed_and_one_that_is_broken_as_failed() -> None:
-    """A criterion of weight -5 is phrased "must not": satisfied is good, as with all others."""
-    sample = a_sample(rubrics=rubrics_of(5, -5))
-    kept, broken = (critical_score(sample, an_evaluation(sample, failed=failed)) for failed in ([], ["r2"]))
-    assert (kept.passed, kept.total) == (2, 2)
-    assert (broken.passed, broken.total) == (1, 2)
-
-
-def test_verdicts_are_matched_by_rubric_id_not_by_position() -> None:
-    sample = a_sample(rubrics=rubrics_of(5, 1))
-    straight = an_evaluation(sample, failed=["r2"])
-    shuffled = straight.model_copy(update={"verdicts": straight.verdicts[::-1]})
-    assert critical_score(sample, shuffled) == critical_score(sample, straight)
-    assert critical_score(sample, shuffled).passed == 1
 
 
 # ── the decision ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -142,11 +117,8 @@ def test_a_dropped_sample_has_one_reason_and_a_kept_one_none(weights: list[int],
 def run_with_four(settings: Settings) -> Settings:
     """Four made samples: kept, failed, refused by the judge, never judged."""
     samples = [a_sample(f"seed00{number}_var1", rubrics=rubrics_of(5, 1)) for number in (1, 2, 3, 4)]
-    run = run_of(settings)
-    write_jsonl(run.generated, samples)
-    write_jsonl(run.evaluations, [an_evaluation(samples[0]), an_evaluation(samples[1], failed=["r1"])])
-    write_jsonl(run.failures, [Failure(id="seed003_var1", stage="judge", reason="refusal", detail="")])
-    return settings
+    refused = Failure(id="seed003_var1", stage="judge", reason="refusal", detail="")
+    return write_run(settings, samples, [an_evaluation(samples[0]), an_evaluation(samples[1], failed=["r1"])], failures=[refused])
 
 
 def test_every_made_sample_ends_in_exactly_one_file(run_with_four: Settings) -> None:

@@ -31,9 +31,11 @@ ORDER = """
     schema  taxonomy  settings  seeds  plan  prompts
     run  loop  progress
     llm.call  llm.budget  llm.journal  llm.window  llm.local  llm.local_server  llm.provider  llm.live  llm.batch  llm.ask
-    work  generate  judge  quality
-    finetune  filters
     tokens  chat_format  validate
+    rates  scores
+    work  generate  quality  planted  judge
+    finetune  filters  topup
+    review  trust  variety
     stats  figures  estimate
     show  summary  headless
 """.split()  # a list of strings would hide the layers

@@ -15,6 +15,7 @@ from lib.filters import filter_samples
 from lib.generate import generate_samples
 from lib.judge import judge_samples
 from lib.plan import Topics
+from lib.quality import gate_samples
 from lib.run import run_of
 from lib.seeds import SeedFile
 from lib.settings import PROJECT_ROOT, Settings
@@ -144,6 +145,7 @@ def test_filtering_before_generating_names_the_notebook_to_run(tmp_path: Path) -
 def test_the_embedded_model_makes_and_judges_a_sample_and_says_what_it_is(settings: Settings, seed_file: SeedFile, topics: Topics) -> None:
     settings = settings.model_copy(update={"num_seeds": 1, "samples_per_seed": 1, "max_concurrency": 50, "min_call_success": 1.0})
     made = generate_samples(seed_file, topics, settings)
+    gate_samples(settings)
     judge_samples(settings)
     filter_samples(settings)
     found = write_statistics(settings)

@@ -16,6 +16,7 @@ from lib.judge import judge_samples
 from lib.llm.budget import PriceError
 from lib.llm.call import ProviderError
 from lib.plan import Topics
+from lib.quality import gate_samples
 from lib.run import Run, RunError, run_of
 from lib.schema import Failure, Sample
 from lib.seeds import SeedFile
@@ -25,11 +26,14 @@ from lib.work import RunFailed, Tally
 from tests.answers import Request
 from tests.provider import Provider
 
+PLANTED = 1  # 5 % of six samples, rounded up; of a kind that needs no call to write
 PRODUCTS = (
     "tutoring_samples_generated.jsonl",
     "_checkpoint_1.jsonl",
     "failures.jsonl",
+    "gated.jsonl",
     "evaluations.jsonl",
+    "planted.jsonl",
     "tutoring_samples_filtered.jsonl",
     "dropped.jsonl",
     "tutoring_finetune_openai.jsonl",
@@ -39,6 +43,7 @@ PRODUCTS = (
 
 def run_all(seed_file: SeedFile, topics: Topics, settings: Settings) -> tuple[Tally, Tally]:
     made = generate_samples(seed_file, topics, settings)
+    gate_samples(settings)
     judged = judge_samples(settings)
     filter_samples(settings)
     write_statistics(settings)
@@ -64,9 +69,9 @@ def stage_of(request: Request) -> str:
 
 def test_a_plan_becomes_samples_in_plan_order(provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics) -> None:
     made, judged = run_all(seed_file, topics, settings)
-    assert (made.total, made.done, made.asked, judged.done, judged.asked) == (6, 6, 12, 6, 6)
+    assert (made.total, made.done, made.asked, judged.done, judged.asked) == (6, 6, 12, 6, 6 + PLANTED)
     assert [sample.id for sample in samples(run_of(settings))] == [f"seed00{seed}_var{var}" for seed in (1, 2, 3) for var in (1, 2)]
-    assert provider.calls == 18
+    assert provider.calls == 18 + PLANTED
 
 
 def test_the_books_balance(provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics) -> None:
@@ -78,7 +83,9 @@ def test_the_books_balance(provider: Provider, settings: Settings, seed_file: Se
     assert 0 < len(made.failures) and 0 < len(judged.failures)
     assert made.done == found["total_samples"] == found["kept_samples"] + found["removed_samples"] + found["unjudged_samples"]
     assert found["unjudged_samples"] == len(judged.failures)
-    assert len(failures(run_of(settings))) == len(made.failures) + len(judged.failures)
+    planted = json.loads(run_of(settings).manifest.read_text())["judging"]["planted"]
+    assert planted["total"] == 16 == planted["judged"] + planted["failed"]
+    assert len(failures(run_of(settings))) == len(made.failures) + len(judged.failures) + planted["failed"]
     assert found["by_reason"].get("refusal", 0) == len(judged.failures)
 
 
@@ -89,7 +96,7 @@ def test_the_same_run_again_pays_nothing_and_writes_the_same_bytes(
     before, calls = products(settings), provider.calls
     made, judged = run_all(seed_file, topics, settings)
     assert provider.calls == calls
-    assert (made.asked, made.replayed, judged.asked, judged.replayed) == (0, 12, 0, 6)
+    assert (made.asked, made.replayed, judged.asked, judged.replayed) == (0, 12, 0, 6 + PLANTED)
     assert products(settings) == before
 
 
@@ -150,7 +157,7 @@ def test_a_torn_write_costs_at_most_the_replies_it_tore(
 def test_changing_the_judge_asks_only_the_judge_again(provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics) -> None:
     run_all(seed_file, topics, settings)
     made, judged = run_all(seed_file, topics, settings.model_copy(update={"judge_model": "claude-haiku-5-5"}))
-    assert (made.asked, judged.asked) == (0, 6)
+    assert (made.asked, judged.asked) == (0, 6 + PLANTED)
 
 
 def test_a_second_run_on_the_same_folder_is_refused(provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics) -> None:
@@ -221,6 +228,7 @@ def test_verdicts_with_wrong_ids_leave_the_sample_unjudged(
     provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics
 ) -> None:
     generate_samples(seed_file, topics, settings)
+    gate_samples(settings)
     verdict = {"rubric_id": "r99", "reasoning": "", "evidence": "", "met": True}
     provider.settings.answer = lambda request: {"verdicts": [verdict], "strengths": [], "weaknesses": [], "quality_score": 5}
     judged = judge_samples(settings.model_copy(update={"min_call_success": 0.0}))

@@ -10,8 +10,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lib import prompts
-from lib.prompts import STAGES, Prompt, PromptError, Stage, data, gold_prompt, judge_prompt, scenario_prompt, template_sha256
-from tests.build import a_rubric, a_scenario, a_seed, a_slot, rubrics_of
+from lib.prompts import (
+    STAGES,
+    Prompt,
+    PromptError,
+    Stage,
+    data,
+    gold_prompt,
+    judge_prompt,
+    repair_prompt,
+    scenario_prompt,
+    spoil_prompt,
+    template_sha256,
+)
+from lib.schema import Sample, Spoiling
+from tests.build import a_rubric, a_sample, a_scenario, a_seed, a_slot, rubrics_of
 
 TAGS = sorted({tag for file in prompts.TEMPLATES.glob("*.md") for tag in re.findall(r"</?([a-z_]+)", file.read_text("utf-8"))})
 
@@ -31,7 +44,21 @@ def scenario(text: str = "half of it") -> Prompt:
     return scenario_prompt(a_slot(topic=f"T {text}", level=f"L {text}"), seed)
 
 
-BUILDERS: dict[Stage, Callable[..., Prompt]] = {"scenario": scenario, "gold": gold, "judge": judged}
+def sample_about(text: str) -> Sample:
+    ban = a_rubric("r2", -5, criteria=f"Must not say {text}")
+    about = {"question": f"Q {text}", "explanation": f"E {text}", "follow_up": f"F {text}", "misconception": f"M {text}"}
+    return a_sample(rubrics=[a_rubric(), ban], response=f"R {text}", **about)
+
+
+def spoil(text: str = "half of it") -> Prompt:
+    return spoil_prompt(sample_about(text), "ban_broken")
+
+
+def repair(text: str = "half of it") -> Prompt:
+    return repair_prompt(sample_about(text), [f"O {text}"])
+
+
+BUILDERS: dict[Stage, Callable[..., Prompt]] = {"scenario": scenario, "gold": gold, "judge": judged, "spoil": spoil, "repair": repair}
 
 
 # ── what each prompt holds ───────────────────────────────────────────────────────────────────────────────────────────
@@ -52,6 +79,21 @@ def test_the_gold_prompt_shows_the_exchange_and_the_style() -> None:
     user = gold_prompt(a_slot(), a_scenario(question="Q1", explanation="E1", follow_up="F1")).user
     for words in ("Q1", "E1", "F1", "begin with a case", "90 to 150 words", "end with a question"):
         assert words in user
+
+
+@pytest.mark.parametrize("spoiling", ["misconception_affirmed", "factual_reversal", "condescension", "ban_broken"])
+def test_the_spoil_prompt_shows_the_response_and_one_fault_to_build_in(spoiling: Spoiling) -> None:
+    user = spoil_prompt(sample_about("X"), spoiling).user
+    for words in ("Q X", "E X", "F X", "M X", "R X"):
+        assert words in user
+    assert ("Must not say X" in user) == (spoiling == "ban_broken")
+    assert len(user.split("# The fault")[1].split()) > 20
+
+
+def test_the_repair_prompt_shows_the_judges_reasons_and_not_the_criteria() -> None:
+    prompt = "".join(repair_prompt(sample_about("X"), ["It gives no reason."]))
+    assert "It gives no reason." in prompt
+    assert "Must" not in prompt and "sunk cost" not in prompt
 
 
 def test_the_gold_prompt_keeps_the_misconception_to_be_found_by_the_tutor() -> None:

@@ -5,75 +5,12 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import settings as hypothesis_settings
-from hypothesis import strategies as st
 
-from lib.run import run_of, update_manifest, write_jsonl
-from lib.schema import Evaluation, Sample
+from lib.run import run_of, update_manifest
 from lib.settings import PROJECT_ROOT, Settings
-from lib.stats import SAME_MODEL_WARNING, keep_rates, low_keep_rate_advice, pass_rates, statistics, wilson_interval
-from tests.build import a_rubric, a_sample, an_evaluation, rubrics_of
-
-COUNTS = st.integers(1, 5000).flatmap(lambda total: st.tuples(st.integers(0, total), st.just(total)))
-CLOSE = 1e-12
-unhurried = hypothesis_settings(deadline=None)  # the machine may be busy
-
-
-# ── the interval ─────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-@pytest.mark.parametrize(
-    ("kept", "total", "low", "high"),
-    [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611), (1, 29, 0.0061, 0.1718)],
-)
-def test_the_wilson_interval_is_that_of_newcombe(kept: int, total: int, low: float, high: float) -> None:
-    """Newcombe 1998, Statistics in Medicine 17:857, table I, method 3."""
-    assert wilson_interval(kept, total) == pytest.approx((low, high), abs=5e-5)
-
-
-def test_four_kept_of_four_are_compatible_with_a_half() -> None:
-    """By hand: low = n/(n + z²) = 4/7.8416."""
-    assert wilson_interval(4, 4) == pytest.approx((0.5101, 1.0), abs=5e-5)
-
-
-@unhurried
-@given(counts=COUNTS)
-def test_an_interval_holds_its_share_and_stays_within_0_and_1(counts: tuple[int, int]) -> None:
-    (low, high), share = wilson_interval(*counts), counts[0] / counts[1]
-    assert 0 <= low <= share + CLOSE
-    assert share - CLOSE <= high <= 1
-
-
-@unhurried
-@given(counts=COUNTS)
-def test_kept_and_not_kept_mirror_each_other(counts: tuple[int, int]) -> None:
-    kept, total = counts
-    (low, high), (other_low, other_high) = wilson_interval(kept, total), wilson_interval(total - kept, total)
-    assert (low, high) == pytest.approx((1 - other_high, 1 - other_low), abs=CLOSE)
-
-
-@unhurried
-@given(counts=COUNTS, times=st.integers(2, 50))
-def test_the_same_share_of_more_samples_has_a_narrower_interval(counts: tuple[int, int], times: int) -> None:
-    (low, high), (closer_low, closer_high) = wilson_interval(*counts), wilson_interval(counts[0] * times, counts[1] * times)
-    assert closer_high - closer_low < high - low
-
-
-@unhurried
-@given(counts=COUNTS)
-def test_the_bounds_are_where_the_score_test_just_rejects(counts: tuple[int, int]) -> None:
-    """What defines the interval (Wilson 1927): |share - p| = z·sqrt(p(1 - p)/n) at both of its ends."""
-    kept, total = counts
-    for bound in wilson_interval(kept, total):
-        assert (kept / total - bound) ** 2 == pytest.approx(1.96**2 * bound * (1 - bound) / total, abs=1e-9)
-
-
-@pytest.mark.parametrize(("kept", "total"), [(0, 0), (-1, 4), (5, 4), (0, -1)])
-def test_what_is_no_share_has_no_interval(kept: int, total: int) -> None:
-    with pytest.raises(ValueError, match="no share"):
-        wilson_interval(kept, total)
-
+from lib.stats import keep_rates, low_keep_rate_advice, pass_rates, statistics
+from lib.trust import SAME_MODEL
+from tests.build import a_rubric, a_sample, an_evaluation, rubrics_of, write_run
 
 # ── rates by group ───────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -137,12 +74,6 @@ def test_nothing_made_gives_an_empty_table_not_an_error(rates: Any) -> None:
 # ── a run's statistics ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def written(settings: Settings, samples: list[Sample], evaluations: list[Evaluation]) -> Settings:
-    write_jsonl(run_of(settings).generated, samples)
-    write_jsonl(run_of(settings).evaluations, evaluations)
-    return settings
-
-
 @pytest.fixture
 def of_four(settings: Settings) -> dict[str, Any]:
     """Kept, kept, dropped (2 of 4 critical pass), unjudged; quality scores 5, 4, 1."""
@@ -152,7 +83,7 @@ def of_four(settings: Settings) -> dict[str, Any]:
         an_evaluation(samples[1], quality_score=4, strengths=("warm_tone",), failed=["r5"]),
         an_evaluation(samples[2], quality_score=1, weaknesses=("vague",), failed=["r1", "r4"]),
     ]
-    return statistics(written(settings, samples, evaluations))
+    return statistics(write_run(settings, samples, evaluations))
 
 
 def test_made_is_kept_and_dropped_and_unjudged(of_four: dict[str, Any]) -> None:
@@ -178,30 +109,32 @@ def test_strengths_and_weaknesses_are_counted_most_frequent_first(of_four: dict[
 
 
 def test_what_nobody_judged_has_no_average(settings: Settings) -> None:
-    found = statistics(written(settings, [a_sample()], []))
+    found = statistics(write_run(settings, [a_sample()]))
     assert (found["keep_rate"], found["judge_pass_rate"], found["average_quality_score"]) == (0.0, None, None)
 
 
 def test_a_judge_that_judges_its_own_model_is_warned_of(settings: Settings) -> None:
     sample = a_sample(models={"scenario": "m", "gold": "m"})
-    assert SAME_MODEL_WARNING in statistics(written(settings, [sample], [an_evaluation(sample, model="m")]))["warnings"]
-    assert SAME_MODEL_WARNING not in statistics(written(settings, [sample], [an_evaluation(sample, model="n")]))["warnings"]
+    assert SAME_MODEL in statistics(write_run(settings, [sample], [an_evaluation(sample, model="m")]))["warnings"]
+    assert SAME_MODEL not in statistics(write_run(settings, [sample], [an_evaluation(sample, model="n")]))["warnings"]
 
 
 def test_a_very_high_keep_rate_is_warned_of_once_there_are_enough_samples(settings: Settings) -> None:
     samples = [a_sample(f"seed0{number}_var1") for number in range(10, 30)]
-    assert any("95%" in line for line in statistics(written(settings, samples, [an_evaluation(sample) for sample in samples]))["warnings"])
-    assert statistics(written(settings, samples[:4], [an_evaluation(sample) for sample in samples[:4]]))["warnings"] == []
+    assert any(
+        "95%" in line for line in statistics(write_run(settings, samples, [an_evaluation(sample) for sample in samples]))["warnings"]
+    )
+    assert statistics(write_run(settings, samples[:4], [an_evaluation(sample) for sample in samples[:4]]))["warnings"] == []
 
 
 def test_a_notice_of_the_embedded_model_stands_among_the_warnings(settings: Settings) -> None:
     update_manifest(run_of(settings), "generation", {"notice": "made by the embedded model"})
-    assert "made by the embedded model" in statistics(written(settings, [a_sample()], []))["warnings"]
+    assert "made by the embedded model" in statistics(write_run(settings, [a_sample()]))["warnings"]
 
 
 def test_statistics_of_two_dimensions_in_one_cell_are_by_dimension(settings: Settings) -> None:
     sample = a_sample(rubrics=[a_rubric(dimension="truthfulness, style_tone")])
-    found = statistics(written(settings, [sample], [an_evaluation(sample)]))
+    found = statistics(write_run(settings, [sample], [an_evaluation(sample)]))
     assert {row["eval_dimension"] for row in found["by_criterion"]["eval_dimension"]} == {"truthfulness", "style_tone"}
 
 

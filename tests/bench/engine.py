@@ -32,16 +32,19 @@ from lib.llm.call import Call, RawReply
 from lib.llm.journal import Journal
 from lib.llm.live import request
 from lib.plan import plan, read_topics
+from lib.quality import gate_samples
 from lib.run import read_jsonl, run_of
 from lib.schema import Sample
 from lib.seeds import read_seeds
 from lib.settings import PROJECT_ROOT, Settings
+from lib.work import Tally
 from tests.answers import digest
 from tests.provider import latency_of
 
 MEAN_S, SIGMA, WIDTH = 0.5, 0.4, 50
 SEEDS = read_seeds(PROJECT_ROOT / "data" / "seeds.csv")
 TOPICS = read_topics(PROJECT_ROOT / "data" / "topics.csv")
+WITHOUT_GATES = {"planted_share": 0.0, "max_alike_share": 1.0, "length_tolerance": 100.0}  # every sample made is judged once
 FAULTS = ("429=0.02", "529=0.02", "cut=0.01", "drop=0.005", "invalid_json=0.005")
 
 
@@ -74,7 +77,12 @@ def folder() -> Iterator[str]:
 
 
 def settings(path: str, **values: Any) -> Settings:
-    return Settings.of(run="bench", outputs_dir=path, samples_per_seed=4, budget_usd=1e6, max_concurrency=WIDTH, **values)
+    return Settings.of(run="bench", outputs_dir=path, samples_per_seed=4, budget_usd=1e6, max_concurrency=WIDTH, **WITHOUT_GATES, **values)
+
+
+def judged_samples(run_settings: Settings) -> Tally:
+    gate_samples(run_settings)
+    return judge_samples(run_settings)
 
 
 @dataclass
@@ -155,7 +163,7 @@ def warmed_up(path: str) -> None:
     once = settings(path, num_seeds=1).model_copy(update={"run": "warm", "samples_per_seed": 1})
     with measured():
         generate_samples(SEEDS, TOPICS, once)
-        judge_samples(once)
+        judged_samples(once)
 
 
 def clean() -> Iterator[tuple[str, str, str]]:
@@ -164,7 +172,7 @@ def clean() -> Iterator[tuple[str, str, str]]:
         warmed_up(path)
         with measured() as ours:
             generate_samples(SEEDS, TOPICS, run_settings)
-            judge_samples(run_settings)
+            judged_samples(run_settings)
         made, judged = requests_of(run_settings, served.url)
         ideal = simulated_s(made) + simulated_s([[body] for body in judged])
         with measured() as bare:
@@ -181,7 +189,7 @@ def faults() -> Iterator[tuple[str, str, str]]:
         run_settings = settings(path, num_seeds=250)
         with measured() as ours:
             made = generate_samples(SEEDS, TOPICS, run_settings)
-            judged = judge_samples(run_settings)
+            judged = judged_samples(run_settings)
         chains, judgements = requests_of(run_settings, served.url)
         ideal = simulated_s(chains) + simulated_s([[body] for body in judgements])
         stats = served.stats()
@@ -200,7 +208,7 @@ def capacity() -> Iterator[tuple[str, str, str]]:
             run_settings = settings(path, num_seeds=250)
             with measured() as ours:
                 generate_samples(SEEDS, TOPICS, run_settings)
-                judge_samples(run_settings)
+                judged_samples(run_settings)
             made, judged = requests_of(run_settings, served.url)
             total = sum(latency_of(digest(body), mean_s=MEAN_S, sigma=SIGMA) for chain in (*made, judged) for body in chain)
             rejected = sum(served.stats()["rejected"].values())
@@ -211,7 +219,7 @@ def capacity() -> Iterator[tuple[str, str, str]]:
 def kill() -> Iterator[tuple[str, str, str]]:
     script = (
         "import sys, json; from tests.bench.engine import *; s = Settings.of(**json.loads(sys.argv[1]));"
-        "generate_samples(SEEDS, TOPICS, s); judge_samples(s)"
+        "generate_samples(SEEDS, TOPICS, s); judged_samples(s)"
     )
     with provider("--latency", str(MEAN_S), "--sigma", str(SIGMA)) as served, folder() as path, folder() as other:
         run_settings = settings(path, num_seeds=100)
@@ -227,12 +235,12 @@ def kill() -> Iterator[tuple[str, str, str]]:
             child.wait()
         with measured():
             generate_samples(SEEDS, TOPICS, run_settings)
-            judge_samples(run_settings)
+            judged_samples(run_settings)
         repeated = served.stats()["repeated"]
         fresh = settings(other, num_seeds=100)
         with measured():
             generate_samples(SEEDS, TOPICS, fresh)
-            judge_samples(fresh)
+            judged_samples(fresh)
         same = all(
             (run_of(fresh).dir / name).read_bytes() == (run_of(run_settings).dir / name).read_bytes()
             for name in ("tutoring_samples_generated.jsonl", "evaluations.jsonl")
@@ -351,7 +359,7 @@ def cost() -> Iterator[tuple[str, str, str]]:
             run_settings = settings(path, num_seeds=25).model_copy(update={"mode": mode, "batch_poll_s": 0.2})
             with measured():
                 generate_samples(SEEDS, TOPICS, run_settings)
-                total = judge_samples(run_settings).cost_usd
+                total = judged_samples(run_settings).cost_usd
                 filter_samples(run_settings)
             paid[name] = total / write_statistics(run_settings)["kept_samples"]
     figures = ", ".join(f"{name} ${each:.4f} ({each / paid['live']:.0%})" for name, each in paid.items())

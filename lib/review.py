@@ -1,0 +1,204 @@
+"""judged samples -> a blind sheet that people fill in; the sheet -> how far people and the judge agree.
+
+    python -m lib.review RUN=<run>        writes outputs/<run>/review.csv
+
+The sheet shows neither verdicts nor severities. Its samples are drawn in proportion from kept and dropped and from all kinds of
+misconception, so that what holds for them holds for the run. No cell of it can act as a formula in a spreadsheet.
+"""
+
+import csv
+import hashlib
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lib.errors import KitError
+from lib.filters import decisions
+from lib.rates import Share, cohen_kappa
+from lib.run import run_of, whole_file
+from lib.schema import Evaluation, Sample
+from lib.settings import Settings, from_root, settings_of, short_path
+
+COLUMNS = ("sample", "response_id", "question", "explanation", "follow_up", "response", "rubric", "criterion", "met", "note")
+ANSWERS = {**dict.fromkeys(("yes", "y", "true", "1", "x"), True), **dict.fromkeys(("no", "n", "false", "0"), False)}
+FORMULA_STARTS = "=+-@\t\r\n＝＋－＠"  # also full-width: spreadsheets read them as their ASCII likes
+INVISIBLE = " \u00a0\u200b\u200c\u200d\u2060\ufeff"
+
+
+class ReviewError(KitError):
+    """The sheet can't be read, or would be overwritten."""
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """What a person wrote in one row; `met` is None where they wrote nothing."""
+
+    row: int
+    sample_id: str
+    response_id: str
+    rubric_id: str
+    met: bool | None
+
+
+@dataclass(slots=True)
+class Counts:
+    """Two raters' yes and no: the people's comes first."""
+
+    both: int = 0
+    only_people: int = 0
+    only_judge: int = 0
+    neither: int = 0
+
+    def add(self, *, people: bool, judge: bool) -> None:
+        name = {(True, True): "both", (True, False): "only_people", (False, True): "only_judge", (False, False): "neither"}[people, judge]
+        setattr(self, name, getattr(self, name) + 1)
+
+    @property
+    def agreed(self) -> Share:
+        return Share(self.both + self.neither, self.both + self.only_people + self.only_judge + self.neither)
+
+    @property
+    def kappa(self) -> float | None:
+        return cohen_kappa(self.both, self.only_people, self.only_judge, self.neither)
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """People beside the judge: by criterion, and by sample (good enough to keep, at the run's threshold)."""
+
+    criteria: Counts = field(default_factory=Counts)
+    samples: Counts = field(default_factory=Counts)
+    unlabelled: int = 0
+
+    @property
+    def sensitivity(self) -> Share:
+        """Of the samples that people find good, those that the judge passes."""
+        return Share(self.samples.both, self.samples.both + self.samples.only_people)
+
+    @property
+    def specificity(self) -> Share:
+        """Of the samples that people find bad, those that the judge drops: natural failures, unlike planted ones."""
+        return Share(self.samples.neither, self.samples.neither + self.samples.only_judge)
+
+
+def write_sheet(settings: Settings) -> Path:
+    """Write `review.csv` and return its path. Raises ReviewError rather than overwrite what people have filled in."""
+    run = run_of(settings)
+    if run.review.exists() and any(label.met is not None for label in read_sheet(run.review)):
+        raise ReviewError(f"{run.review} has been filled in. Rename it, or name it in review_csv; then run make review again.")
+    judged = [(sample, decision.status) for sample, evaluation, decision in decisions(settings) if evaluation]
+    if not judged:
+        raise ReviewError(f"{run.dir}: no sample has been judged yet. Run 02_filter first.")
+    picked = drawn_evenly(judged, settings.review_samples, random_seed=settings.random_seed)
+    with whole_file(run.review) as file:
+        file.write("\ufeff")  # spreadsheets read UTF-8 only with it
+        writer = csv.writer(file, quoting=csv.QUOTE_ALL, lineterminator="\r\n")
+        writer.writerow(COLUMNS)
+        for sample in picked:
+            writer.writerows(map(safe_cell, row) for row in _rows(sample, settings.random_seed))
+    return run.review
+
+
+def drawn_evenly(judged: Sequence[tuple[Sample, str]], count: int, *, random_seed: int) -> list[Sample]:
+    """Return `count` samples, each status and kind of misconception in its proportion (to within one), in an order that tells nothing."""
+
+    def chance(sample: Sample) -> bytes:
+        return hashlib.sha256(f"{random_seed}/{sample.id}/review".encode()).digest()
+
+    ordered = [sample for sample, _ in sorted(judged, key=lambda pair: (pair[1], pair[0].metadata.misconception_type, chance(pair[0])))]
+    count = min(count, len(ordered))
+    start = chance(ordered[0])[0] / 256
+    return sorted((ordered[int((place + start) * len(ordered) / count)] for place in range(count)), key=chance)
+
+
+def safe_cell(text: str) -> str:
+    """Return `text` with an apostrophe before it where a spreadsheet might read a formula. Source: OWASP, CSV injection."""
+    return f"'{text}" if text.lstrip(INVISIBLE)[:1] in tuple(FORMULA_STARTS) else text
+
+
+def read_sheet(path: Path) -> list[Label]:
+    """Return the rows of a sheet, as spreadsheets save it: comma, semicolon or tab. Raises ReviewError naming the row."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            delimiter = max(",;\t", key=file.readline().count)
+            file.seek(0)
+            rows = list(csv.DictReader(file, delimiter=delimiter, strict=True))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise ReviewError(f"{path}: can't be read ({error}). Save the sheet as CSV in UTF-8.") from None
+    if rows and (missing := [name for name in ("sample", "response_id", "rubric", "met") if name not in rows[0]]):
+        raise ReviewError(f"{path}: column {missing[0]} is missing. Fill in a sheet that make review wrote, and keep its columns.")
+    return [_label(path, number, row) for number, row in enumerate(rows, start=2)]
+
+
+def agreement(settings: Settings) -> Agreement | None:
+    """Return how far people and judge agree, or None when no sheet is named. Raises ReviewError when it is of another run."""
+    if not settings.review_csv:
+        return None
+    path = from_root(settings.review_csv)
+    labels: dict[str, list[Label]] = {}
+    for label in read_sheet(path):
+        labels.setdefault(label.sample_id, []).append(label)
+    found = Agreement(unlabelled=sum(label.met is None for rows in labels.values() for label in rows))
+    for sample, evaluation, _ in decisions(settings):
+        if evaluation and sample.id in labels:
+            _compare(sample, evaluation, labels.pop(sample.id), found, settings, path)
+    for rows in labels.values():
+        raise ReviewError(f"{path}, row {rows[0].row}: {rows[0].sample_id} is no judged sample of run {settings.run}.")
+    return found
+
+
+def _compare(sample: Sample, evaluation: Evaluation, labels: Iterable[Label], found: Agreement, settings: Settings, path: Path) -> None:
+    judge = {verdict.rubric_id: verdict.met for verdict in evaluation.verdicts}
+    people: dict[str, bool] = {}
+    for label in labels:
+        if label.response_id != response_id(sample) or label.rubric_id not in judge:
+            raise ReviewError(f"{path}, row {label.row}: {sample.id} has changed since the sheet was written. Run make review again.")
+        if label.met is not None:
+            people[label.rubric_id] = label.met
+            found.criteria.add(people=label.met, judge=judge[label.rubric_id])
+    critical = [rubric.id for rubric in sample.metadata.rubrics if rubric.critical]
+    if critical and all(name in people for name in critical):
+
+        def good(met: dict[str, bool]) -> bool:
+            return sum(met[name] for name in critical) > settings.threshold * len(critical)
+
+        found.samples.add(people=good(people), judge=good(judge))
+
+
+def response_id(sample: Sample) -> str:
+    return hashlib.sha256(sample.response.encode()).hexdigest()[:8]
+
+
+def _rows(sample: Sample, random_seed: int) -> Iterator[tuple[str, ...]]:
+    """Yield a row for each critical criterion, in an order of its own; the texts stand in the first."""
+    about = sample.metadata
+    texts: tuple[str, ...] = (about.question, about.explanation, about.follow_up, sample.response)
+    critical = [rubric for rubric in about.rubrics if rubric.critical]
+    for rubric in sorted(critical, key=lambda rubric: hashlib.sha256(f"{random_seed}/{sample.id}/{rubric.id}".encode()).digest()):
+        yield sample.id, response_id(sample), *texts, rubric.id, rubric.criteria, "", ""
+        texts = ("", "", "", "")
+
+
+def _label(path: Path, number: int, row: dict[str, str]) -> Label:
+    said = (row["met"] or "").strip().casefold()
+    if said and said not in ANSWERS:
+        raise ReviewError(f"{path}, row {number}: met is {row['met']!r}. Write yes or no, or leave it empty.")
+    return Label(number, row["sample"] or "", row["response_id"] or "", row["rubric"] or "", ANSWERS.get(said))
+
+
+def main(arguments: list[str]) -> int:
+    try:
+        settings = settings_of(arguments)
+        path = write_sheet(settings)
+    except KitError as error:
+        print(error, file=sys.stderr)
+        return 1
+    rows = read_sheet(path)
+    print(f"{short_path(path)}: {len({row.sample_id for row in rows})} samples, {len(rows)} criteria. Write yes or no into the column met,")
+    print(f"save it under another name as CSV in UTF-8, then: make analyze RUN={settings.run} REVIEW_CSV=<that file>")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
