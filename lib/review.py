@@ -123,10 +123,11 @@ def read_sheet(path: Path) -> list[Label]:
         with path.open(encoding="utf-8-sig", newline="") as file:
             delimiter = max(",;\t", key=file.readline().count)
             file.seek(0)
-            rows = list(csv.DictReader(file, delimiter=delimiter, strict=True))
+            reader = csv.DictReader(file, delimiter=delimiter, strict=True)
+            columns, rows = reader.fieldnames or (), list(reader)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ReviewError(f"{path}: can't be read ({error}). Save the sheet as CSV in UTF-8.") from None
-    if rows and (missing := [name for name in ("sample", "response_id", "rubric", "met") if name not in rows[0]]):
+    if missing := [name for name in ("sample", "response_id", "rubric", "met") if name not in columns]:
         raise ReviewError(f"{path}: column {missing[0]} is missing. Fill in a sheet that make review wrote, and keep its columns.")
     return [_label(path, number, row) for number, row in enumerate(rows, start=2)]
 

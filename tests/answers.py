@@ -31,8 +31,8 @@ prior slender open absent modest dense
 """.split()
 LINKS = "because whenever although while until so since unless before whereas after once".split()
 OPENERS = (
-    "First,|Notice how|Suppose|Here|In this step|On paper,|Picture how|Usually|To begin,|By contrast,|Try this:|Next,|"
-    "At a glance,|Look again:|Under this rule,|In your example,|Check whether|For instance,|Remember that|Rather,"
+    "First,|Notice how|Suppose|Here|Now|On paper,|Picture how|Usually|To begin,|By contrast,|Try this:|Next,|"
+    "Meanwhile,|Look again:|Then,|Often,|Check whether|For instance,|Remember that|Rather,"
 ).split("|")
 QUESTIONS = ("Which", "How far do you think the", "In your own words, which", "Can you say when the", "What if the")
 

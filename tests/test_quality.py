@@ -1,0 +1,277 @@
+"""What no rubric sees is found before the judge is paid. Stock phrases don't fire; copies, near-duplicates and formulas do."""
+
+import csv
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from lib.generate import generate_samples
+from lib.judge import to_judge
+from lib.plan import Topics
+from lib.quality import (
+    BenchmarkError,
+    Formulas,
+    Limit,
+    NearDuplicates,
+    Shared,
+    closing,
+    copied_explanation,
+    gate_samples,
+    gates_of,
+    length_far_off,
+    opening,
+    question_and_follow_up,
+    read_benchmark,
+    shared,
+    special_token,
+    word_sequences,
+)
+from lib.run import RunError, read_jsonl, run_of
+from lib.schema import Decision, DropReason, Sample
+from lib.seeds import SeedFile
+from lib.settings import Settings
+from lib.stats import statistics
+from tests.build import a_sample, a_seed, an_evaluation, rubrics_of, write_run
+from tests.provider import Provider
+
+LIMIT = Limit(words=20, share=0.25)
+LONG = (
+    "A toll bridge has already cost nine million and needs two million more before it can open. Traffic forecasts have been halved since "
+    "the work began, so that only one and a half million of tolls can now be expected over its whole life."
+)
+OTHER = (
+    "Two siblings inherit a vineyard together. The older wants to sell her half, the younger to keep growing grapes, and a neighbour "
+    "offers a price that depends on both of them signing the same paper before the harvest begins."
+)
+unhurried = hypothesis_settings(deadline=None)  # the machine may be busy
+
+
+def written(response: str, *, words: tuple[int, int] = (90, 150), **about: str) -> Sample:
+    sample = a_sample(response=response, **about)
+    style = sample.metadata.style.model_copy(update={"words": words})
+    return sample.model_copy(update={"metadata": sample.metadata.model_copy(update={"style": style})})
+
+
+# ── one sample ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("count", "passes"), [(44, False), (45, True), (90, True), (150, True), (225, True), (226, False)], ids=lambda value: str(value)
+)
+def test_a_response_may_leave_its_assigned_length_by_half(count: int, passes: bool) -> None:
+    """90 · 0.5 = 45 and 150 · 1.5 = 225 words."""
+    assert (length_far_off(written("word " * count), tolerance=0.5) == "") == passes
+
+
+@pytest.mark.parametrize("name", ["question", "explanation", "follow_up"])
+def test_a_control_token_anywhere_drops_the_sample(name: str) -> None:
+    assert special_token(a_sample(**{name: "It ends.<|endoftext|>"})) == f"{name} holds <|endoftext|>"
+
+
+def test_an_average_in_physics_is_no_control_token() -> None:
+    assert special_token(a_sample(response="The mean speed <|v|> is not |<v>|.")) == ""
+
+
+def test_overlap_is_the_longest_run_and_the_share_of_eight_word_sequences() -> None:
+    """12 words, 5 sequences; the middle ten words make 3 sequences in a row, a run of 3 + 7 words."""
+    sequences = frozenset(word_sequences("b c d e f g h i j k"))
+    assert shared("a b c d e f g h i j k l", sequences) == Shared(words=10, share=0.6)
+
+
+def test_case_punctuation_and_line_breaks_do_not_hide_a_copy() -> None:
+    sequences = frozenset(word_sequences(LONG))
+    assert shared(LONG.upper().replace(" ", "\n").replace(".", " –"), sequences).share == 1.0
+
+
+@unhurried
+@given(st.lists(st.sampled_from("abc"), max_size=30), st.lists(st.sampled_from("abc"), max_size=30))
+def test_a_text_shares_no_more_words_than_it_has_and_all_with_itself(one: list[str], other: list[str]) -> None:
+    found = shared(" ".join(one), frozenset(word_sequences(" ".join(other))))
+    assert 0 <= found.words <= len(one) and 0 <= found.share <= 1
+    itself = shared(" ".join(one), frozenset(word_sequences(" ".join(one))))
+    assert itself.words == (len(one) if len(one) >= 8 else 0)
+
+
+def test_the_first_explanation_given_again_is_dropped_and_a_quoted_phrase_is_not() -> None:
+    phrase = " ".join(LONG.split()[:10])
+    assert copied_explanation(a_sample(explanation=LONG, response=LONG), limit=LIMIT)
+    assert not copied_explanation(a_sample(explanation=LONG, response=f"You read that “{phrase}”. {OTHER}"), limit=LIMIT)
+
+
+# ── the set ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_same_question_with_other_numbers_is_a_near_duplicate() -> None:
+    gate = NearDuplicates(question_and_follow_up, 0.7)
+    assert gate(a_sample("a", question=f"{LONG} In 12 years.")) == ""
+    assert gate(a_sample("b", question=f"{LONG} In 95 years.")) == "the same as a"
+
+
+def test_a_question_with_a_few_words_changed_is_a_near_duplicate_and_another_one_is_not() -> None:
+    gate = NearDuplicates(question_and_follow_up, 0.7)
+    assert gate(a_sample("a", question=LONG)) == ""
+    assert gate(a_sample("b", question=LONG.replace("bridge", "tunnel"))).endswith("the same as a")
+    assert gate(a_sample("c", question=OTHER)) == ""
+
+
+def test_texts_of_few_words_can_be_compared() -> None:
+    gate = NearDuplicates(lambda sample: sample.response, 0.7)
+    texts = ("", "no", "no", "yes")
+    assert [gate(a_sample(str(number), response=text)) for number, text in enumerate(texts)] == ["", "", "the same as 1", ""]
+
+
+def test_a_repaired_sample_may_ask_what_its_original_asked_and_nobody_else_may() -> None:
+    gate = NearDuplicates(question_and_follow_up, 0.7)
+    assert gate(a_sample("a", question=LONG)) == ""
+    assert gate(a_sample("a_repaired", question=LONG, repaired_from="a")) == ""
+    assert gate(a_sample("c", question=LONG)) == "the same as a"
+
+
+@pytest.mark.parametrize(
+    ("text", "first", "last"),
+    [
+        ("You've got it. Does that help?", "you ve got", "does that help"),
+        ("One sentence only", "one sentence only", "one sentence only"),
+        ("It is 3.5 kg. (So what follows?) ", "it is 3", "so what follows"),
+        ("**Bold** start, then on.\n\nWhat now?", "bold start then", "what now"),
+        ("", "", ""),
+    ],
+)
+def test_a_move_is_the_first_three_words_of_the_text_or_of_its_last_sentence(text: str, first: str, last: str) -> None:
+    assert (opening(text), closing(text)) == (first, last)
+
+
+def formulaic(gate: Formulas, count: int) -> list[bool]:
+    """Return what the gate says of so many responses that open alike."""
+    others = ({"explanation": str(number), "follow_up": str(number)} for number in range(count))
+    return [bool(gate(a_sample(response="Great question you ask", **other))) for other in others]
+
+
+def test_five_alike_are_no_formula_yet_and_the_sixth_is() -> None:
+    assert formulaic(Formulas(opening, 0.05), 7) == [False] * 5 + [True] * 2
+
+
+def test_above_a_hundred_samples_the_share_decides() -> None:
+    gate = Formulas(opening, 0.1)
+    for number in range(200):
+        assert not gate(a_sample(str(number), explanation=f"e{number}", follow_up=f"f{number}", response=f"r{number} is it"))
+    assert formulaic(gate, 30).count(False) == 23  # one tenth of 223, rounded up
+
+
+@pytest.mark.parametrize("field", ["explanation", "follow_up", "response"])
+def test_a_formula_is_found_in_each_of_the_three_written_fields(field: str) -> None:
+    gate = Formulas(opening, 0.05)
+    for number in range(6):
+        texts = {name: f"{name} {number} x" for name in ("explanation", "follow_up", "response")} | {field: "I get that but"}
+        said = gate(a_sample(str(number), **texts))
+    assert said.startswith(f"{field}: “i get that")
+
+
+@unhurried
+@given(st.lists(st.sampled_from(["one two three", "four five six", "seven"]), max_size=60), st.integers(0, 60))
+def test_a_longer_run_decides_on_its_first_samples_as_a_shorter_one_did(openings: list[str], cut: int) -> None:
+    def decided(texts: list[str]) -> list[str]:
+        gate = Formulas(opening, 0.05)
+        return [gate(a_sample(str(number), response=text)) for number, text in enumerate(texts)]
+
+    assert decided(openings)[:cut] == decided(openings[:cut])
+
+
+# ── seeds and benchmark ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def first_reason(sample: Sample, settings: Settings, seed_file: SeedFile | None = None) -> DropReason | None:
+    return next((reason for reason, gate in gates_of(seed_file, settings) if gate(sample)), None)
+
+
+def test_a_question_copied_from_its_seed_is_dropped(tmp_path: Path) -> None:
+    seed = a_seed(prompt=LONG, sha256="f" * 64)
+    seed_file = SeedFile(tmp_path / "seeds.csv", "0" * 64, (seed,), (), 0)
+    settings = Settings.of(length_tolerance=100)
+    copied = a_sample(question=LONG, seed_sha256=seed.sha256)
+    assert first_reason(copied, settings, seed_file) is DropReason.COPIED_SEED
+    assert first_reason(a_sample(question=OTHER, seed_sha256=seed.sha256), settings, seed_file) is None
+
+
+@pytest.fixture
+def benchmark(tmp_path: Path) -> Path:
+    path = tmp_path / "bench mark.csv"
+    with path.open("w", encoding="utf-8-sig", newline="") as file:
+        csv.writer(file).writerows([["PROMPT", "ANSWER"], [LONG, "What is the probability that at least one of the two is red?"]])
+    return path
+
+
+def test_what_overlaps_with_the_benchmark_is_dropped_in_whichever_field(benchmark: Path) -> None:
+    settings = Settings.of(benchmark_csv=str(benchmark), length_tolerance=100)
+    for field in ("question", "explanation", "follow_up"):
+        assert first_reason(a_sample(**{field: f"Well. {LONG}"}), settings) is DropReason.BENCHMARK_OVERLAP
+    assert first_reason(a_sample(response=f"Well. {LONG}"), settings) is DropReason.BENCHMARK_OVERLAP
+
+
+def test_a_stock_phrase_of_the_benchmark_does_not_fire(benchmark: Path) -> None:
+    """Eleven words in a row stand in the benchmark, as they stand in every book on the subject."""
+    settings = Settings.of(benchmark_csv=str(benchmark), length_tolerance=100)
+    stock = "what is the probability that at least one of the two"
+    assert shared(f"{OTHER} So {stock} signs?", read_benchmark(benchmark)).words == 11
+    assert first_reason(a_sample(question=f"{OTHER} So {stock} signs?"), settings) is None
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00", None])
+def test_a_benchmark_that_cannot_be_read_is_one_line(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "b.csv"
+    if content:
+        path.write_bytes(content)
+    with pytest.raises(BenchmarkError, match="benchmark_csv"):
+        read_benchmark(path)
+
+
+# ── a run ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_what_a_gate_drops_is_never_sent_to_the_judge(settings: Settings) -> None:
+    samples = [a_sample("a", question=LONG), a_sample("b", question=LONG), a_sample("c", question=OTHER)]
+    write_run(settings, samples)
+    assert gate_samples(settings.model_copy(update={"length_tolerance": 100.0})).dropped[DropReason.NEAR_DUPLICATE_QUESTION] == 1
+    assert [sample.id for sample in to_judge(settings)] == ["a"]  # c's response is that of a
+
+
+def test_judging_before_the_gates_have_been_run_says_what_to_run(settings: Settings) -> None:
+    write_run(settings, [a_sample()])
+    run_of(settings).gated.unlink()
+    with pytest.raises(RunError, match="run 02_filter from its top"):
+        to_judge(settings)
+
+
+def test_the_funnel_in_the_statistics_counts_every_step_in_order(settings: Settings) -> None:
+    samples = [a_sample(name, rubrics=rubrics_of(5)) for name in "abcd"]
+    gone = Decision(id="a", status="dropped", reason=DropReason.SPECIAL_TOKEN, detail="")
+    evaluations = [an_evaluation(samples[1]), an_evaluation(samples[2], failed=["r1"])]
+    found = statistics(write_run(settings, samples, evaluations, gated=[gone]))
+    steps = {step["step"]: (step["samples"], step["dropped"], step["left"]) for step in found["funnel"]}
+    assert list(steps) == [*[reason.value for reason in DropReason][:-1], "unjudged", "critical_rubrics_failed"]
+    assert (steps["special_token"], steps["unjudged"], steps["critical_rubrics_failed"]) == ((4, 1, 3), (3, 1, 2), (2, 1, 1))
+    assert (found["kept_samples"], found["removed_samples"], found["unjudged_samples"]) == (1, 2, 1)
+    assert found["judge_pass_rate"] == 0.5
+
+
+def test_gates_give_the_same_file_every_time(provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics) -> None:
+    settings = settings.model_copy(update={"num_seeds": 10, "length_tolerance": 0.0})
+    generate_samples(seed_file, topics, settings)
+    once = gate_samples(settings), run_of(settings).gated.read_bytes()
+    assert (gate_samples(settings), run_of(settings).gated.read_bytes()) == once
+    assert list(read_jsonl(run_of(settings).gated, Decision, made_by=""))
+
+
+def test_a_seed_file_that_has_changed_since_is_said_and_not_compared(
+    provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics, tmp_path: Path
+) -> None:
+    path = tmp_path / "seeds.csv"
+    path.write_bytes(seed_file.path.read_bytes())
+    settings = settings.model_copy(update={"seeds_csv": str(path), "num_seeds": 1})
+    generate_samples(seed_file, topics, settings)
+    assert not any("seed file" in remark for remark in gate_samples(settings).remarks)
+    path.write_text(path.read_text("utf-8").replace("the", "teh", 1), "utf-8")
+    assert any("gone or has changed" in remark for remark in gate_samples(settings).remarks)

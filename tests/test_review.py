@@ -1,0 +1,218 @@
+"""People judge the same criteria blind; their labels tell how often the judge recognises a good response."""
+
+import csv
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from lib.rates import Share
+from lib.review import Agreement, Counts, ReviewError, agreement, drawn_evenly, main, read_sheet, safe_cell, write_sheet
+from lib.run import run_of
+from lib.schema import Sample
+from lib.settings import Settings
+from lib.trust import ASSUMED, trust
+from tests.build import a_planted, a_sample, an_evaluation, rubrics_of, write_run
+
+TYPES = ("overgeneralization", "how_concepts_relate")
+unhurried = hypothesis_settings(deadline=None)  # the machine may be busy
+
+
+@pytest.fixture
+def judged(settings: Settings) -> Settings:
+    """Twenty judged samples of two kinds: every fourth fails, by its ban; all have two critical criteria and a minor one."""
+    samples = [
+        a_sample(f"seed0{number}_var1", rubrics=rubrics_of(5, -5, 1), misconception_type=TYPES[number % 2], response=f"Reply {number}.")
+        for number in range(10, 30)
+    ]
+    evaluations = [an_evaluation(sample, failed=["r2"] if number % 4 == 0 else []) for number, sample in enumerate(samples)]
+    planted = [a_planted(sample, failed=["r1"]) for sample in samples[:16]]
+    write_run(settings, samples, evaluations, planted=planted)
+    return settings.model_copy(update={"review_samples": 8})
+
+
+def sheet_rows(settings: Settings) -> list[dict[str, str]]:
+    with run_of(settings).review.open(encoding="utf-8-sig", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def filled_in(settings: Settings, answers: dict[tuple[str, str], str], *, delimiter: str = ",", encoding: str = "utf-8-sig") -> Settings:
+    """Fill the sheet in as a spreadsheet would save it, "yes" where `answers` says nothing, and name it."""
+    rows, path = sheet_rows(settings), run_of(settings).dir / "filled in.csv"
+    with path.open("w", encoding=encoding, newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]), delimiter=delimiter)
+        writer.writeheader()
+        for row in rows:
+            writer.writerow(row | {"met": answers.get((row["sample"], row["rubric"]), "yes")})
+    return settings.model_copy(update={"review_csv": str(path)})
+
+
+# ── the sheet ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_sheet_has_a_row_for_each_critical_criterion_and_the_texts_once(judged: Settings) -> None:
+    write_sheet(judged)
+    rows = sheet_rows(judged)
+    assert len(rows) == 8 * 2
+    assert {row["rubric"] for row in rows} == {"r1", "r2"}
+    assert [bool(row["response"]) for row in rows] == [True, False] * 8
+    assert {row["met"] for row in rows} == {""}
+
+
+def test_the_sheet_is_blind(judged: Settings) -> None:
+    """Neither verdicts, severities, weights nor reasons; the order of samples tells nothing either."""
+    write_sheet(judged)
+    text = run_of(judged).review.read_text("utf-8").casefold()
+    assert not any(word in text for word in ("critical", "weight", "kept", "dropped", "it says so", "-5"))
+    statuses = [int(row["sample"][5:7]) % 4 == 2 for row in sheet_rows(judged)[::2]]
+    assert statuses != sorted(statuses) and statuses != sorted(statuses, reverse=True)
+
+
+@pytest.mark.parametrize("count", [4, 8, 20, 100])
+def test_samples_are_drawn_in_proportion_from_each_status_and_kind(count: int) -> None:
+    """5 of 20 are dropped, all of one kind: a quarter of the drawn ones, to within one."""
+    samples = [a_sample(f"s{number}", misconception_type=TYPES[number % 2]) for number in range(20)]
+    pairs = [(sample, "dropped" if number % 4 == 0 else "kept") for number, sample in enumerate(samples)]
+    drawn = drawn_evenly(pairs, count, random_seed=1)
+    taken, status = min(count, 20), {sample.id: status for sample, status in pairs}
+    assert len({sample.id for sample in drawn}) == taken
+    counts = Counter((status[sample.id], sample.metadata.misconception_type) for sample in drawn)
+    for group, share in ((("dropped", TYPES[0]), 5 / 20), (("kept", TYPES[0]), 5 / 20), (("kept", TYPES[1]), 10 / 20)):
+        assert abs(counts[group] - share * taken) <= 1
+
+
+@unhurried
+@given(st.text())
+def test_no_cell_can_act_as_a_formula_and_no_text_is_lost(text: str) -> None:
+    cell = safe_cell(text)
+    assert cell.endswith(text)
+    assert cell.lstrip(" \u00a0\u200b\u200c\u200d\u2060\ufeff")[:1] not in set("=+-@\t\r\n＝＋－＠")
+
+
+def test_an_attack_in_a_response_is_defused_in_the_file(settings: Settings) -> None:
+    samples = [a_sample("s1", response='=HYPERLINK("http://x","y")', question="\u200b@SUM(1)", follow_up="-1 is less, no?")]
+    write_run(settings, samples, [an_evaluation(samples[0])])
+    write_sheet(settings)
+    row = sheet_rows(settings)[0]
+    assert [row[name][0] for name in ("response", "question", "follow_up")] == ["'", "'", "'"]
+
+
+def test_what_people_have_filled_in_is_never_overwritten(judged: Settings, capsys: pytest.CaptureFixture[str]) -> None:
+    write_sheet(judged)
+    write_sheet(judged)  # an empty one may be
+    path = run_of(judged).review
+    path.write_text(path.read_text("utf-8").replace('"",""\n', '"yes",""\n', 1), "utf-8")
+    before = path.read_bytes()
+    with pytest.raises(ReviewError, match="has been filled in"):
+        write_sheet(judged)
+    assert path.read_bytes() == before
+
+
+def test_make_review_says_what_to_do_with_the_sheet(judged: Settings, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([f"OUTPUTS_DIR={judged.outputs_dir}", "RUN=t", "REVIEW_SAMPLES=3"]) == 0
+    said = capsys.readouterr().out
+    assert "3 samples, 6 criteria" in said and "make analyze RUN=t REVIEW_CSV=" in said
+
+
+def test_a_run_that_was_not_judged_gives_one_line(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
+    write_run(settings, [a_sample()])
+    assert main([f"OUTPUTS_DIR={settings.outputs_dir}", "RUN=t"]) == 1
+    assert "Run 02_filter first" in capsys.readouterr().err
+
+
+# ── the labels ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def dropped_and_kept(settings: Settings) -> tuple[list[str], list[str]]:
+    """Return the ids on the sheet by what the judge decided."""
+    ids = list(dict.fromkeys(row["sample"] for row in sheet_rows(settings)))
+    dropped = [name for name in ids if (int(name[5:7]) - 10) % 4 == 0]
+    return dropped, [name for name in ids if name not in dropped]
+
+
+def test_agreement_is_counted_by_criterion_and_by_sample(judged: Settings) -> None:
+    """People agree on all but one kept sample, which they find condescending (r2), and one dropped one, which they find good."""
+    write_sheet(judged)
+    dropped, kept = dropped_and_kept(judged)
+    no = {(name, "r2"): "no" for name in dropped[1:]} | {(kept[0], "r2"): "no"}
+    found = agreement(filled_in(judged, no))
+    assert found == Agreement(
+        criteria=Counts(both=8 + 8 - len(dropped) - 1, only_people=1, only_judge=1, neither=len(dropped) - 1),
+        samples=Counts(both=len(kept) - 1, only_people=1, only_judge=1, neither=len(dropped) - 1),
+    )
+    assert found.sensitivity == Share(len(kept) - 1, len(kept))
+    assert found.specificity == Share(len(dropped) - 1, len(dropped))
+
+
+def test_the_judges_sensitivity_is_taken_from_the_labels(judged: Settings) -> None:
+    """All 16 planted are caught, 15 of 20 pass: theta = (0.75 + 1 - 1)/(1 + q1 - 1) = 0.75/q1."""
+    write_sheet(judged)
+    dropped, kept = dropped_and_kept(judged)
+    labelled = filled_in(judged, {(name, "r2"): "no" for name in dropped[1:]})
+    found = trust(labelled)
+    assert found.corrected is not None
+    assert found.corrected[0] == pytest.approx(0.75 / (len(kept) / (len(kept) + 1)))
+    assert ASSUMED not in found.assumptions and ASSUMED in trust(judged).assumptions
+
+
+def test_rows_left_empty_are_counted_and_their_sample_is_not_compared(judged: Settings) -> None:
+    write_sheet(judged)
+    _, kept = dropped_and_kept(judged)
+    found = agreement(filled_in(judged, {(kept[0], "r1"): ""}))
+    assert found is not None
+    assert found.unlabelled == 1
+    assert found.criteria.agreed.total == 15 and found.samples.agreed.total == 7
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_a_sheet_is_read_as_any_spreadsheet_saves_it(judged: Settings, delimiter: str) -> None:
+    write_sheet(judged)
+    found = agreement(filled_in(judged, {}, delimiter=delimiter))
+    assert found is not None and found.criteria.agreed.total == 16
+
+
+@pytest.mark.parametrize(
+    ("written", "met"), [("Yes", True), (" y ", True), ("TRUE", True), ("1", True), ("NO", False), ("0", False), ("", None)]
+)
+def test_yes_and_no_may_be_written_in_several_ways(judged: Settings, written: str, met: bool | None) -> None:
+    write_sheet(judged)
+    row = sheet_rows(judged)[0]
+    labelled = filled_in(judged, {(row["sample"], row["rubric"]): written})
+    assert read_sheet(Path(labelled.review_csv))[0].met is met
+
+
+def test_anything_else_names_the_row(judged: Settings) -> None:
+    write_sheet(judged)
+    row = sheet_rows(judged)[3]
+    with pytest.raises(ReviewError, match=r"row 5: met is 'perhaps'. Write yes or no"):
+        agreement(filled_in(judged, {(row["sample"], row["rubric"]): "perhaps"}))
+
+
+def test_labels_of_a_response_that_was_written_anew_are_refused(judged: Settings) -> None:
+    write_sheet(judged)
+    labelled = filled_in(judged, {})
+    changed = [a_sample(f"seed0{number}_var1", rubrics=rubrics_of(5, -5, 1), response="Another.") for number in range(10, 30)]
+    write_run(judged, changed, [an_evaluation(sample) for sample in changed])
+    with pytest.raises(ReviewError, match="has changed since the sheet was written"):
+        agreement(labelled)
+
+
+def test_labels_of_another_run_are_refused(judged: Settings) -> None:
+    write_sheet(judged)
+    labelled = filled_in(judged, {})
+    other: list[Sample] = [a_sample("seed999_var1", rubrics=rubrics_of(5, -5))]
+    write_run(judged, other, [an_evaluation(other[0])])
+    with pytest.raises(ReviewError, match="is no judged sample of run t"):
+        agreement(labelled)
+
+
+@pytest.mark.parametrize("content", ["a,b\n1,2\n", "", None], ids=["other columns", "empty", "missing"])
+def test_a_file_that_is_no_sheet_is_one_line(judged: Settings, tmp_path: Path, content: str | None) -> None:
+    path = tmp_path / "sheet.csv"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(ReviewError, match=r"sheet\.csv"):
+        agreement(judged.model_copy(update={"review_csv": str(path)}))

@@ -1,0 +1,220 @@
+"""Near misses are rewritten once, then cells that fell short are refilled: to the target or to the budget's end, in balance."""
+
+import json
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from lib.filters import decisions, filter_samples
+from lib.generate import generate_samples
+from lib.judge import judge_samples
+from lib.plan import Cell, Refills, Topics, plan, planned_cells
+from lib.quality import gate_samples
+from lib.run import made_samples, run_of
+from lib.schema import Sample
+from lib.seeds import SeedFile
+from lib.settings import Settings
+from lib.stats import write_statistics
+from lib.topup import TopUp, expected, near_misses, short_cells, top_up
+from tests.answers import CRITERION, Request, draw
+from tests.build import a_sample, a_seed, an_evaluation, rubrics_of, write_run
+from tests.provider import Provider
+
+unhurried = hypothesis_settings(deadline=None)  # the machine may be busy
+PRODUCTS = ("tutoring_samples_repaired.jsonl", "tutoring_samples_topped_up.jsonl", "tutoring_finetune_openai.jsonl", "evaluations.jsonl")
+
+
+def strict(share_failed: float) -> Callable[[Request], dict[str, Any] | None]:
+    """Judge by a draw: so many responses fail exactly one criterion. All criteria are critical."""
+
+    def answer(request: Request) -> dict[str, Any] | None:
+        if "verdicts" not in (request.schema or {})["properties"]:
+            return None
+        ids = CRITERION.findall(request.user_texts[-1])
+        failed = sorted(ids)[0] if draw("judge", request.body_hash) < share_failed else ""
+        verdicts = [{"rubric_id": name, "reasoning": "REASON", "evidence": "", "met": name != failed} for name in ids]
+        return {"verdicts": verdicts, "strengths": [], "weaknesses": [], "quality_score": 4}
+
+    return answer
+
+
+@pytest.fixture
+def filtered(provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics) -> Settings:
+    """A run of 24 samples of which a good part fell short, by a judge that fails what has a critical first criterion in half the cases."""
+    provider.settings.answer = strict(0.5)
+    settings = settings.model_copy(update={"num_seeds": 12, "critical_pass_threshold": 0.9, "top_up": True})
+    generate_samples(seed_file, topics, settings)
+    gate_samples(settings)
+    judge_samples(settings)
+    filter_samples(settings)
+    write_statistics(settings)
+    return settings
+
+
+def kept(settings: Settings) -> list[Sample]:
+    return [sample for sample, _, decision in decisions(settings) if decision.status == "kept"]
+
+
+# ── a whole top-up ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_it_is_off_by_default_and_then_asks_nothing(provider: Provider, filtered: Settings) -> None:
+    calls, off = provider.calls, filtered.model_copy(update={"top_up": False})
+    assert top_up(off) is None
+    assert "is off" in expected(off)
+    assert provider.calls == calls
+
+
+def test_the_target_is_reached_and_every_cell_has_what_the_plan_gave_it(filtered: Settings) -> None:
+    before = len(kept(filtered))
+    done = top_up(filtered)
+    assert isinstance(done, TopUp)
+    assert (done.kept_before, done.kept, done.why) == (before, 24, "the target is reached")
+    cells = Counter((sample.metadata.subject, sample.metadata.misconception_type) for sample in kept(filtered))
+    assert cells == planned_cells(filtered, 24)
+
+
+def test_made_is_kept_and_dropped_and_unjudged_after_it_too(filtered: Settings) -> None:
+    done = top_up(filtered)
+    found = write_statistics(filtered)
+    assert done is not None
+    assert found["total_samples"] == 24 + done.repaired + done.added
+    assert found["total_samples"] == found["kept_samples"] + found["removed_samples"] + found["unjudged_samples"]
+    made = {row["origin"]: row["made"] for row in found["by_origin"]}
+    assert made == {"plan": 24, "repair": done.repaired, "top_up": done.added}
+    assert len(run_of(filtered).finetune.read_text("utf-8").splitlines()) == 24
+
+
+def test_lineage_says_what_was_repaired_and_what_was_added(filtered: Settings) -> None:
+    top_up(filtered)
+    originals = {sample.id: sample for sample in made_samples(run_of(filtered))}
+    for sample in originals.values():
+        about = sample.metadata
+        if about.origin == "repair":
+            assert about.repaired_from == sample.id.removesuffix("_repaired")
+            assert about.question == originals[about.repaired_from].metadata.question
+            assert sample.response != originals[about.repaired_from].response
+            assert {"repair"} <= set(about.models) & set(about.prompt_sha256)
+        assert sample.id.startswith("topup_") == (about.origin == "top_up")
+
+
+def test_what_is_kept_is_kept_once(filtered: Settings) -> None:
+    top_up(filtered)
+    questions = [sample.metadata.question for sample in kept(filtered)]
+    assert len(questions) == len(set(questions))
+
+
+def test_a_repair_sees_the_judges_reasons_and_not_the_criteria(provider: Provider, filtered: Settings) -> None:
+    prompts: list[str] = []
+    judge = strict(0.5)
+
+    def answer(request: Request) -> dict[str, Any] | None:
+        if "<objections>" in request.user_texts[-1]:
+            prompts.append(request.user_texts[-1])
+        return judge(request)
+
+    provider.settings.answer = answer
+    criteria = {rubric.criteria for sample in made_samples(run_of(filtered)) for rubric in sample.metadata.rubrics}
+    top_up(filtered)
+    assert prompts and all("- REASON" in prompt for prompt in prompts)
+    assert not any(text in prompt for prompt in prompts for text in criteria)
+
+
+def test_running_it_again_pays_nothing_and_writes_the_same_bytes(provider: Provider, filtered: Settings) -> None:
+    first = top_up(filtered)
+    before, calls = [(run_of(filtered).dir / name).read_bytes() for name in PRODUCTS], provider.calls
+    assert top_up(filtered) == first
+    assert provider.calls == calls
+    assert [(run_of(filtered).dir / name).read_bytes() for name in PRODUCTS] == before
+
+
+def test_a_larger_target_buys_only_the_difference(provider: Provider, filtered: Settings) -> None:
+    first = top_up(filtered)
+    calls = provider.calls
+    more = top_up(filtered.model_copy(update={"target_kept": 30}))
+    assert first is not None and more is not None
+    assert more.kept == 30
+    assert provider.calls - calls <= 3 * (more.added - first.added) + more.added - first.added
+    ids = [sample.id for sample in made_samples(run_of(filtered))]
+    assert len(ids) == len(set(ids))
+
+
+def test_the_planted_failures_stay_those_of_the_plan(filtered: Settings) -> None:
+    before = run_of(filtered).planted.read_bytes()
+    top_up(filtered)
+    assert run_of(filtered).planted.read_bytes() == before
+
+
+def test_where_the_budget_ends_it_stops_says_so_and_keeps_what_it_has(filtered: Settings) -> None:
+    spent = json.loads(run_of(filtered).manifest.read_text())["filtering"]["cost_usd"]
+    done = top_up(filtered.model_copy(update={"budget_usd": spent + 0.3}))
+    assert done is not None
+    assert done.why.startswith("budget_usd is reached")
+    assert done.kept_before <= done.kept < 24
+    assert json.loads(run_of(filtered).manifest.read_text())["top_up"]["kept"] == done.kept
+
+
+def test_a_judge_that_passes_nothing_ends_it_after_a_bounded_number_of_rounds(provider: Provider, filtered: Settings) -> None:
+    provider.settings.answer = strict(1.0)
+    done = top_up(filtered.model_copy(update={"target_kept": 24, "judge_model": "claude-haiku-5-5", "budget_usd": 500.0}))
+    assert done is not None and done.rounds == 8
+    assert "rounds did not suffice" in done.why
+
+
+def test_what_it_will_take_is_said_before(filtered: Settings) -> None:
+    assert f"{len(kept(filtered))} of 24 wanted are kept" in expected(filtered)
+    assert "budget_usd leaves $" in expected(filtered)
+
+
+def test_generating_anew_takes_away_what_topping_up_added(filtered: Settings, seed_file: SeedFile, topics: Topics) -> None:
+    top_up(filtered)
+    generate_samples(seed_file, topics, filtered)
+    assert len(list(made_samples(run_of(filtered)))) == 24
+    assert "top_up" not in json.loads(run_of(filtered).manifest.read_text())
+
+
+# ── its parts ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_near_miss_failed_one_critical_criterion_and_no_more(settings: Settings) -> None:
+    samples = [a_sample(name, rubrics=rubrics_of(5, 5, 5, -5, 1)) for name in "abc"] + [a_sample("d", origin="repair", repaired_from="x")]
+    failed = (["r2", "r5"], ["r1", "r4"], ["r5"], ["r1"])
+    evaluations = [an_evaluation(sample, failed=names) for sample, names in zip(samples, failed, strict=True)]
+    misses = list(near_misses(write_run(settings, samples, evaluations)))
+    assert [(miss.sample.id, miss.objections) for miss in misses] == [("a", ("It says so.",))]
+
+
+CELLS = st.dictionaries(st.tuples(st.sampled_from("abc"), st.sampled_from("xyz")), st.integers(0, 5), max_size=9)
+
+
+@unhurried
+@given(short=CELLS, count=st.integers(0, 50))
+def test_wherever_refilling_ends_no_cell_lacks_two_more_than_another_that_got_some(short: dict[Cell, int], count: int) -> None:
+    lacking: Counter[Cell] = Counter(short)
+    got = Counter(short_cells(lacking, count=count))
+    assert got.total() == min(count, lacking.total())
+    left = lacking - got
+    assert all(got[cell] <= lacking[cell] for cell in got)
+    assert all(max(left.values(), default=0) - left[cell] <= 1 for cell in got)
+
+
+def test_a_refilled_slot_is_the_same_whatever_other_cells_are_refilled(topics: Topics) -> None:
+    settings, seeds = Settings.of(num_seeds=250, samples_per_seed=4), [a_seed(row) for row in range(1, 251)]
+    cell, other = ("ecology", "overgeneralization"), ("ecology", "how_concepts_relate")
+    alone, among = Refills(seeds, topics, settings), Refills(seeds, topics, settings)
+    among.next(other)
+    assert [alone.next(cell), alone.next(cell)] == [among.next(cell), among.next(cell)]
+
+
+def test_refilled_slots_have_topics_that_the_plan_did_not_use_in_that_subject(topics: Topics) -> None:
+    """40 topics a subject, 28 planned: the next ones are fresh."""
+    settings, seeds = Settings.of(num_seeds=196, samples_per_seed=4), [a_seed(row) for row in range(1, 197)]
+    used = {slot.topic for slot in plan(seeds, topics, settings) if slot.subject == "ecology"}
+    refills = Refills(seeds, topics, settings)
+    fresh = [refills.next(("ecology", kind)).topic for kind in settings.misconception_types]
+    assert len(set(fresh)) == 8 and not set(fresh) & used
