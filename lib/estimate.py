@@ -64,7 +64,9 @@ class Estimate:
         low, high = self.cost_usd
         money = "free (embedded model)" if self.is_local else f"${low:,.2f} to ${high:,.2f}"
         source = "output as measured in this run" if self.measured else "output as these prompts usually give"
-        return f"{calls:,} calls, {money}, {self.minutes[0]:.0f} to {self.minutes[1]:.0f} minutes ({source})"
+        low_minutes, high_minutes = (f"{minutes:.0f}" for minutes in self.minutes)
+        minutes = low_minutes if low_minutes == high_minutes else f"{low_minutes} to {high_minutes}"
+        return f"{calls:,} calls, {money}, about {minutes} minutes ({source})"
 
 
 def estimate(seed_file: SeedFile, topics: Topics, settings: Settings) -> Estimate:

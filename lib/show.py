@@ -147,7 +147,6 @@ def planted(settings: Settings, *, count: int) -> None:
 
 def trust(found: Trust) -> None:
     """How far the judge can be trusted: planted failures by kind, the corrected pass rate, evidence, votes, people's labels."""
-    print(found.catch_line)
     _table(
         {"planted failure": label(kind).lower(), "planted": share.total, "caught": share.hits, "catch rate": _rate(share)}
         for kind, share in found.caught.items()
@@ -168,7 +167,7 @@ def trust(found: Trust) -> None:
         if people.unlabelled:
             print(f"{people.unlabelled:,} rows of the sheet are not filled in")
     if found.all_caught.total < FEWEST:
-        print(f"A run of {FEWEST} samples or more plants {FEWEST} failures or more, and then it can be told.")
+        print(f"too few failures were planted to tell how good the judge is: from {FEWEST} samples on there are {FEWEST} or more")
 
 
 def table(rows: "pd.DataFrame") -> None:

@@ -48,7 +48,9 @@ class Trust:
 
     @property
     def corrected(self) -> tuple[float, float, float] | None:
-        """The judge's pass rate corrected for its errors: (estimate, low, high), or None when it can't be."""
+        """The judge's pass rate corrected for its errors: (estimate, low, high), or None when it can't be or too few were planted."""
+        if self.all_caught.total < FEWEST:
+            return None
         recognised = self.people.sensitivity if self.people and self.people.sensitivity.total else None
         return corrected_rate(self.passed, caught=self.all_caught, recognised=recognised)
 
@@ -58,7 +60,7 @@ class Trust:
 
     @property
     def corrected_line(self) -> str:
-        if not self.all_caught.total or not self.passed.total:
+        if self.all_caught.total < FEWEST or not self.passed.total:
             return ""
         if self.corrected is None:
             return f"pass rate {self.passed.hits / self.passed.total:.1%} {NO_BETTER}"

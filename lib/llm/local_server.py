@@ -17,6 +17,7 @@ import secrets
 import sys
 import threading
 import traceback
+from collections.abc import Sequence
 from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -43,6 +44,10 @@ CHARACTER = r"[^\x00-\x09\x0b-\x1f\x7f]"  # as a pattern it also keeps out the e
 MOVED_BOUNDS = re.compile(r"\{((?:\w+: \d+(?:, )?)+)\}$")  # what anthropic.transform_schema leaves in a description
 CRITERION_ID = re.compile(r'<criterion id="([^"]+)">')
 BLOCK = re.compile(r"<(\w+)[^<>]*>(.*?)</\1>", re.DOTALL)
+ASSIGNED_WORDS = re.compile(r"^Length: (\d+) to \d+ words", re.MULTILINE)
+FEWEST_CHARACTERS_A_WORD = 2.75  # of the assigned ones: half of them, at 5.5 characters each
+# What the prompt asks of a scenario and a small model can't count: four critical criteria, one ban, the rest as it likes.
+SMALL_MODEL_SEVERITIES = ("critical", "critical", "critical", "critical", "critical_negative")
 NEVER_CUT = {"criteria", "criterion", "response"}
 SHORTEST_BLOCK = 160  # characters left of a block that is cut
 
@@ -63,6 +68,8 @@ NO_SUCH_PATH = Refused("There are only POST /v1/messages and GET /v1/models/….
 def grammar(schema: Json, user: str, *, factor: int) -> str:
     """Return the schema as an llguidance grammar: bounds restored, every string and array capped, no free whitespace."""
     ids = list(dict.fromkeys(CRITERION_ID.findall(user)))
+    assigned = ASSIGNED_WORDS.search(user)
+    least_response = int(int(assigned[1]) * FEWEST_CHARACTERS_A_WORD) if assigned else 1
 
     def bounded(rules: Json, name: str) -> Json:
         if "$ref" in rules:
@@ -74,9 +81,12 @@ def grammar(schema: Json, user: str, *, factor: int) -> str:
             return {"anyOf": [bounded(option, name) for option in rules["anyOf"]]}
         if rules.get("type") == "string" and not {"enum", "const"} & rules.keys():
             longest = CAPS.get(name, OTHER_CAP) * factor + SLACK
-            return {"type": "string", "pattern": _pattern(rules.get("minLength", 0), min(longest, rules.get("maxLength", longest)))}
+            shortest = min(least_response, CAPS["response"]) if name == "response" else rules.get("minLength", 0)
+            return {"type": "string", "pattern": _pattern(shortest, min(longest, rules.get("maxLength", longest)))}
         if rules.get("type") == "array":
-            return _array(bounded(rules["items"], name), rules.get("minItems", 0), ids)
+            return _array(
+                bounded(rules["items"], name), rules.get("minItems", 0), ids, severities=SMALL_MODEL_SEVERITIES if factor == 1 else ()
+            )
         if "properties" in rules:
             rules["properties"] = {key: bounded(rule, key) for key, rule in rules["properties"].items()}
         return rules
@@ -84,12 +94,16 @@ def grammar(schema: Json, user: str, *, factor: int) -> str:
     return "%llguidance {}\nstart: %json " + json.dumps(bounded(schema, "") | {"x-guidance": {"whitespace_flexible": False}})
 
 
-def _array(item: Json, least: int, ids: list[str]) -> Json:
+def _array(item: Json, least: int, ids: list[str], *, severities: Sequence[str]) -> Json:
     """Return as few items as allowed, but room for one; of verdicts one for each criterion in the prompt, in its order."""
+
+    def each(name: str, values: Sequence[str]) -> list[Json]:
+        return [item | {"properties": item["properties"] | {name: {"const": value}}} for value in values]
+
     if ids and "rubric_id" in item.get("properties", {}):
-        verdicts = [item | {"properties": item["properties"] | {"rubric_id": {"const": name}}} for name in ids]
-        return {"type": "array", "prefixItems": verdicts, "items": False, "minItems": len(ids), "maxItems": len(ids)}
-    return {"type": "array", "items": item, "minItems": least, "maxItems": max(1, least)}
+        return {"type": "array", "prefixItems": each("rubric_id", ids), "items": False, "minItems": len(ids), "maxItems": len(ids)}
+    first = each("severity", severities) if "severity" in item.get("properties", {}) else []
+    return {"type": "array", "prefixItems": first, "items": item, "minItems": least, "maxItems": max(1, least)}
 
 
 def _pattern(shortest: int, longest: int) -> str:
