@@ -32,8 +32,7 @@ def summary(settings: Settings) -> str:
         f"  {report['examples']:,} examples, {report['errors']} errors, {report['warnings']} warnings",
         f"everything else: {where}/ (manifest.json, figures/, notebooks/)",
     ]
-    if notice := manifest["generation"]["notice"] or manifest["judging"]["notice"]:
-        lines += ["", f"NOTE: {notice}"]
+    lines += [f"\nNOTE: {warning}" for warning in found["warnings"]]
     return "\n".join(lines)
 
 

@@ -91,7 +91,7 @@ class Trust:
             found.append(
                 f"The judge caught only {caught.hits} of {caught.total} planted failures; the rate may be as low as "
                 f"{caught.interval[0]:.0%}, so "
-                "the keep rate can't be trusted. Set JUDGE_MODEL to a stronger one, or VOTES=3."
+                "the keep rate can't be trusted. Set JUDGE_MODEL to a stronger one, or raise VOTES."
             )
         return found
 

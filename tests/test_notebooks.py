@@ -1,6 +1,7 @@
 """The four notebooks, headless through papermill in real kernels: against the loopback provider, and once with the embedded model."""
 
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -16,6 +17,7 @@ from lib.generate import generate_samples
 from lib.judge import judge_samples
 from lib.plan import Topics
 from lib.quality import gate_samples
+from lib.review import write_sheet
 from lib.run import run_of
 from lib.seeds import SeedFile
 from lib.settings import PROJECT_ROOT, Settings
@@ -27,10 +29,8 @@ NOTEBOOKS = ("01_generate", "02_filter", "03_analyze", "04_validate")
 KEY = "sk-ant-a-secret-for-this-test"
 
 
-def headless(name: str, *pairs: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "lib.headless", name, *pairs], cwd=PROJECT_ROOT, capture_output=True, text=True, check=False
-    )
+def headless(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "lib.headless", *words], cwd=PROJECT_ROOT, capture_output=True, text=True, check=False)
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +68,7 @@ def test_the_summary_says_what_was_made_kept_dropped_failed_and_paid(
     ).stdout
     assert "4 planned = 4 made + 0 failed" in said
     assert "4 made = " in said and " dropped + 0 unjudged" in said
+    assert "planted failures caught: " in said and "too few to tell" in said
     assert "cost $0." in said
     assert "tutoring_finetune_openai.jsonl" in said
 
@@ -76,6 +77,26 @@ def test_the_key_is_in_no_executed_notebook(run_folder: tuple[Path, list[str], l
     run, _, done = run_folder
     assert all(KEY not in process.stdout + process.stderr for process in done)
     assert all(KEY.encode() not in path.read_bytes() for path in run.rglob("*") if path.is_file())
+
+
+def test_a_run_is_topped_up_and_peoples_labels_are_read_by_the_same_notebooks(
+    run_folder: tuple[Path, list[str], list[subprocess.CompletedProcess[str]]], provider: Provider
+) -> None:
+    run, _, _ = run_folder
+    shutil.copytree(run, run.with_name("topped_up"))
+    values = {"OUTPUTS_DIR": run.parent, "RUN": "topped_up", "TOP_UP": "true", "TARGET_KEPT": 6, "REVIEW_CSV": run.parent / "labels.csv"}
+    settings = Settings.of(outputs_dir=str(run.parent), run="topped_up")
+    sheet = write_sheet(settings).read_text("utf-8")
+    (run.parent / "labels.csv").write_text(sheet.replace('"",""\n', '"yes",""\n'), "utf-8")
+    done = headless("02_filter", "03_analyze", "04_validate", *(f"{name}={value}" for name, value in values.items()))
+    assert done.returncode == 0, done.stderr
+    assert "now, 6 wanted" in done.stdout and "the target is reached" in done.stdout
+    assert "people and judge agree on criteria:" in done.stdout
+    said = subprocess.run(
+        [sys.executable, "-m", "lib.summary", f"OUTPUTS_DIR={run.parent}", "RUN=topped_up"],
+        cwd=PROJECT_ROOT, capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    assert "topped up: " in said and "6 kept" in said
 
 
 def test_progress_is_written_line_by_line_when_nobody_watches(
@@ -143,7 +164,7 @@ def test_filtering_before_generating_names_the_notebook_to_run(tmp_path: Path) -
 
 
 def test_the_embedded_model_makes_and_judges_a_sample_and_says_what_it_is(settings: Settings, seed_file: SeedFile, topics: Topics) -> None:
-    settings = settings.model_copy(update={"num_seeds": 1, "samples_per_seed": 1, "max_concurrency": 50, "min_call_success": 1.0})
+    settings = settings.model_copy(update={"num_seeds": 1, "samples_per_seed": 1, "min_call_success": 1.0, "planted_share": 0.0})
     made = generate_samples(seed_file, topics, settings)
     gate_samples(settings)
     judge_samples(settings)
