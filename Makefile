@@ -87,7 +87,7 @@ lint: $(READY_DEV) ## style, types, and that notebooks are committed without out
 	@$(PY) -m nbstripout --verify --keep-id --extra-keys "metadata.papermill cell.metadata.papermill" notebooks/*.ipynb
 
 bench: $(READY_DEV) ## the benchmarks: one table, about fifteen minutes
-	@$(PY) -m tests.bench.engine
+	@$(PY) -m tests.bench
 
 setup: $(READY) ## only install
 

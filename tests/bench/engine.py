@@ -1,6 +1,4 @@
-"""The engine against the loopback provider in a process of its own: time, CPU, memory, faults, kills; one Markdown table.
-
-    python -m tests.bench.engine [clean faults capacity kill memory]
+"""The engine against the loopback provider in a process of its own: time, CPU, memory, faults, kills, cost.
 
 Latency is lognormal (mean 0.5 s, sigma 0.4) and belongs to the request, so the schedule that a perfect window would keep can be
 simulated from the very latencies that were served: workers, two calls a sample in turn, then judging. Kernels are left out.
@@ -272,7 +270,7 @@ def memory() -> Iterator[tuple[str, str, str]]:
     for slots in (1_000, 100_000):
         started = time.monotonic()
         done = subprocess.run(  # a process of its own: its peak is its own
-            [sys.executable, "-m", "tests.bench.engine", "--peak", str(slots)], cwd=PROJECT_ROOT, capture_output=True, check=True
+            [sys.executable, "-m", "tests.bench.engine", str(slots)], cwd=PROJECT_ROOT, capture_output=True, check=True
         )
         peaks[slots] = float(done.stdout.split()[-1])
         wall_s = time.monotonic() - started
@@ -366,27 +364,5 @@ def cost() -> Iterator[tuple[str, str, str]]:
     yield "cost a kept sample at list prices", figures, "–"
 
 
-PARTS: dict[str, Callable[[], Iterator[tuple[str, str, str]]]] = {
-    "clean": clean,
-    "faults": faults,
-    "capacity": capacity,
-    "kill": kill,
-    "memory": memory,
-    "wide": wide,
-    "journal": journal,
-    "cost": cost,
-}
-
-
-def main(names: list[str]) -> None:
-    if names[:1] == ["--peak"]:
-        peak(int(names[1]))
-        return
-    print("| measured | figure | aim |\n|---|---|---|")
-    for name in names or PARTS:
-        for what, figure, aim in PARTS[name]():
-            print(f"| {what} | {figure} | {aim} |", flush=True)
-
-
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    peak(int(sys.argv[1]))

@@ -1,0 +1,35 @@
+"""The benchmarks, as one Markdown table: what is measured, the figure, the aim.
+
+    python -m tests.bench [clean faults capacity kill memory wide journal cost gates]
+
+Without names it runs all of them.
+"""
+
+import sys
+from collections.abc import Callable, Iterator
+
+from tests.bench import engine
+from tests.bench.gates import gates
+
+PARTS: dict[str, Callable[[], Iterator[tuple[str, str, str]]]] = {
+    "clean": engine.clean,
+    "faults": engine.faults,
+    "capacity": engine.capacity,
+    "kill": engine.kill,
+    "memory": engine.memory,
+    "wide": engine.wide,
+    "journal": engine.journal,
+    "cost": engine.cost,
+    "gates": gates,
+}
+
+
+def main(names: list[str]) -> None:
+    print("| measured | figure | aim |\n|---|---|---|")
+    for name in names or PARTS:
+        for what, figure, aim in PARTS[name]():
+            print(f"| {what} | {figure} | {aim} |", flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
