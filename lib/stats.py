@@ -134,9 +134,6 @@ def low_keep_rate_advice(criteria: "pd.DataFrame", table: "pd.DataFrame") -> lis
             worst = skills.iloc[0]
             which = f"Critical criteria on `{worst['tutoring_skill']}` pass least ({worst['pass_rate']:.0%})"
             advice.append(f"{which}: read some in 02, then edit lib/templates/gold_system.md.")
-        quoted = criteria["evidence_found"].dropna().astype(bool)
-        if len(quoted) and quoted.mean() < 0.9:
-            advice.append(f"Only {quoted.mean():.0%} of the judge's quotes stand in the response: set `judge_model` to a stronger one.")
     advice.append("Up to 5 critical criteria must all pass above 0.80: `critical_pass_threshold = 0.7` lets one of four fail.")
     advice.append('Raise `gold_effort` to "high", or set `model` to a stronger one, and compare the two runs.')
     return advice

@@ -13,12 +13,13 @@ from lib.run import made_samples, read_jsonl, read_manifest, run_of
 from lib.schema import Planted, Spoiling
 from lib.settings import Settings
 
-HIGH_KEEP_RATE, LOW_KEEP_RATE, LOW_CATCH_RATE = 0.95, 0.50, 0.80
+HIGH_KEEP_RATE, LOW_KEEP_RATE, LOW_CATCH_RATE, HIGH_UNFOUND_RATE = 0.95, 0.50, 0.80, 0.10
 FEWEST_TO_WARN = 16  # samples: with fewer, 100 % is no finding
 ASSUMED = "Under the assumption that the judge passes every good response (sensitivity 1): review_csv names no people's labels."
 EASIER = "Planted failures are easier to catch than natural ones: this is the judge at its best."
 TOO_FEW = "too few to tell"
 NO_BETTER = "can't be corrected: the judge tells good from bad no better than chance"
+LOOKS_THE_SAME = "a judge that lets everything pass looks the same"
 SAME_MODEL = (
     "The judge is the same model as the generator: models pass their own failed criteria more often (arXiv 2604.06996). "
     "Set JUDGE_MODEL to another."
@@ -78,20 +79,25 @@ class Trust:
     def warnings(self) -> list[str]:
         """What a reader of the keep rate must know."""
         found = [self.notice] if self.notice else [SAME_MODEL] if self.own_judge else []
+        caught, low = self.all_caught, self.all_caught.interval[0] if self.all_caught.interval else 0.0
         if self.kept.total >= FEWEST_TO_WARN:
             rate = self.kept.hits / self.kept.total
             if rate > HIGH_KEEP_RATE:
-                found.append(f"{rate:.1%} are kept, more than {HIGH_KEEP_RATE:.0%}: a judge that lets everything pass looks the same.")
+                looks = "natural failures are subtler than the planted ones it catches" if low >= LOW_CATCH_RATE else LOOKS_THE_SAME
+                found.append(f"{rate:.1%} are kept, more than {HIGH_KEEP_RATE:.0%}: {looks}. Read a dozen kept samples.")
             if rate < LOW_KEEP_RATE:
                 found.append(
                     f"{rate:.1%} are kept, fewer than {LOW_KEEP_RATE:.0%}: prompts, judge or criteria are at fault; see notebook 3."
                 )
-        caught = self.all_caught
-        if caught.total >= FEWEST and caught.interval and caught.interval[0] < LOW_CATCH_RATE:
+        if caught.total >= FEWEST and low < LOW_CATCH_RATE:
             found.append(
-                f"The judge caught only {caught.hits} of {caught.total} planted failures; the rate may be as low as "
-                f"{caught.interval[0]:.0%}, so "
+                f"The judge caught only {caught.hits} of {caught.total} planted failures; the rate may be as low as {low:.0%}, so "
                 "the keep rate can't be trusted. Set JUDGE_MODEL to a stronger one, or raise VOTES."
+            )
+        if self.unfound.total >= FEWEST_TO_WARN and self.unfound.hits > HIGH_UNFOUND_RATE * self.unfound.total:
+            found.append(
+                f"{self.unfound.hits:,} of the judge's {self.unfound.total:,} quotes don't stand in the response it judged. "
+                "Set JUDGE_MODEL to a stronger one."
             )
         return found
 

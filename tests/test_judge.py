@@ -138,7 +138,9 @@ def test_a_right_judge_catches_every_planted_failure_and_correction_changes_noth
     _, found = judged(right)
     assert (found.kept.hits, found.all_caught.hits, found.all_caught.total) == (20, 16, 16)
     assert found.corrected is not None and found.corrected[0] == 1.0
-    assert not any("planted" in warning for warning in found.warnings)
+    assert [warning.partition(". ")[0] for warning in found.warnings] == [
+        "100.0% are kept, more than 95%: natural failures are subtler than the planted ones it catches"
+    ]
 
 
 def test_a_judge_that_prefers_the_first_criterion_keeps_none_and_its_votes_differ(judged: Judged) -> None:
@@ -155,9 +157,10 @@ def test_a_judge_that_invents_ids_leaves_everything_unjudged(judged: Judged) -> 
     assert json.loads(run_of(settings).manifest.read_text())["judging"]["planted"] == {"total": 16, "judged": 0, "failed": 16}
 
 
-def test_a_judge_that_invents_evidence_has_every_quote_counted_as_not_found(judged: Judged) -> None:
+def test_a_judge_that_invents_evidence_has_every_quote_counted_as_not_found_and_is_warned_of(judged: Judged) -> None:
     _, found = judged(inventing_evidence)
     assert (found.unfound.hits, found.unfound.total) == (20 * 6, 20 * 6)
+    assert any("120 of the judge's 120 quotes don't stand in the response" in warning for warning in found.warnings)
 
 
 def test_a_response_that_orders_the_judge_to_pass_it_stays_inside_its_tags(

@@ -169,12 +169,6 @@ def test_many_unjudged_samples_are_told_apart_from_dropped_ones() -> None:
     assert not any("unjudged" in line for line in low_keep_rate_advice(FAILING, statuses("dropped")))
 
 
-def test_quotes_that_do_not_stand_in_the_response_are_told() -> None:
-    """1 of 2 found; what was not quoted does not count."""
-    rows = [criteria(("a", "d", False), evidence_found=found) for found in (True, False, None)]
-    assert "50%" in " ".join(low_keep_rate_advice(pd.concat(rows), statuses("dropped")))
-
-
 def test_every_setting_and_file_that_the_advice_names_exists() -> None:
     rows = [criteria(("a", "d", False), evidence_found=False)]
     advice = " ".join(low_keep_rate_advice(pd.concat(rows), statuses("dropped", "unjudged")))
