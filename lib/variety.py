@@ -121,7 +121,7 @@ def _shown(found: Variety | None) -> dict[str, str]:
         f"distinct-1, distinct-2 (of {found.compared:,} responses)": f"{found.distinct_1:.3f}, {found.distinct_2:.3f}",
         f"similarity to the nearest neighbour (of {found.compared:,})": f"{found.nearest_similarity:.2f}",
         "topics used": f"{found.topics:,} in {found.samples:,} samples",
-        "most frequent topic": f"{found.most_frequent_topic} times",
+        "most frequent topic": "once" if found.most_frequent_topic == 1 else f"{found.most_frequent_topic} times",
         "different openings (3 words)": f"{found.openings:,}",
         "most frequent opening": f"{found.most_frequent_opening:.0%}",
         "most frequent closing": f"{found.most_frequent_closing:.0%}",

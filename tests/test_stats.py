@@ -47,9 +47,9 @@ def test_keep_rates_carry_their_interval() -> None:
     assert keep_rates(table, ["subject"])[["low", "high"]].iloc[0].tolist() == pytest.approx([0, 0.1611], abs=5e-5)
 
 
-def criteria(*rows: tuple[str, str, bool], severity: str = "critical", evidence_found: bool | None = True) -> pd.DataFrame:
+def criteria(*rows: tuple[str, str, bool], severity: str = "critical") -> pd.DataFrame:
     table = pd.DataFrame(rows, columns=["tutoring_skill", "eval_dimension", "met"])
-    return table.assign(id="s", rubric_id="r1", criteria="c", severity=severity, evidence_found=evidence_found)
+    return table.assign(id="s", rubric_id="r1", criteria="c", severity=severity, evidence_found=True)
 
 
 def test_a_criterion_of_several_dimensions_counts_in_each() -> None:
@@ -170,7 +170,7 @@ def test_many_unjudged_samples_are_told_apart_from_dropped_ones() -> None:
 
 
 def test_every_setting_and_file_that_the_advice_names_exists() -> None:
-    rows = [criteria(("a", "d", False), evidence_found=False)]
+    rows = [criteria(("a", "d", False))]
     advice = " ".join(low_keep_rate_advice(pd.concat(rows), statuses("dropped", "unjudged")))
     named = {word.split(" ")[0] for word in re.findall(r"`([^`]+)`", advice)} - {"a"}
     assert named
