@@ -70,17 +70,16 @@ def top_up(settings: Settings) -> TopUp | None:
     writing = as_planned(judging)
     forget_top_up(run)
     kept = _judged_anew(judging)
-    kept_before, rounds = kept.total(), 0
+    kept_before = kept.total()
     failures = _repair(judging, writing) if kept_before < target else ()
     refill = _Refilling(writing)
     while True:
         kept = _judged_anew(judging)
-        if why := _why_to_stop(kept.total(), target, rounds, failures):
+        if why := _why_to_stop(kept.total(), target, refill, failures):
             break
         failures = refill(short_cells(planned_cells(writing, target) - kept, count=target - kept.total()))
-        rounds += 1
     made = Counter(sample.metadata.origin for sample in made_samples(run))
-    found = TopUp(target, kept_before, kept.total(), made["repair"], made["top_up"], rounds, why)
+    found = TopUp(target, kept_before, kept.total(), made["repair"], made["top_up"], refill.rounds, why)
     update_manifest(run, "top_up", asdict(found) | {"prompt_sha256": {"repair": template_sha256("repair")}, "ledger": ledger_rows(run)})
     return found
 
@@ -140,11 +139,15 @@ async def repaired_sample(ask: Asker, miss: NearMiss) -> Sample:
 
 
 class _Refilling:
-    """Makes a further sample in each cell it is given, and once more, from the journal, those of the rounds before."""
+    """Makes a further sample in each cell it is given, and once more, from the journal, those of the rounds before.
+
+    `stuck`: the last round added none.
+    """
 
     def __init__(self, writing: Settings) -> None:
         seed_file = read_seeds(from_root(writing.seeds_csv), on_bad_row=writing.on_bad_row)
         self._settings, self._slots = writing, list[Slot]()
+        self.rounds, self.stuck, self._made = 0, False, 0
         self._seeds = {seed.row: seed for seed in seed_file.seeds}
         self._refills = Refills(seed_file.seeds, read_topics(from_root(writing.topics_csv)), writing)
 
@@ -155,7 +158,9 @@ class _Refilling:
         self._slots += map(self._refills.next, cells)
         targets: Targets = {Sample: run_of(self._settings).topped_up}
         work = Pass("added", len(self._slots), targets, is_own=lambda failure: failure.id.startswith(REFILL))
-        return work_through(self._slots, make, work=work, settings=self._settings).failures
+        tally = work_through(self._slots, make, work=work, settings=self._settings)
+        self.rounds, self.stuck, self._made = self.rounds + 1, tally.done == self._made, tally.done
+        return tally.failures
 
 
 def _repair(judging: Settings, writing: Settings) -> tuple[Failure, ...]:
@@ -181,12 +186,14 @@ def _target(settings: Settings) -> int:
     return settings.target_kept or as_planned(settings).planned_samples
 
 
-def _why_to_stop(kept: int, target: int, rounds: int, failures: tuple[Failure, ...]) -> str:
+def _why_to_stop(kept: int, target: int, refill: _Refilling, failures: tuple[Failure, ...]) -> str:
     """Return why no further round is worth its money, or ""."""
     if kept >= target:
         return "the target is reached"
     if any(failure.reason == "over_budget" for failure in failures):
         return "budget_usd is reached; raise it and run again"
-    if rounds == MOST_ROUNDS:
+    if refill.stuck:
+        return f"none of the last round's samples could be made ({failures[-1].reason}); see failures.jsonl"
+    if refill.rounds == MOST_ROUNDS:
         return f"{MOST_ROUNDS} rounds did not suffice; read the dropped samples before you buy more"
     return ""

@@ -166,6 +166,13 @@ def test_a_judge_that_passes_nothing_ends_it_after_a_bounded_number_of_rounds(pr
     assert "rounds did not suffice" in done.why
 
 
+def test_where_no_further_sample_can_be_made_it_stops_after_one_round(provider: Provider, filtered: Settings) -> None:
+    provider.settings.faults = {"400": 1.0}
+    done = top_up(filtered)
+    assert done is not None and (done.rounds, done.added, done.kept) == (1, 0, done.kept_before)
+    assert done.why.startswith("none of the last round's samples could be made (rejected)")
+
+
 def test_what_it_will_take_is_said_before(filtered: Settings) -> None:
     assert f"{len(kept(filtered))} of 24 wanted are kept" in expected(filtered)
     assert "budget_usd leaves $" in expected(filtered)
