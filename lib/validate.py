@@ -14,14 +14,13 @@ from collections.abc import Iterable, Iterator, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 from lib.chat_format import Example, checked_line, texts_by_role
 from lib.errors import KitError
 from lib.jsonl import WARNINGS, Flaw, has_error, json_object, lines_of
 from lib.plain_line import Turn, canonical_of, plain_turns
+from lib.report import Problem, Report, Severity, Tokens, Training, training_of
 from lib.run import write_json
-from lib.schema import Record
 from lib.settings import from_root
 from lib.tokens import TokenCounter, o200k_counter
 
@@ -31,71 +30,9 @@ TOKENS_A_MESSAGE, TOKENS_AN_EXAMPLE = 3, 3  # what the chat format adds. Source:
 SYSTEM_ROLES = ("system", "developer")
 FEW = {"empty_file", "too_few_examples"}
 
-Severity = Literal["error", "warning"]
-
 
 class TrainingFileError(KitError):
     """The file can't be read at all."""
-
-
-class Problem(Record):
-    """`line` counts from 1; 0 is the whole file. `message` says what is wrong and what to do."""
-
-    line: int
-    code: str
-    severity: Severity
-    message: str
-
-    def __str__(self) -> str:
-        where = f"line {self.line}" if self.line else "file"
-        return f"{where:<10}  {self.code:<20}  {'(warning) ' if self.severity == 'warning' else ''}{self.message}"
-
-
-class Tokens(Record):
-    """Of the valid examples. `by_role` counts their texts; `total`, `mean` and `max` also what the chat format adds to them."""
-
-    total: int
-    mean: float
-    max: int
-    by_role: dict[str, int]
-    exact: bool
-
-
-class Report(Record):
-    """`path` is the file's name; `examples` and `first_entries` are valid ones; `counts` has every problem, `problems` the first ones.
-
-    `tokens`: None when they were not counted.
-    """
-
-    path: str
-    strict: bool
-    valid: bool
-    lines: int
-    examples: int
-    errors: int
-    warnings: int
-    counts: dict[str, int]
-    problems: tuple[Problem, ...]
-    tokens: Tokens | None
-    system_prompts: int
-    first_entries: tuple[Example, ...]
-    bytes: int
-    sha256: str
-
-    def summary(self) -> str:
-        """Return two to five lines for a person."""
-        form = "strict" if self.strict else "general"
-        lines = [
-            f"{self.path}: {'valid' if self.valid else 'NOT VALID'} ({form} form), errors: {self.errors:,}, warnings: {self.warnings:,}",
-            f"{self.bytes / 1e6:,.2f} MB; lines: {self.lines:,}, examples: {self.examples:,}, system prompts: {self.system_prompts:,}",
-        ]
-        if self.examples and self.tokens:
-            how = "counted with o200k" if self.tokens.exact else "ESTIMATED"
-            lines.append(f"tokens: {self.tokens.total:,}, mean {self.tokens.mean:,.0f}, longest {self.tokens.max:,} ({how})")
-            lines.append("tokens by role: " + ", ".join(f"{role} {count:,}" for role, count in self.tokens.by_role.items()))
-        if self.counts:
-            lines.append("problems: " + ", ".join(f"{count:,} × {code}" for code, count in self.counts.items()))
-        return "\n".join(lines)
 
 
 def validate_file(
@@ -107,9 +44,14 @@ def validate_file(
     shown: int = 50,
     max_tokens: int = 65_536,
     count_tokens: bool = True,
+    epochs: int = 0,
+    usd_per_mtok: float | None = None,
     counter: TokenCounter | None = None,
 ) -> Report:
-    """Check `path` in one pass. `counter`: o200k's unless given. Raises TrainingFileError when the file can't be read."""
+    """Check `path` in one pass. Raises TrainingFileError when the file can't be read.
+
+    `counter`: o200k's unless given. `epochs`: 0 for as many as OpenAI would choose. `usd_per_mtok`: a trainer's price of a million tokens.
+    """
     counter = counter or o200k_counter() if count_tokens else None
     tally = _Tally(strict, shown, max_tokens, counter, WARNINGS | (FEW if few_is == "warning" else set()))
     try:
@@ -123,7 +65,9 @@ def validate_file(
     except OSError as error:
         raise TrainingFileError(f"{path} can't be read ({error.strerror}): check its name and permissions.") from None
     tally.note(0, _file_flaws(path, size, tally, min_examples))
-    return tally.report(path, size=size, sha256=sha256)
+    tokens = tally.tokens()
+    training = training_of(tally.examples, tokens, epochs=epochs, usd_per_mtok=usd_per_mtok) if tokens else None
+    return tally.report(path, tokens=tokens, training=training, size=size, sha256=sha256)
 
 
 def require_valid(report: Report) -> None:
@@ -166,6 +110,7 @@ class _Tally:
     line_of: dict[int, int] = field(default_factory=dict)
     line_of_prompt: dict[int, int] = field(default_factory=dict)
     first_prompt: int | None = None
+    last_prompt: tuple[str, int] = ("", 0)
 
     def add(self, line: bytes) -> None:
         self.lines += 1
@@ -186,7 +131,7 @@ class _Tally:
             if line == 0 or len(self.problems) < self.shown:
                 self.problems.append(Problem(line=line, code=code, severity=self._severity(code), message=message))
 
-    def report(self, path: Path, *, size: int, sha256: str) -> Report:
+    def report(self, path: Path, *, tokens: Tokens | None, training: Training | None, size: int, sha256: str) -> Report:
         errors = sum(count for code, count in self.counts.items() if self._severity(code) == "error")
         return Report(
             path=path.name,
@@ -198,14 +143,15 @@ class _Tally:
             warnings=self.counts.total() - errors,
             counts=dict(self.counts.most_common()),
             problems=tuple(sorted(self.problems, key=lambda problem: problem.line)[: self.shown]),
-            tokens=self._tokens(),
+            tokens=tokens,
+            training=training,
             system_prompts=len(self.line_of_prompt),
             first_entries=tuple(self.entries),
             bytes=size,
             sha256=sha256,
         )
 
-    def _tokens(self) -> Tokens | None:
+    def tokens(self) -> Tokens | None:
         if not self.counter:
             return None
         mean = round(self.total / self.examples, 2) if self.examples else 0.0
@@ -213,7 +159,7 @@ class _Tally:
 
     def _add_example(self, turns: list[Turn], *, messages: int, form: bytes, line: bytes) -> None:
         """Compare a right example with all before it and, when it has no error there either, count it."""
-        counts = [self.counter.count(turn.content) for turn in turns] if self.counter else []
+        counts = [self._count(turn) for turn in turns] if self.counter else []
         tokens = sum(counts) + TOKENS_A_MESSAGE * messages + TOKENS_AN_EXAMPLE if counts else 0
         if flaws := self._flaws_among_others(turns, tokens, form):
             self.note(self.lines, flaws)
@@ -226,6 +172,15 @@ class _Tally:
             self.by_role[turn.role] += count
         if len(self.entries) < 2:
             self.entries.append(json_object(line))
+
+    def _count(self, turn: Turn) -> int:
+        """Count tokens; a system prompt's only when it is not that of the example before."""
+        assert self.counter
+        if turn.role not in SYSTEM_ROLES:
+            return self.counter.count(turn.content)
+        if turn.content != self.last_prompt[0]:
+            self.last_prompt = turn.content, self.counter.count(turn.content)
+        return self.last_prompt[1]
 
     def _flaws_among_others(self, turns: list[Turn], tokens: int, form: bytes) -> list[Flaw]:
         flaws: list[Flaw] = []
@@ -256,12 +211,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--report", type=Path, help="write the report there as JSON")
     parser.add_argument("--general", action="store_true", help="anybody's chat format: several turns, tools, weights, no system prompt")
     parser.add_argument("--no-tokens", action="store_true", help="do not count tokens: ten times as fast")
+    parser.add_argument("--epochs", type=int, default=0, help="of training; 0: as many as OpenAI would choose")
+    parser.add_argument("--usd-per-mtok", type=float, help="your trainer's price of a million tokens, US dollars")
     options = parser.parse_args(arguments)
     try:
         path = options.file if options.file.exists() else from_root(str(options.file))
         if options.report and options.report.resolve() == path.resolve():
             raise TrainingFileError(f"{path} is the file to be checked: write the report to another name.")
-        report = validate_file(path, strict=not options.general, count_tokens=not options.no_tokens)
+        report = validate_file(
+            path,
+            strict=not options.general,
+            count_tokens=not options.no_tokens,
+            epochs=options.epochs,
+            usd_per_mtok=options.usd_per_mtok,
+        )
         if options.report:
             write_json(options.report, report.model_dump(mode="json"))
     except (KitError, OSError) as error:

@@ -1,7 +1,11 @@
 """Small valid records for tests: a test names what it is about, the rest is filled in."""
 
+import gzip
+import os
 from collections.abc import Sequence
-from typing import Any
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from lib.run import run_of, write_jsonl
 from lib.schema import (
@@ -24,6 +28,9 @@ from lib.schema import (
     Verdict,
 )
 from lib.settings import Settings
+
+if TYPE_CHECKING:
+    import tiktoken
 
 SEVERITY_OF: dict[int, Severity] = {5: "critical", -5: "critical_negative", 1: "not_critical"}
 STYLE = Style(opening="begin with a case", words=(90, 150), closing="end with a question")
@@ -173,3 +180,13 @@ def write_run(
     ):
         write_jsonl(path, records)
     return settings
+
+
+def tiktoken_o200k(cache: Path) -> "tiktoken.Encoding":
+    """Return tiktoken's own encoding without network: `bpe-openai` holds the genuine file, whose sha256 tiktoken verifies."""
+    import tiktoken
+
+    packed = resources.files("bpe_openai.data").joinpath("o200k_base.tiktoken.gz").read_bytes()
+    (cache / "fb374d419588a4632f3f557e76b4b70aebbca790").write_bytes(gzip.decompress(packed))
+    os.environ["TIKTOKEN_CACHE_DIR"] = str(cache)
+    return tiktoken.get_encoding("o200k_base")

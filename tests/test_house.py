@@ -31,7 +31,7 @@ ORDER = """
     schema  taxonomy  settings  seeds  plan  prompts
     run  loop  progress
     llm.call  llm.budget  llm.journal  llm.window  llm.local  llm.local_server  llm.provider  llm.live  llm.batch  llm.ask
-    tokens  chat_format  plain_line  validate
+    tokens  chat_format  plain_line  report  validate
     rates  scores
     work  generate  quality  planted  judge
     finetune  filters  topup

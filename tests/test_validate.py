@@ -19,9 +19,11 @@ from lib import tokens
 from lib.chat_format import checked_line
 from lib.finetune import example_line
 from lib.plain_line import canonical_of, plain_turns
+from lib.report import Report, usual_epochs
 from lib.settings import PROJECT_ROOT
 from lib.tokens import TokenCounter, o200k_counter
-from lib.validate import Report, TrainingFileError, main, validate_file
+from lib.validate import TrainingFileError, main, validate_file
+from tests.build import tiktoken_o200k
 
 SYSTEM = "You are an expert tutor."
 WORDS = TokenCounter(lambda text: len(text.split()), exact=True)  # a token a word: totals can be worked by hand
@@ -496,15 +498,8 @@ def test_known_texts_have_the_tokens_that_tiktoken_counts(text: str, count: int)
 
 
 def test_the_counter_agrees_with_tiktoken_on_the_genuine_vocabulary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import gzip
-    from importlib import resources
-
-    import tiktoken
-
-    packed = resources.files("bpe_openai.data").joinpath("o200k_base.tiktoken.gz").read_bytes()
-    (tmp_path / "fb374d419588a4632f3f557e76b4b70aebbca790").write_bytes(gzip.decompress(packed))
-    monkeypatch.setenv("TIKTOKEN_CACHE_DIR", str(tmp_path))  # tiktoken verifies the file's sha256 there
-    genuine = tiktoken.get_encoding("o200k_base")
+    monkeypatch.setenv("TIKTOKEN_CACHE_DIR", "")  # set anew in there, and put back after the test
+    genuine = tiktoken_o200k(tmp_path)
     seeds = (PROJECT_ROOT / "data" / "seeds.csv").read_text(encoding="utf-8")
     texts = [*seeds.split("\n"), "日本語 été 👩\u200d🏫", "a\r\n\t  b\u00a0\u200b", "<|im_end|>"]
     assert [o200k_counter().count(text) for text in texts] == [len(genuine.encode(text, disallowed_special=())) for text in texts]
@@ -726,6 +721,21 @@ def test_an_example_repeats_another_however_either_is_written(tmp_path: Path) ->
     value = example("Why “so”?")
     report = check(tmp_path, line(value), line(value, ensure_ascii=True), line(value, separators=(",", ":")))
     assert found(report) == [(12, "duplicate", "warning"), (13, "duplicate", "warning")]
+
+
+@pytest.mark.parametrize(("examples", "epochs"), [(1, 25), (10, 10), (33, 3), (34, 3), (1000, 3), (8333, 3), (8334, 2), (30_000, 1)])
+def test_epochs_are_those_of_the_cookbook(examples: int, epochs: int) -> None:
+    """At least 100 examples seen in all, at most 25,000, else three times each: 100 // 10, 25,000 // 8,334."""
+    assert usual_epochs(examples) == epochs
+
+
+def test_training_costs_what_the_given_price_says_and_nothing_is_said_without_one(tmp_path: Path) -> None:
+    """Ten examples of 5 + 2 + 4 words and 12 more tokens: 230; ten epochs of them at 3 dollars a million."""
+    report = check(tmp_path, usd_per_mtok=3.0)
+    assert report.training.model_dump() == {"epochs": 10, "tokens": 2300, "cost_usd": 0.0069}
+    unpriced = check(tmp_path, epochs=2)
+    assert (unpriced.training.tokens, unpriced.training.cost_usd) == (460, None)
+    assert "training: 2 epochs, 460 tokens; multiply by your trainer's price" in unpriced.summary()
 
 
 def test_without_tokens_everything_else_is_checked_all_the_same(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """The benchmarks, as one Markdown table: what is measured, the figure, the aim.
 
-    python -m tests.bench [clean faults capacity kill memory wide journal cost gates]
+    python -m tests.bench [clean faults capacity kill memory wide journal cost gates validator]
 
 Without names it runs all of them.
 """
@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 
 from tests.bench import engine
 from tests.bench.gates import gates
+from tests.bench.validator import validator
 
 PARTS: dict[str, Callable[[], Iterator[tuple[str, str, str]]]] = {
     "clean": engine.clean,
@@ -21,6 +22,7 @@ PARTS: dict[str, Callable[[], Iterator[tuple[str, str, str]]]] = {
     "journal": engine.journal,
     "cost": engine.cost,
     "gates": gates,
+    "validator": validator,
 }
 
 
