@@ -117,6 +117,7 @@ def _sample(
             style=slot.style,
             seed_row=seed.row,
             seed_sha256=seed.sha256,
+            seed_prompt_sha256=seed.prompt_sha256,
             origin=slot.origin,
             provider=ask.provider.id,
             models=dict(zip(("scenario", "gold"), models, strict=True)),

@@ -244,10 +244,10 @@ def shingled_words(text: str) -> list[str]:
     return WORD.findall(NUMBER.sub("0", text.casefold()))
 
 
-def minhash_of(words: Sequence[str]) -> "RMinHash":
+def minhash_of(words: Sequence[str], *, permutations: int = PERMUTATIONS) -> "RMinHash":
     from rensa import RMinHash
 
-    minhash = RMinHash(num_perm=PERMUTATIONS, seed=1)
+    minhash = RMinHash(num_perm=permutations, seed=1)
     minhash.update([" ".join(words[start : start + SHINGLE]) for start in range(max(1, len(words) - SHINGLE + 1))])
     return minhash
 

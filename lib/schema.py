@@ -4,6 +4,7 @@ Stored records are frozen and refuse unknown keys. The `…Answer` classes go to
 enforces their enums and required fields, pydantic the bounds, and fields stand in the order the model should think in.
 """
 
+import hashlib
 from enum import StrEnum
 from typing import Annotated, Literal
 
@@ -108,6 +109,11 @@ class Seed(Record):
     rubrics: tuple[Rubric, ...]
     sha256: str
 
+    @property
+    def prompt_sha256(self) -> str:
+        """The same for rows that share a question, whatever white space is in it."""
+        return hashlib.sha256(" ".join(self.prompt.split()).encode()).hexdigest()
+
 
 class Style(Record):
     """How the gold response opens, how long it is (words, from and to) and how it closes: assigned, so that it varies."""
@@ -148,6 +154,7 @@ class SampleMetadata(Record):
     style: Style
     seed_row: int
     seed_sha256: str
+    seed_prompt_sha256: str
     provider: str
     models: dict[str, str]
     prompt_sha256: dict[str, str]

@@ -122,6 +122,7 @@ def a_sample(
         "style": STYLE,
         "seed_row": 1,
         "seed_sha256": "0" * 64,
+        "seed_prompt_sha256": "0" * 64,
         "provider": "test",
         "models": {"scenario": "writer-1", "gold": "writer-1"},
         "prompt_sha256": {"scenario": "1" * 64, "gold": "2" * 64},
@@ -179,6 +180,13 @@ def write_run(
         (run.failures, failures),
     ):
         write_jsonl(path, records)
+    return settings
+
+
+def write_kept(settings: Settings, samples: Sequence[Sample]) -> Settings:
+    """Write a run all of whose samples are judged and kept."""
+    write_run(settings, samples, [an_evaluation(sample) for sample in samples])
+    write_jsonl(run_of(settings).filtered, samples)
     return settings
 
 

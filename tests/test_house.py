@@ -34,7 +34,7 @@ ORDER = """
     tokens  chat_format  plain_line  report  validate
     rates  scores
     work  generate  quality  planted  judge
-    finetune  filters  topup
+    finetune  filters  topup  splits
     review  trust  variety
     stats  figures  estimate
     show  summary  headless
