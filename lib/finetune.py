@@ -12,11 +12,14 @@ SYSTEM_PROMPT = (
 
 def example_line(sample: Sample) -> str:
     """Return the training example as a JSON line. Source of the format: OpenAI, supervised fine-tuning, chat-format JSONL."""
+    return json.dumps({"messages": example_messages(sample)}, ensure_ascii=False) + "\n"
+
+
+def example_messages(sample: Sample) -> list[dict[str, str]]:
     about = sample.metadata
     user = f"## Question\n{about.question}\n\n## Initial Explanation\n{about.explanation}\n\n## Student's Follow-up\n{about.follow_up}"
-    messages = [
+    return [
         {"role": "system", "content": SYSTEM_PROMPT},
         {"role": "user", "content": user},
         {"role": "assistant", "content": sample.response},
     ]
-    return json.dumps({"messages": messages}, ensure_ascii=False) + "\n"

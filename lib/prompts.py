@@ -8,6 +8,7 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from functools import cache
+from html import escape
 from pathlib import Path
 from typing import Literal, NamedTuple, get_args
 
@@ -82,12 +83,18 @@ def data(text: str) -> str:
     return OUR_TAGS.sub("‹", text)
 
 
+def cell(text: object) -> str:
+    """Return `text` as it can stand in one cell of a Markdown table, whatever is in it."""
+    return " ".join(escape(str(text), quote=False).replace("|", "&#124;").split())
+
+
 def _prompt(stage: Stage, **values: object) -> Prompt:
-    system = _rendered(f"{stage}_system.md", {})
-    return Prompt(system, _rendered(f"{stage}_user.md", values))
+    system = render(f"{stage}_system.md", {})
+    return Prompt(system, render(f"{stage}_user.md", values))
 
 
-def _rendered(name: str, values: Mapping[str, object]) -> str:
+def render(name: str, values: Mapping[str, object]) -> str:
+    """Return the template `name` with these values. Raises PromptError naming file and line."""
     try:
         return _environment().get_template(name).render(**values).strip()
     except (TemplateError, TypeError, ValueError) as error:  # a template can go wrong in as many ways as code can
@@ -101,5 +108,5 @@ def _environment() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
     )
-    environment.filters["data"] = data
+    environment.filters |= {"data": data, "cell": cell, "label": label}
     return environment

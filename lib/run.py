@@ -100,6 +100,10 @@ class Run:
     def figures(self) -> Path:
         return self.dir / "figures"
 
+    @property
+    def dataset(self) -> Path:
+        return self.dir / "dataset"
+
     def checkpoint(self, number: int) -> Path:
         return self.dir / f"_checkpoint_{number}.jsonl"
 
@@ -126,10 +130,11 @@ def held(run: Run) -> Iterator[None]:
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[Any]:
-    """Yield a text file that takes `path`'s place when all is written and synced; on an error `path` stays as it was."""
+def whole_file(path: Path, *, binary: bool = False) -> Iterator[Any]:
+    """Yield a file (UTF-8 unless `binary`) that takes `path`'s place when all is written and synced; on an error `path` stays as it was."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with NamedTemporaryFile("w", encoding="utf-8", newline="\n", dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+    how: Any = {"mode": "wb"} if binary else {"mode": "w", "encoding": "utf-8", "newline": "\n"}
+    with NamedTemporaryFile(**how, dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
         try:
             yield file
             file.flush()

@@ -20,6 +20,7 @@ from lib.run import made_samples, read_jsonl, read_manifest, run_of
 from lib.schema import Evaluation, Planted, Sample, Slot
 from lib.seeds import SeedFile
 from lib.settings import Settings, short_path
+from lib.splits import Split
 from lib.stats import low_keep_rate_advice
 from lib.taxonomy import label
 from lib.trust import Trust, catch_line, catches
@@ -249,6 +250,22 @@ def figure(path: Path, description: str) -> None:
 
     pyplot.close("all")
     display.display(display.Image(filename=str(path), alt=description, width=900))  # type: ignore[no-untyped-call]  # IPython has no types
+
+
+def split(found: Split) -> None:
+    """How many samples of each subject and kind are on each side."""
+    _table(
+        {"": label(name), "value": label(value), "train": train, "validation": held, "share": f"{held / (train + held):.0%}"}
+        for (name, value), (train, held) in found.counts.items()
+    )
+
+
+def markdown(path: Path) -> None:
+    """A Markdown file as a reader of it would see it, without its header of metadata."""
+    from IPython import display
+
+    body = path.read_text(encoding="utf-8").split("---\n", 2)[-1]
+    display.display(display.Markdown(body))  # type: ignore[no-untyped-call]  # IPython has no types
 
 
 def files(settings: Settings) -> None:

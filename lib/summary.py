@@ -20,7 +20,7 @@ def summary(settings: Settings) -> str:
     if counts["total"] != counts["done"] + counts["failed"] or not made == found["total_samples"] == kept + dropped + unjudged:
         raise KitError(f"{run.dir}: the books don't balance ({counts}, {found['total_samples']} judged or not). Run all notebooks again.")
     cost = sum(line["cost_usd"] for line in manifest["judging"]["ledger"])
-    where = short_path(run.dir)
+    where, sides = short_path(run.dir), manifest["dataset"]["counts"]
     lines = [
         "",
         f"{counts['total']:,} planned = {counts['done']:,} made + {counts['failed']:,} failed",
@@ -30,6 +30,7 @@ def summary(settings: Settings) -> str:
         f"cost ${cost:.2f}{f' (${cost / kept:.4f} a kept sample)' if kept and cost else ''}",
         f"training file: {where}/{run.finetune.name}",
         f"  {report['examples']:,} examples, {report['errors']} errors, {report['warnings']} warnings",
+        f"data set with card: {where}/{run.dataset.name}/ ({', '.join(f'{count:,} {side}' for side, count in sides.items())})",
         f"everything else: {where}/ (manifest.json, figures/, notebooks/)",
     ]
     lines += [f"\nNOTE: {warning}" for warning in found["warnings"]]

@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -113,6 +114,7 @@ def record(tally: Tally, section: str, settings: Settings, **more: Any) -> None:
         "calls": {"asked": tally.asked, "replayed": tally.replayed},
         "provider": tally.provider,
         "notice": tally.notice,
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "seconds": round(tally.seconds, 1),
         "ledger": ledger_rows(run_of(settings)),
     }

@@ -36,7 +36,7 @@ ORDER = """
     work  generate  quality  planted  judge
     finetune  filters  topup  splits
     review  trust  variety
-    stats  figures  estimate
+    stats  figures  estimate  dataset  card
     show  summary  headless
 """.split()  # a list of strings would hide the layers
 
