@@ -80,6 +80,38 @@ def cohen_kappa(both: int, only_first: int, only_second: int, neither: int) -> f
     return None if chance == 1 else ((both + neither) / total - chance) / (1 - chance)
 
 
+def paired_difference(both: int, only_first: int, only_second: int, neither: int) -> tuple[float, float, float]:
+    """Return (difference, low, high) of two rates of the same things: the first's minus the second's.
+
+    Source: Newcombe 1998, Statistics in Medicine 17:2635, method 10. Raises ValueError when there is nothing to compare.
+    """
+    total = both + only_first + only_second + neither
+    if total <= 0:
+        raise ValueError("no pairs")
+    first, second = (both + only_first) / total, (both + only_second) / total
+    (low_1, high_1), (low_2, high_2) = wilson_interval(both + only_first, total), wilson_interval(both + only_second, total)
+    product = (both + only_first) * (only_second + neither) * (both + only_second) * (only_first + neither)
+    surplus = both * neither - only_first * only_second
+    corrected = max(0.0, surplus - total / 2) if surplus > 0 else float(surplus)
+    phi = corrected / math.sqrt(product) if product else 0.0
+
+    def half(one: float, other: float) -> float:
+        return math.sqrt(max(0.0, one * one - 2 * phi * one * other + other * other))
+
+    difference = first - second
+    return difference, difference - half(first - low_1, high_2 - second), difference + half(high_1 - first, second - low_2)
+
+
+def mcnemar_p(only_first: int, only_second: int) -> float:
+    """Return the exact two-sided p of the hypothesis that neither rate is higher: a fair coin for each pair that differs.
+
+    Source: McNemar 1947, Psychometrika 12:153, in its exact (binomial) form.
+    """
+    differing, fewer = only_first + only_second, min(only_first, only_second)
+    tail = sum(math.comb(differing, count) for count in range(fewer + 1))
+    return min(1.0, tail / 2 ** (differing - 1)) if differing else 1.0
+
+
 def _theta(p: float, q0: float, q1: float) -> float | None:
     return (p + q0 - 1) / (q0 + q1 - 1) if q0 + q1 > 1 else None
 

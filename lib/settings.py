@@ -77,6 +77,7 @@ class Settings(BaseModel):
     critical_pass_threshold: float = Field(0.80, ge=0, lt=1, description="keep when MORE than this share of critical rubrics pass")
     review_samples: int = Field(30, ge=1, description="samples on the sheet that people fill in (make review)")
     review_csv: str = Field("", description="the filled-in sheet; empty: none")
+    compare_with: str = Field("", description="another run of the same plan to compare with; empty: none")
     validation_share: float = Field(0.1, ge=0, le=0.5, description="share of kept samples set aside for validation; 0: no split")
     top_up: bool = Field(default=False, description="after filtering, repair near misses and refill what fell short")
     target_kept: int = Field(0, ge=0, description="kept samples to reach by topping up; 0: as many as were planned")

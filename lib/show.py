@@ -10,6 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lib.compare import Comparison, comparison_table
 from lib.estimate import Estimate
 from lib.filters import decisions
 from lib.planted import FEWEST
@@ -250,6 +251,19 @@ def figure(path: Path, description: str) -> None:
 
     pyplot.close("all")
     display.display(display.Image(filename=str(path), alt=description, width=900))  # type: ignore[no-untyped-call]  # IPython has no types
+
+
+def comparison(found: Comparison | None) -> None:
+    """Two runs beside one another: what was changed, what came of it."""
+    if found is None:
+        print("compare_with names no run.")
+        return
+    print(found)
+    if found.unpaired:
+        print(f"{found.unpaired:,} samples were made in one of the runs only")
+    names = (found.other, found.run)
+    _table({"changed": name, **dict(zip(names, values, strict=True))} for name, values in found.changed.items())
+    table(comparison_table(found))
 
 
 def split(found: Split) -> None:

@@ -36,7 +36,7 @@ ORDER = """
     work  generate  quality  planted  judge
     finetune  filters  topup  splits
     review  trust  variety
-    stats  figures  estimate  dataset  card
+    stats  figures  estimate  dataset  card  compare
     show  summary  headless
 """.split()  # a list of strings would hide the layers
 

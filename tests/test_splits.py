@@ -3,6 +3,7 @@
 import hashlib
 from collections import Counter
 from itertools import combinations
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -28,7 +29,7 @@ def texts(seed: str) -> dict[str, str]:
     return {"question": prose(random, 60), "follow_up": prose(random, 40), "response": prose(random, 100)}
 
 
-def of_seed(prompt: int, number: int, **about: str) -> Sample:
+def of_seed(prompt: int, number: int, **about: Any) -> Sample:
     """Return the `number`-th sample made from one seed question."""
     digest = hashlib.sha256(str(prompt).encode()).hexdigest()
     values = {"subject": SUBJECTS[(prompt + number) % 3], "misconception_type": TYPES[number % 2], **texts(f"{prompt}/{number}"), **about}

@@ -1,0 +1,119 @@
+"""Two runs of one plan are compared sample by sample: what a change did, and whether it may be chance."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from lib.compare import CompareError, compare_runs, comparison_table
+from lib.rates import mcnemar_p, paired_difference
+from lib.run import run_of, update_manifest
+from lib.settings import Settings
+from lib.stats import write_statistics
+from tests.build import a_sample, an_evaluation, write_run
+
+unhurried = hypothesis_settings(deadline=None)  # the machine may be busy
+COUNT = st.integers(0, 200)
+PLANNED = {"inputs_sha256": {"seeds": "5" * 64, "topics": "6" * 64}, "prompt_sha256": {"scenario": "1" * 64, "gold": "2" * 64}}
+
+
+def filtered(settings: Settings, run: str, failed: set[int], *, made: range = range(10), **changes: object) -> Settings:
+    """Write a judged and filtered run in which these samples are dropped."""
+    settings = settings.model_copy(update={"run": run, **changes})
+    samples = {number: a_sample(f"seed{number:03d}_var1", response=f"Reply {number} of {run}.") for number in made}
+    evaluations = [an_evaluation(sample, failed=["r1"] if number in failed else []) for number, sample in samples.items()]
+    write_run(settings, list(samples.values()), evaluations)
+    update_manifest(run_of(settings), "generation", PLANNED | {"settings": settings.model_dump(mode="json")})
+    update_manifest(run_of(settings), "judging", {"settings": settings.model_dump(mode="json"), "prompt_sha256": {"judge": "3" * 64}})
+    write_statistics(settings)
+    return settings
+
+
+# ── statistics ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "p"), [(1, 7, 0.0703125), (0, 5, 0.0625), (3, 3, 1.0), (0, 0, 1.0), (10, 1, 24 / 2048)], ids=lambda value: str(value)
+)
+def test_mcnemars_exact_p_is_that_of_the_binomial_worked_by_hand(one: int, other: int, p: float) -> None:
+    """1 and 7: 2·(C(8,0) + C(8,1))/2^8 = 18/256. 10 and 1: 2·(1 + 11)/2^11."""
+    assert mcnemar_p(one, other) == pytest.approx(p)
+
+
+@pytest.mark.parametrize("rates", [(0.6, 0.2, 0.1, 0.1), (0.75, 0.1, 0.1, 0.05), (0.3, 0.05, 0.25, 0.4)])
+@pytest.mark.parametrize("pairs", [40, 200])
+def test_the_paired_interval_holds_the_truth_in_about_95_of_100_simulated_comparisons(rates: tuple[float, ...], pairs: int) -> None:
+    truth = rates[1] - rates[2]
+    runs = np.random.default_rng(11).multinomial(pairs, rates, 3000).tolist()
+    held = sum(low <= truth <= high for _, low, high in (paired_difference(*counts) for counts in runs))
+    assert 0.935 <= held / 3000 <= 0.985
+
+
+@unhurried
+@given(both=COUNT, first=COUNT, second=COUNT, neither=COUNT)
+def test_exchanging_the_runs_mirrors_the_interval(both: int, first: int, second: int, neither: int) -> None:
+    if not both + first + second + neither:
+        return
+    difference, low, high = paired_difference(both, first, second, neither)
+    assert -1 <= low <= difference + 1e-12 and difference - 1e-12 <= high <= 1
+    assert paired_difference(both, second, first, neither) == pytest.approx((-difference, -high, -low))
+
+
+def test_nothing_to_compare_has_no_difference() -> None:
+    with pytest.raises(ValueError, match="no pairs"):
+        paired_difference(0, 0, 0, 0)
+
+
+# ── runs ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_samples_are_paired_by_their_slot(settings: Settings) -> None:
+    """Dropped in a: 0 1 2; in b: 2 3. Both keep 6; only a keeps 3; only b keeps 0 1; neither keeps 2."""
+    filtered(settings, "a", {0, 1, 2})
+    found = compare_runs(filtered(settings, "b", {2, 3}, compare_with="a"))
+    assert found is not None
+    assert (found.both, found.only_other, found.only_this, found.neither, found.unpaired) == (6, 1, 2, 1, 0)
+    assert "keep rate of b beside a: +10.0%" in str(found)
+    assert "McNemar's exact p = 1" in str(found)
+
+
+def test_samples_that_one_run_lacks_are_counted_and_left_out(settings: Settings) -> None:
+    filtered(settings, "a", set(), made=range(8))
+    found = compare_runs(filtered(settings, "b", {9}, made=range(2, 10), compare_with="a"))
+    assert found is not None
+    assert (found.pairs, found.unpaired) == (6, 4)
+
+
+def test_what_was_changed_stands_beside_what_came_of_it(settings: Settings) -> None:
+    filtered(settings, "a", {1})
+    found = compare_runs(filtered(settings, "b", set(), compare_with="a", judge_model="claude-haiku-5-5", critical_pass_threshold=0.5))
+    assert found is not None
+    assert found.changed == {"judge_model": ("claude-sonnet-5-5", "claude-haiku-5-5"), "critical_pass_threshold": ("0.8", "0.5")}
+    rows = {row["measure"]: (row["a"], row["b"]) for row in comparison_table(found).to_dict("records")}
+    assert rows["kept"][0].startswith("9 of 10") and rows["kept"][1].startswith("10 of 10")
+    assert rows["US dollars a kept sample"] == ("0.0000", "0.0000")
+    assert "kept: opens with praise" in rows
+
+
+def test_a_prompt_that_was_edited_is_among_the_changes(settings: Settings) -> None:
+    filtered(settings, "a", set())
+    b = filtered(settings, "b", set(), compare_with="a")
+    update_manifest(run_of(b), "judging", {"settings": b.model_dump(mode="json"), "prompt_sha256": {"judge": "4" * 64}})
+    found = compare_runs(b)
+    assert found is not None and found.changed == {"prompt of judge": ("33333333", "44444444")}
+
+
+def test_runs_of_different_plans_are_not_compared(settings: Settings) -> None:
+    filtered(settings, "a", set(), num_seeds=4)
+    with pytest.raises(CompareError, match=r"a and b have different plans \(num_seeds differ\)"):
+        compare_runs(filtered(settings, "b", set(), compare_with="a"))
+
+
+def test_a_run_that_is_not_there_is_one_clear_sentence(settings: Settings) -> None:
+    with pytest.raises(CompareError, match="nowhere has not been made and filtered yet: run 01_generate and 02_filter with RUN=nowhere"):
+        compare_runs(filtered(settings, "b", set(), compare_with="nowhere"))
+
+
+def test_without_another_run_nothing_is_compared(settings: Settings) -> None:
+    assert compare_runs(filtered(settings, "b", set())) is None

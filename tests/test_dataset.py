@@ -1,0 +1,204 @@
+"""The data set holds everything that is known of the kept samples, opens by itself, and its card is no kinder than the notebook."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from pyarrow import parquet
+
+from lib.card import family, write_card
+from lib.dataset import schema, write_dataset
+from lib.finetune import example_line
+from lib.run import run_of, update_manifest
+from lib.schema import Sample
+from lib.settings import PROJECT_ROOT, Settings
+from lib.splits import split_samples
+from lib.stats import write_statistics
+from lib.validate import validate_file
+from tests.build import a_planted, a_sample, an_evaluation, rubrics_of, write_kept, write_run
+from tests.test_splits import of_seed
+
+GENERATION = {
+    "counts": {"total": 20, "done": 20, "failed": 0},
+    "finished": "2026-11-25T03:00:00+00:00",
+    "inputs_sha256": {"seeds": "5" * 64, "topics": "6" * 64},
+    "notice": "",
+    "prompt_sha256": {"scenario": "1" * 64, "gold": "2" * 64},
+    "provider": "anthropic",
+}
+
+
+def with_records(settings: Settings, samples: list[Sample], **changes: object) -> Settings:
+    """Write what notebooks 1 and 2 leave of these samples, all judged and kept, the first in a spoiled copy too."""
+    write_kept(settings, samples)
+    write_run(settings, samples, [an_evaluation(sample, failed=["r2"]) for sample in samples], planted=[a_planted(samples[0])])
+    update_manifest(run_of(settings), "generation", GENERATION | {"settings": settings.model_dump(mode="json")} | changes)
+    update_manifest(run_of(settings), "judging", {"prompt_sha256": {"judge": "3" * 64}, "notice": "", "ledger": []})
+    write_statistics(settings)
+    return settings
+
+
+@pytest.fixture
+def made(settings: Settings) -> Settings:
+    samples = [of_seed(prompt, number, rubrics=rubrics_of(5, 1, -5)) for prompt in range(10) for number in range(2)]
+    with_records(settings, samples)
+    split = split_samples(settings)
+    write_dataset(settings, split)
+    write_card(settings, split)
+    return settings
+
+
+def files(settings: Settings, side: str) -> tuple[Path, Path]:
+    return run_of(settings).dataset / "data" / f"{side}.parquet", run_of(settings).dataset / f"{side}.jsonl"
+
+
+def header(settings: Settings) -> dict:
+    return yaml.safe_load((run_of(settings).dataset / "README.md").read_text("utf-8").split("---\n")[1])
+
+
+def body(settings: Settings) -> str:
+    return (run_of(settings).dataset / "README.md").read_text("utf-8").split("---\n", 2)[2]
+
+
+# ── files ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_each_sample_is_on_one_side_in_both_formats(made: Settings) -> None:
+    sides = {side: parquet.read_table(files(made, side)[0])["id"].to_pylist() for side in ("train", "validation")}
+    assert {side: len(ids) for side, ids in sides.items()} == {"train": 18, "validation": 2}
+    assert len({*sides["train"], *sides["validation"]}) == 20
+    for side, ids in sides.items():
+        assert len(files(made, side)[1].read_text("utf-8").splitlines()) == len(ids)
+
+
+def test_the_lines_are_those_of_the_training_file(made: Settings) -> None:
+    samples = [of_seed(prompt, number, rubrics=rubrics_of(5, 1, -5)) for prompt in range(10) for number in range(2)]
+    written = [line for side in ("train", "validation") for line in files(made, side)[1].read_text("utf-8").splitlines(keepends=True)]
+    assert sorted(written) == sorted(map(example_line, samples))
+    assert validate_file(files(made, "train")[1]).valid
+
+
+def test_parquet_holds_the_example_the_metadata_and_the_verdicts(made: Settings) -> None:
+    table = parquet.read_table(files(made, "train")[0])
+    assert table.schema.equals(schema())
+    row = table.to_pylist()[0]
+    assert [message["role"] for message in row["messages"]] == ["system", "user", "assistant"]
+    assert row["messages"][2]["content"] == row["response"]
+    assert [(rubric["id"], rubric["weight"]) for rubric in row["rubrics"]] == [("r1", 5), ("r2", 1), ("r3", -5)]
+    assert [(verdict["rubric_id"], verdict["met"]) for verdict in row["verdicts"]] == [("r1", True), ("r2", False), ("r3", True)]
+    assert (row["critical_passed"], row["critical_total"], row["judge"]) == (2, 2, "judge-1")
+    assert row["weighted_score"] == pytest.approx(5 / 6)  # 5·1 + 1·0, by 5 + 1
+
+
+def test_hugging_faces_loader_opens_the_folder_as_it_is(made: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    from datasets import load_dataset
+
+    found = load_dataset(str(run_of(made).dataset), cache_dir=str(tmp_path / "cache"))
+    assert {side: rows.num_rows for side, rows in found.items()} == {"train": 18, "validation": 2}
+    assert found["train"].column_names == schema().names
+
+
+def test_a_side_without_samples_has_no_files_and_is_not_in_the_header(made: Settings) -> None:
+    without = made.model_copy(update={"validation_share": 0.0})
+    split = split_samples(without)
+    assert write_dataset(without, split) == {"train": 20, "validation": 0}
+    write_card(without, split)
+    assert not any(path.exists() for path in files(without, "validation"))
+    assert [entry["split"] for entry in header(without)["configs"][0]["data_files"]] == ["train"]
+    assert "There is no validation split" in body(without)
+
+
+def test_a_run_that_keeps_nothing_has_a_card_all_the_same(settings: Settings) -> None:
+    with_records(settings, [a_sample()])
+    run_of(settings).filtered.write_text("")
+    run_of(settings).evaluations.write_text("")
+    split = split_samples(settings)
+    assert write_dataset(settings, split) == {"train": 0, "validation": 0}
+    write_card(settings, split)
+    assert "configs" not in header(settings)
+
+
+def test_planted_failures_are_in_none_of_it(made: Settings) -> None:
+    assert not any(b"Spoiled." in path.read_bytes() for path in run_of(made).dataset.rglob("*") if path.is_file())
+
+
+# ── card ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_header_is_what_the_hub_reads(made: Settings) -> None:
+    found = header(made)
+    assert found["configs"][0]["data_files"] == [
+        {"split": "train", "path": "data/train.parquet"},
+        {"split": "validation", "path": "data/validation.parquet"},
+    ]
+    assert (found["language"], found["size_categories"], found["license"]) == (["en"], ["n<1K"], "other")
+
+
+def test_the_card_says_who_wrote_who_judged_and_how_good_the_judge_is(made: Settings) -> None:
+    text = body(made)
+    assert "| written by | writer-1 |" in text and "| judged by | judge-1 |" in text
+    assert "| keep rate | 20 of 20, 100% (95 % interval 84% to 100%) |" in text
+    assert "planted failures caught: 0 of 1" in text and "too few to tell" in text
+
+
+def test_every_warning_of_the_statistics_is_on_the_card(made: Settings) -> None:
+    warnings = json.loads(run_of(made).statistics.read_text("utf-8"))["warnings"]
+    assert warnings
+    assert all(warning.replace(">", "&gt;").replace("<", "&lt;") in body(made) for warning in warnings)
+
+
+def test_the_coverage_table_counts_every_kept_sample_once(made: Settings) -> None:
+    rows = [line.split("|") for line in body(made).splitlines() if line.startswith(("| Ecology", "| Finance", "| Sociology"))]
+    assert sum(int(row[-2]) for row in rows) == 20
+    assert all(int(row[-2]) == sum(map(int, row[2:-2])) for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("seeds_csv", "said"), [("data/seeds.csv", "the kit's own (CC BY 4.0)"), ("", "**Fill in its licence**")], ids=["own", "another's"]
+)
+def test_the_card_says_under_which_licence_the_seeds_are(settings: Settings, seeds_csv: str, said: str) -> None:
+    from lib.seeds import read_seeds
+
+    digest = read_seeds(PROJECT_ROOT / seeds_csv).sha256 if seeds_csv else "0" * 64
+    with_records(settings, [a_sample()], inputs_sha256={"seeds": digest, "topics": ""})
+    split = split_samples(settings)
+    write_dataset(settings, split)
+    text = write_card(settings, split).read_text("utf-8")
+    assert said in text
+    assert "check your agreement before you train or share" in text
+
+
+def test_a_notice_stands_on_top(settings: Settings) -> None:
+    with_records(settings, [a_sample()], notice="Not to be trained on.")
+    split = split_samples(settings)
+    write_dataset(settings, split)
+    assert "> **Not to be trained on.**" in write_card(settings, split).read_text("utf-8").split("Fine-tuning examples")[0]
+
+
+def test_writer_and_judge_of_one_family_are_told(settings: Settings) -> None:
+    sample = a_sample(models={"scenario": "claude-opus-5-5", "gold": "claude-opus-5-5"})
+    with_records(settings, [sample])
+    write_run(settings, [sample], [an_evaluation(sample, model="claude-sonnet-5-5")])
+    split = split_samples(settings)
+    write_dataset(settings, split)
+    assert "Writer and judge are of one family (claude)" in write_card(settings, split).read_text("utf-8")
+
+
+@pytest.mark.parametrize(("model", "house"), [("claude-opus-5-5", "claude"), ("gpt-4o", "gpt"), ("Qwen2.5_72B", "qwen2.5")])
+def test_a_model_s_family_is_the_first_word_of_its_name(model: str, house: str) -> None:
+    assert family(model) == house
+
+
+def test_paths_of_the_user_are_not_on_the_card(made: Settings) -> None:
+    assert made.outputs_dir not in body(made)
+    assert "seeds_csv" not in body(made)
+
+
+def test_text_of_a_model_cannot_break_the_table(settings: Settings) -> None:
+    with_records(settings, [a_sample(models={"scenario": "a|b<script>", "gold": "a|b<script>"})])
+    split = split_samples(settings)
+    write_dataset(settings, split)
+    text = write_card(settings, split).read_text("utf-8")
+    assert "| written by | a&#124;b&lt;script&gt; |" in text and "<script>" not in text
