@@ -22,7 +22,7 @@ READY_DEV := $(ENV)/.ready-dev
 endif
 
 # A misspelt variable on the command line is an error, not silence.
-KNOWN := $(PARAMETERS) PYTHON ENV FILE CHECK
+KNOWN := $(PARAMETERS) PYTHON ENV FILE FROM
 $(foreach name,$(.VARIABLES),$(if $(findstring command line,$(origin $(name))),\
   $(if $(filter $(name),$(KNOWN)),,$(error $(name) is not a variable of this Makefile. Known: $(KNOWN)))))
 
@@ -32,11 +32,11 @@ values = $(foreach name,$(PARAMETERS),$(if $($(name)),$(call quoted,$(name)=$($(
 notebook = $(PY) -m lib.headless $(1) $(values)
 
 .DEFAULT_GOAL := help
-.PHONY: help run full estimate generate filter analyze validate topup review lab test crosscheck lint bench clean setup model lock
+.PHONY: help run full estimate generate filter analyze validate topup rerun review lab test crosscheck lint bench clean setup model lock
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
-	@echo "  Variables: $(PARAMETERS) ENV FILE"
+	@echo "  Variables: $(PARAMETERS) ENV FILE FROM"
 	@echo "  Example:   make run NUM_SEEDS=10 SEEDS_CSV='Text Tutoring Prompts.csv'"
 
 run: $(READY) ## all four notebooks, small (2 seeds x 2 variations) -> outputs/$(RUN)
@@ -71,6 +71,10 @@ topup: TOP_UP := true
 topup: $(READY) ## repair near misses and refill what fell short, up to TARGET_KEPT or BUDGET_USD, in an existing RUN
 	@$(call notebook,02_filter 03_analyze 04_validate)
 	@$(PY) -m lib.summary $(values)
+
+rerun: $(READY) ## FROM=outputs/<run>: the same settings again, as <run>_again or RUN=<name>
+	@$(if $(FROM),,$(error say which run: make rerun FROM=outputs/quick))
+	@$(PY) -m lib.rerun $(call quoted,$(FROM)) $(if $(filter file default,$(origin RUN)),$(filter-out 'RUN=%,$(values)),$(values))
 
 review: $(READY) ## a blind sheet for people -> outputs/$(RUN)/review.csv; filled in, name it in REVIEW_CSV with make analyze
 	@$(PY) -m lib.review $(values)

@@ -8,6 +8,7 @@ A copy that failed is `01_generate.failed.ipynb`, so that nobody takes it for do
 import logging
 import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from lib.errors import KitError
@@ -42,10 +43,9 @@ def run_notebook(name: str, pairs: list[str]) -> Path:
     return done
 
 
-def main(arguments: list[str]) -> int:
-    """Run the notebooks named first, in order, with the `name=value` words that follow. Return 0, or 1 after printing what went wrong."""
-    pairs = [word for word in arguments if "=" in word]
-    for name in (word for word in arguments if "=" not in word):
+def run_notebooks(names: Iterable[str], pairs: list[str]) -> int:
+    """Run the notebooks in order. Return 0, or 1 (130 when interrupted) after printing what went wrong."""
+    for name in names:
         print(f"── {name} ──", flush=True)
         try:
             run_notebook(name, pairs)
@@ -56,6 +56,11 @@ def main(arguments: list[str]) -> int:
             print(f"\n{name}: interrupted; run again to continue.", file=sys.stderr)
             return 130
     return 0
+
+
+def main(arguments: list[str]) -> int:
+    """Run the notebooks named first, with the `name=value` words that follow."""
+    return run_notebooks((word for word in arguments if "=" not in word), [word for word in arguments if "=" in word])
 
 
 if __name__ == "__main__":

@@ -97,6 +97,10 @@ class Run:
         return self.dir / "manifest.json"
 
     @property
+    def parameters(self) -> Path:
+        return self.dir / "params.yaml"
+
+    @property
     def figures(self) -> Path:
         return self.dir / "figures"
 
@@ -212,6 +216,23 @@ def as_planned(settings: Settings) -> Settings:
     """Return `settings` with the plan, the writer and the seeds that the run's samples were made with, as the manifest has them."""
     recorded = read_manifest(run_of(settings)).get("generation", {}).get("settings", {})
     return settings.model_copy(update=Settings.of(**recorded).model_dump(include=set(PLAN_SETTINGS)) if recorded else {})
+
+
+def recorded_settings(run: Run) -> Settings:
+    """Return the settings that the run was made, and if it was, judged with. Raises RunError when it has not been made."""
+    manifest = read_manifest(run)
+    if "generation" not in manifest:
+        raise RunError(f"{run.dir} has no finished run: its manifest.json does not say how it was made.")
+    last = manifest.get("judging", manifest["generation"])["settings"]
+    return Settings.of(**last | {name: manifest["generation"]["settings"][name] for name in PLAN_SETTINGS})
+
+
+def write_parameters(run: Run) -> None:
+    """Write `params.yaml`, which papermill takes with -f: all settings but the run's own name and place."""
+    settings = recorded_settings(run)
+    with whole_file(run.parameters) as file:
+        for name, value in settings.model_dump(mode="json", exclude={"run", "outputs_dir"}).items():
+            file.write(f"{name}: {json.dumps(value, ensure_ascii=False)}  # {Settings.model_fields[name].description}\n")
 
 
 def read_manifest(run: Run) -> dict[str, Any]:

@@ -165,6 +165,12 @@ def settings_of(pairs: list[str]) -> Settings:
     return Settings.of(**values)
 
 
+def setting_pairs(settings: Settings) -> list[str]:
+    """Return the `name=value` words that give these settings."""
+    values = settings.model_dump(mode="json").items()
+    return [f"{name}={','.join(value) if isinstance(value, list) else value}" for name, value in values]
+
+
 def headless() -> bool:
     """Whether papermill runs this notebook (progress is then written line by line)."""
     shell = _shell()

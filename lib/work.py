@@ -19,7 +19,7 @@ from lib.llm.call import CallFailed
 from lib.llm.journal import ledger
 from lib.loop import finish
 from lib.progress import progress_bar
-from lib.run import OrderedLines, Run, held, json_line, read_jsonl, run_of, update_manifest, write_jsonl
+from lib.run import OrderedLines, Run, held, json_line, read_jsonl, run_of, update_manifest, write_jsonl, write_parameters
 from lib.schema import Failure
 from lib.settings import Settings
 
@@ -119,6 +119,7 @@ def record(tally: Tally, section: str, settings: Settings, **more: Any) -> None:
         "ledger": ledger_rows(run_of(settings)),
     }
     update_manifest(run_of(settings), section, more | values)
+    write_parameters(run_of(settings))
 
 
 def ledger_rows(run: Run) -> list[dict[str, object]]:

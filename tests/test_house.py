@@ -37,7 +37,7 @@ ORDER = """
     finetune  filters  topup  splits
     review  trust  variety
     stats  figures  estimate  dataset  card  compare
-    show  summary  headless
+    show  summary  headless  rerun
 """.split()  # a list of strings would hide the layers
 
 
@@ -259,10 +259,11 @@ def test_a_notebooks_first_code_cell_is_its_parameters_cell(path: Path) -> None:
 @by_name
 def test_a_parameter_is_one_literal_a_line_with_its_meaning_in_a_comment(path: Path) -> None:
     source = parameters(path)
-    assert all(re.fullmatch(r"[a-z_]+ = \S.*  # \S.*", line) for line in source.splitlines())
+    assert all(re.fullmatch(r"[a-z_]+: [a-z]+ = \S.*  # \S.*", line) for line in source.splitlines())
     for statement in ast.parse(source).body:
-        assert isinstance(statement, ast.Assign)
+        assert isinstance(statement, ast.AnnAssign)
         assert isinstance(statement.value, ast.Constant), "papermill understands plain literals only"
+        assert ast.unparse(statement.annotation) == type(statement.value.value).__name__
     commented = {token.start[0] for token in tokenize.generate_tokens(io.StringIO(source).readline) if token.type == tokenize.COMMENT}
     assert len(commented) == len(source.splitlines()) == len(ast.parse(source).body)
 
@@ -271,16 +272,28 @@ def test_a_parameter_is_one_literal_a_line_with_its_meaning_in_a_comment(path: P
 def test_a_notebooks_parameters_are_settings_at_their_defaults(path: Path) -> None:
     values: dict[str, Any] = {}
     for statement in ast.parse(parameters(path)).body:
-        assert isinstance(statement, ast.Assign)
-        (target,) = statement.targets
-        assert isinstance(target, ast.Name)
-        values[target.id] = ast.literal_eval(statement.value)
+        assert isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name) and statement.value
+        values[statement.target.id] = ast.literal_eval(statement.value)
     defaults = Settings.of()
     assert {name: value for name, value in values.items() if name not in EVERYTHING} == {
         name: getattr(defaults, name) for name in values if name not in EVERYTHING
     }
     assert all(values[name] == "" and getattr(defaults, name) == EVERYTHING[name] for name in EVERYTHING if name in values)
     assert Settings.of(**values) == defaults
+
+
+@by_name
+def test_papermill_tells_each_parameters_type_default_and_meaning(path: Path) -> None:
+    """What `papermill --help-notebook` prints: units stand in the meaning of what has one."""
+    from papermill.inspection import inspect_notebook
+
+    for name, found in inspect_notebook(str(path)).items():
+        assert found["inferred_type_name"] in ("str", "int", "float", "bool")
+        assert found["default"] and found["help"]
+        if name.endswith("_usd"):
+            assert "US dollars" in found["help"]
+        if "share" in name or "threshold" in name:
+            assert re.search(r"share|0 to", found["help"])
 
 
 @by_name

@@ -11,6 +11,7 @@ from pathlib import Path
 import nbformat
 import psutil  # comes with ipykernel
 import pytest
+import yaml
 
 from lib.filters import filter_samples
 from lib.generate import generate_samples
@@ -97,6 +98,38 @@ def test_a_run_is_topped_up_and_peoples_labels_are_read_by_the_same_notebooks(
         cwd=PROJECT_ROOT, capture_output=True, text=True, check=True,
     ).stdout  # fmt: skip
     assert "topped up: " in said and "6 kept" in said
+
+
+def test_a_run_is_made_again_from_its_manifest_twice_at_the_same_time(provider: Provider, tmp_path: Path) -> None:
+    """Given the same replies all three have the same files, although two of them ran side by side."""
+    place = f"OUTPUTS_DIR={tmp_path}"
+    first = headless(*NOTEBOOKS[:2], place, "RUN=first", "NUM_SEEDS=1", "RANDOM_SEED=3", "CRITICAL_PASS_THRESHOLD=0.5")
+    assert first.returncode == 0, first.stderr
+    command = [sys.executable, "-m", "lib.rerun", str(tmp_path / "first"), place]
+    both = [subprocess.Popen([*command, *more], cwd=PROJECT_ROOT, stdout=subprocess.PIPE, text=True) for more in ([], ["RUN=other"])]
+    said = [process.communicate()[0] for process in both]
+    assert [process.returncode for process in both] == [0, 0]
+    assert all("has changed since" not in text for text in said)
+    for name in ("tutoring_samples_generated.jsonl", "evaluations.jsonl", "tutoring_finetune_openai.jsonl", "params.yaml"):
+        contents = {(tmp_path / run / name).read_bytes() for run in ("first", "first_again", "other")}
+        assert len(contents) == 1, name
+    settings = json.loads((tmp_path / "other" / "manifest.json").read_text())["judging"]["settings"]
+    assert (settings["run"], settings["random_seed"], settings["critical_pass_threshold"]) == ("other", 3, 0.5)
+
+
+def test_the_parameter_file_of_a_run_is_what_papermill_takes(
+    run_folder: tuple[Path, list[str], list[subprocess.CompletedProcess[str]]], tmp_path: Path
+) -> None:
+    run, _, _ = run_folder
+    values = yaml.safe_load((run / "params.yaml").read_text("utf-8"))
+    assert Settings.of(**values) == Settings.of()
+    assert "run" not in values and "outputs_dir" not in values
+
+
+def test_a_folder_without_a_run_cannot_be_made_again(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-m", "lib.rerun", str(tmp_path)], cwd=PROJECT_ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "has no finished run" in done.stderr and "Traceback" not in done.stderr
 
 
 def test_progress_is_written_line_by_line_when_nobody_watches(

@@ -1,0 +1,51 @@
+"""An earlier run's folder -> the same run again under another name, from its manifest; what has changed since is said.
+
+python -m lib.rerun outputs/<run> [run=<name> and any other setting]
+"""
+
+import sys
+from pathlib import Path
+
+from lib.errors import KitError
+from lib.headless import run_notebooks
+from lib.prompts import STAGES, template_sha256
+from lib.run import Run, read_manifest, recorded_settings
+from lib.seeds import read_seeds
+from lib.settings import Settings, check_names, from_root, setting_pairs, short_path
+
+NOTEBOOKS = ("01_generate", "02_filter", "03_analyze", "04_validate")
+
+
+def again(folder: Path, pairs: list[str]) -> Settings:
+    """Return the settings of `folder`'s run under a name of its own, with the changes in `pairs`. Raises RunError, SettingsError."""
+    recorded = recorded_settings(Run(folder))
+    changes = {name.lower(): value for name, _, value in (pair.partition("=") for pair in pairs)}
+    check_names(changes)
+    return Settings.of(**recorded.model_dump(mode="json") | {"run": f"{folder.name}_again"} | changes)
+
+
+def changed_since(folder: Path, settings: Settings) -> list[str]:
+    """Return what is no longer as it was when the run was made: the seed file, prompts."""
+    manifest = read_manifest(Run(folder))
+    found = []
+    if read_seeds(from_root(settings.seeds_csv)).sha256 != manifest["generation"]["inputs_sha256"]["seeds"]:
+        found.append(f"{settings.seeds_csv} has changed since")
+    recorded = manifest["generation"]["prompt_sha256"] | manifest.get("judging", {}).get("prompt_sha256", {})
+    edited = [stage for stage in STAGES if stage in recorded and recorded[stage] != template_sha256(stage)]
+    return found + [f"the prompt of {stage} has changed since" for stage in edited]
+
+
+def main(arguments: list[str]) -> int:
+    folder, *pairs = arguments
+    try:
+        path = from_root(folder)
+        settings = again(path, pairs)
+        print(f"{short_path(path)} again, as {short_path(settings.run_dir)}", *changed_since(path, settings), sep="\n  ", flush=True)
+    except KitError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return run_notebooks(NOTEBOOKS, setting_pairs(settings))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
