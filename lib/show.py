@@ -240,8 +240,9 @@ def provenance(settings: Settings) -> str:
     sample, evaluation, _ = first
     writers = ", ".join(dict.fromkeys(sample.metadata.models.values()))
     judge = f", judged by {evaluation.model}" if evaluation else ""
+    made = read_manifest(run_of(settings)).get("generation", {}).get("finished", "")[:10]
     notice = "  ·  EMBEDDED MODEL: proves that the pipeline runs, not training data" if sample.metadata.notice else ""
-    return f"run {settings.run}  ·  written by {writers}{judge}{notice}\n{catch_line(catches(settings))}"
+    return f"run {settings.run}  ·  {made}  ·  written by {writers}{judge}{notice}\n{catch_line(catches(settings))}"
 
 
 def figure(path: Path, description: str) -> None:
