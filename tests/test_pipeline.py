@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -76,10 +77,10 @@ def test_a_plan_becomes_samples_in_plan_order(provider: Provider, settings: Sett
 
 def test_the_books_balance(provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics) -> None:
     provider.settings.faults = {"refusal": 0.15}
-    settings = settings.model_copy(update={"num_seeds": 12, "min_call_success": 0.0})
+    settings = settings.model_copy(update={"num_seeds": 15, "min_call_success": 0.0})
     made, judged = run_all(seed_file, topics, settings)
     found = json.loads(run_of(settings).statistics.read_text())
-    assert made.total == made.done + len(made.failures) == 24
+    assert made.total == made.done + len(made.failures) == 30
     assert 0 < len(made.failures) and 0 < len(judged.failures)
     assert made.done == found["total_samples"] == found["kept_samples"] + found["removed_samples"] + found["unjudged_samples"]
     assert found["unjudged_samples"] == len(judged.failures)
@@ -364,9 +365,11 @@ def test_a_reply_is_in_the_journal_with_what_it_cost(provider: Provider, setting
 def test_fewer_seeds_than_asked_for_are_reused_and_the_run_says_so(
     provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics
 ) -> None:
-    made = generate_samples(seed_file, topics, settings.model_copy(update={"num_seeds": 14, "samples_per_seed": 1}))
+    twelve = replace(seed_file, seeds=seed_file.seeds[:12])
+    made = generate_samples(twelve, topics, settings.model_copy(update={"num_seeds": 14, "samples_per_seed": 1}))
     assert made.done == 14
     assert "14 seeds were asked for and 12 are usable" in made.remarks[0]
+    assert [sample.metadata.seed_row for sample in samples(run_of(settings))][12:] == [1, 2]
 
 
 def test_the_rubrics_are_not_shown_to_the_tutor_unless_asked(

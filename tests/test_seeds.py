@@ -6,7 +6,6 @@ The format (columns, severities, no `weight` key): TutorBench, arXiv 2510.02663.
 import csv
 import io
 import json
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,6 @@ from hypothesis import strategies as st
 
 from lib.schema import Seed
 from lib.seeds import SeedFile, SeedFileError, read_seeds
-from lib.settings import PROJECT_ROOT
 
 HEADER = ("PROMPT", "UC1_INITIAL_EXPLANATION", "FOLLOW_UP_PROMPT", "RUBRICS")
 
@@ -354,14 +352,3 @@ def test_a_file_that_cannot_be_used_is_refused_by_name(tmp_path: Path, content: 
     path = tmp_path / "seeds.csv"
     path.write_bytes(content)
     assert says in refusal(path)
-
-
-# ── the file that comes with the kit ─────────────────────────────────────────────────────────────────────────────────
-
-
-def test_the_shipped_seeds_are_two_of_each_of_six_subjects_and_all_usable() -> None:
-    file = read_seeds(PROJECT_ROOT / "data" / "seeds.csv")
-    assert file.set_aside == ()
-    counts = Counter(seed.subject for seed in file.seeds)
-    assert len(counts) == 6
-    assert set(counts.values()) == {2}
