@@ -14,12 +14,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lib.chat_format import SPECIAL_TOKEN
 from lib.errors import KitError
 from lib.run import as_planned, made_samples, read_manifest, run_of, write_jsonl
 from lib.schema import Decision, DropReason, Sample, Seed
 from lib.seeds import SeedFile, read_seeds
 from lib.settings import Settings, from_root
+from lib.validate.chat_format import SPECIAL_TOKEN
 
 if TYPE_CHECKING:
     from rensa import RMinHash

@@ -30,7 +30,7 @@ from lib.work import Tally
 if TYPE_CHECKING:
     import pandas as pd
 
-    from lib.report import Report
+    from lib.validate.report import Report
 
 BOX = "border-left:3px solid #0072B2;padding:2px 12px;margin:6px 0;white-space:pre-wrap;font-family:inherit;background:transparent"
 WARN = "border-left:3px solid #D55E00;padding:2px 12px;margin:6px 0"

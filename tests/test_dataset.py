@@ -15,7 +15,7 @@ from lib.schema import Sample
 from lib.settings import PROJECT_ROOT, Settings
 from lib.splits import split_samples
 from lib.stats import write_statistics
-from lib.validate import validate_file
+from lib.validate.check import validate_file
 from tests.build import a_planted, a_sample, an_evaluation, rubrics_of, write_kept, write_run
 from tests.test_splits import of_seed
 

@@ -23,7 +23,7 @@ from lib.run import run_of
 from lib.seeds import SeedFile
 from lib.settings import PROJECT_ROOT, Settings
 from lib.stats import write_statistics
-from lib.validate import validate_file
+from lib.validate.check import validate_file
 from tests.provider import Provider
 
 NOTEBOOKS = ("01_generate", "02_filter", "03_analyze", "04_validate")

@@ -15,14 +15,15 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from lib import tokens
-from lib.chat_format import checked_line
 from lib.finetune import example_line
-from lib.plain_line import canonical_of, plain_turns
-from lib.report import Report, usual_epochs
 from lib.settings import PROJECT_ROOT
-from lib.tokens import TokenCounter, o200k_counter
-from lib.validate import TrainingFileError, main, validate_file
+from lib.validate import tokens
+from lib.validate.__main__ import main
+from lib.validate.chat_format import checked_line
+from lib.validate.check import TrainingFileError, validate_file
+from lib.validate.plain_line import canonical_of, plain_turns
+from lib.validate.report import Report, usual_epochs
+from lib.validate.tokens import TokenCounter, o200k_counter
 from tests.build import tiktoken_o200k
 
 SYSTEM = "You are an expert tutor."
@@ -195,7 +196,7 @@ def test_a_number_of_five_thousand_digits_is_an_error_not_a_crash() -> None:
 
 
 def test_a_line_too_long_is_skipped_and_the_next_one_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lib.jsonl.MAX_LINE_BYTES", 300)
+    monkeypatch.setattr("lib.validate.jsonl.MAX_LINE_BYTES", 300)
     report = check(tmp_path, line(example("x" * 1000)), b"[]\n")
     assert found(report) == [(11, "line_too_long", "error"), (12, "not_object", "error")]
     assert report.sha256 == hashlib.sha256((tmp_path / "train.jsonl").read_bytes()).hexdigest()
@@ -328,9 +329,9 @@ def test_another_ending_than_jsonl_is_an_error(tmp_path: Path, name: str) -> Non
 
 def test_a_file_over_the_size_limit_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     size = sum(map(len, good_lines()))
-    monkeypatch.setattr("lib.validate.MAX_FILE_BYTES", size)
+    monkeypatch.setattr("lib.validate.check.MAX_FILE_BYTES", size)
     assert check(tmp_path).valid
-    monkeypatch.setattr("lib.validate.MAX_FILE_BYTES", size - 1)
+    monkeypatch.setattr("lib.validate.check.MAX_FILE_BYTES", size - 1)
     assert found(check(tmp_path)) == [(0, "too_large", "error")]
 
 
@@ -679,7 +680,7 @@ def test_a_relative_name_is_taken_from_the_projects_root_when_it_is_not_here(tmp
 
 
 def test_importing_the_module_loads_no_tokenizer() -> None:
-    code = "import sys, lib.validate; print([name for name in sys.modules if name.startswith(('tiktoken', 'bpe_openai', 'pandas'))])"
+    code = "import sys, lib.validate.check; print([name for name in sys.modules if name.startswith(('tiktoken', 'bpe_openai', 'pandas'))])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=PROJECT_ROOT).stdout == "[]\n"
 
 

@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 
 from lib.finetune import SYSTEM_PROMPT
 from lib.settings import PROJECT_ROOT
-from lib.validate import validate_file
+from lib.validate.check import validate_file
 from tests.bench.gates import prose
 from tests.build import tiktoken_o200k
 

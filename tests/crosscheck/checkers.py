@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from lib.validate import validate_file
+from lib.validate.check import validate_file
 
 RIGHT = "right"
 

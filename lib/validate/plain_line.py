@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from lib.chat_format import CONTROL, STRICT_ROLES
+from lib.validate.chat_format import CONTROL, STRICT_ROLES
 
 HEADS = {role: b'{"role": "%b", "content": ' % role.encode() for role in STRICT_ROLES}
 ESCAPED_CONTROL = re.compile(rb"\\(?=u00)")  # with one literal byte first it is sought at memchr's speed, six times that of `in`

@@ -1,28 +1,22 @@
-"""Any JSONL file -> what is wrong with it, line by line, and its tokens. Of a line that was read only digests are kept.
+"""Any JSONL file -> what is wrong with it, line by line, and its tokens. Of a line that was read only hashes are kept.
 
-    python -m lib.validate FILE [--report out.json] [--general]
-
-Exit code 1: the file has errors. 2: it can't be read. Source of the limits: OpenAI, supervised fine-tuning guide.
+Source of the limits: OpenAI, supervised fine-tuning guide.
 """
 
-import argparse
 import hashlib
 import json
-import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence, Set
+from collections.abc import Iterable, Iterator, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lib.chat_format import Example, checked_line, texts_by_role
 from lib.errors import KitError
-from lib.jsonl import WARNINGS, Flaw, has_error, json_object, lines_of
-from lib.plain_line import Turn, canonical_of, plain_turns
-from lib.report import Problem, Report, Severity, Tokens, Training, training_of
-from lib.run import write_json
-from lib.settings import from_root
-from lib.tokens import TokenCounter, o200k_counter
+from lib.validate.chat_format import Example, checked_line, texts_by_role
+from lib.validate.jsonl import WARNINGS, Flaw, has_error, json_object, lines_of
+from lib.validate.plain_line import Turn, canonical_of, plain_turns
+from lib.validate.report import Problem, Report, Severity, Tokens, Training, training_of
+from lib.validate.tokens import TokenCounter, o200k_counter
 
 MAX_FILE_BYTES = 512_000_000
 BUFFER_BYTES = 1 << 18  # the digest is taken in a thread beside, and every read may have to wait for it
@@ -202,41 +196,3 @@ class _Tally:
 
     def _severity(self, code: str) -> Severity:
         return "warning" if code in self.warning_codes else "error"
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the report of a file; return the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m lib.validate", description="Check a training file in the OpenAI chat format.")
-    parser.add_argument("file", type=Path, help="the .jsonl file; relative to the current folder, else to the project's root")
-    parser.add_argument("--report", type=Path, help="write the report there as JSON")
-    parser.add_argument("--general", action="store_true", help="anybody's chat format: several turns, tools, weights, no system prompt")
-    parser.add_argument("--no-tokens", action="store_true", help="do not count tokens: ten times as fast")
-    parser.add_argument("--epochs", type=int, default=0, help="of training; 0: as many as OpenAI would choose")
-    parser.add_argument("--usd-per-mtok", type=float, help="your trainer's price of a million tokens, US dollars")
-    options = parser.parse_args(arguments)
-    try:
-        path = options.file if options.file.exists() else from_root(str(options.file))
-        if options.report and options.report.resolve() == path.resolve():
-            raise TrainingFileError(f"{path} is the file to be checked: write the report to another name.")
-        report = validate_file(
-            path,
-            strict=not options.general,
-            count_tokens=not options.no_tokens,
-            epochs=options.epochs,
-            usd_per_mtok=options.usd_per_mtok,
-        )
-        if options.report:
-            write_json(options.report, report.model_dump(mode="json"))
-    except (KitError, OSError) as error:
-        print(error, file=sys.stderr)
-        return 2
-    print(report.summary())
-    for problem in report.problems:
-        print(problem)
-    if more := report.errors + report.warnings - len(report.problems):
-        print(f"... and {more:,} more")
-    return 0 if report.valid else 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
-from lib.jsonl import Flaw, NoObject, form_flaws, has_error, json_object, quoted
+from lib.validate.jsonl import Flaw, NoObject, form_flaws, has_error, json_object, quoted
 
 Example = dict[str, Any]
 

@@ -2,8 +2,8 @@
 
 from typing import Literal
 
-from lib.chat_format import Example
 from lib.schema import Record
+from lib.validate.chat_format import Example
 
 Severity = Literal["error", "warning"]
 

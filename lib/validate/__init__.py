@@ -1,0 +1,1 @@
+"""The validator: any JSONL file of chat-format examples -> its problems, by line, and its tokens."""
