@@ -81,7 +81,7 @@ def overview(table: "pd.DataFrame", statistics: Mapping[str, Any], caught: Mappi
         image = _draw_cells(panels["cells"], cells, counts=False)
         panels["cells"].set_title("Keep rate by subject and kind")
         figure.colorbar(image, ax=panels["cells"], shrink=0.5)
-        _note(figure, note)
+        _note(figure, f"{note}  ·  grey bars: 95 % Wilson intervals, dashed: all together")
     return figure
 
 
@@ -152,6 +152,7 @@ def _draw_funnel(axes: "Axes", steps: Sequence[Mapping[str, Any]]) -> None:
     axes.set_ylim(max(len(left), 4) - 0.4, -0.6)
     axes.set_xlim(0, made)
     axes.grid(visible=False, axis="y")
+    axes.locator_params(axis="x", integer=True)
     axes.set_title("From made to kept")
 
 
