@@ -6,6 +6,8 @@ PARAMETERS := RUN OUTPUTS_DIR SEEDS_CSV TOPICS_CSV ON_BAD_ROW NUM_SEEDS SAMPLES_
   MAX_TOKENS BATCH_POLL_S TIMEOUT_S MIN_CALL_SUCCESS SHOW_RUBRICS_TO_TUTOR CRITICAL_PASS_THRESHOLD RANDOM_SEED \
   VOTES PLANTED_SHARE LENGTH_TOLERANCE MAX_SHARED_WORDS MAX_SHARED_SHARE BENCHMARK_CSV NEAR_DUPLICATE_SIMILARITY MAX_ALIKE_SHARE \
   TOP_UP TARGET_KEPT REVIEW_SAMPLES REVIEW_CSV VALIDATION_SHARE COMPARE_WITH
+# What the shell happens to export (MODEL, ENV, FILE …) is not meant for here; say `make run MODEL=…`.
+$(foreach name,$(PARAMETERS) ENV FILE FORM FROM,$(if $(filter environment,$(origin $(name))),$(eval undefine $(name))))
 RUN ?= quick
 PYTHON ?= python3
 # ENV=active uses the environment that is active now (conda, say) instead of making .venv.
@@ -22,13 +24,15 @@ READY_DEV := $(ENV)/.ready-dev
 endif
 
 # A misspelt variable on the command line is an error, not silence.
-KNOWN := $(PARAMETERS) PYTHON ENV FILE FROM
-$(foreach name,$(.VARIABLES),$(if $(findstring command line,$(origin $(name))),\
-  $(if $(filter $(name),$(KNOWN)),,$(error $(name) is not a variable of this Makefile. Known: $(KNOWN)))))
+KNOWN := $(PARAMETERS) PYTHON ENV FILE FORM FROM
+nearest = $(shell $(PYTHON) -c 'import difflib, sys; print(*difflib.get_close_matches(sys.argv[1].upper(), sys.argv[2:], 1, 0.5))' $(1) $(KNOWN))
+$(foreach name,$(.VARIABLES),$(if $(findstring command line,$(origin $(name))),$(if $(filter $(name),$(KNOWN)),,\
+  $(error $(name) is not a variable of this Makefile. $(if $(call nearest,$(name)),Did you mean $(call nearest,$(name))?) `make` lists them))))
 
 NOTEBOOKS := 01_generate 02_filter 03_analyze 04_validate
 quoted = '$(subst ','\'',$(1))'
-values = $(foreach name,$(PARAMETERS),$(if $($(name)),$(call quoted,$(name)=$($(name)))))
+given = $(or $($(1)),$(findstring command line,$(origin $(1))))
+values = $(foreach name,$(PARAMETERS),$(if $(call given,$(name)),$(call quoted,$(name)=$($(name)))))
 notebook = $(PY) -m lib.headless $(1) $(values)
 
 .DEFAULT_GOAL := help
@@ -36,7 +40,7 @@ notebook = $(PY) -m lib.headless $(1) $(values)
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
-	@echo "  Variables: $(PARAMETERS) ENV FILE FROM"
+	@echo "  Variables: $(PARAMETERS) ENV FILE FORM FROM"
 	@echo "  Example:   make run NUM_SEEDS=10 SEEDS_CSV='Text Tutoring Prompts.csv'"
 
 run: $(READY) ## all four notebooks, small (2 seeds x 2 variations) -> outputs/$(RUN)
@@ -64,8 +68,8 @@ filter: $(READY) ## notebook 02: judge and filter them
 analyze: $(READY) ## notebook 03: figures and costs
 	@$(call notebook,03_analyze)
 
-validate: $(READY) ## notebook 04, or FILE=any.jsonl
-	@$(if $(FILE),$(PY) -m lib.validate $(call quoted,$(FILE)),$(call notebook,04_validate))
+validate: $(READY) ## notebook 04, or FILE=any.jsonl (FORM=general: several turns, tools, no system prompt)
+	@$(if $(FILE),$(PY) -m lib.validate $(call quoted,$(FILE)) $(if $(filter general,$(FORM)),--general),$(call notebook,04_validate))
 
 topup: TOP_UP := true
 topup: $(READY) ## repair near misses and refill what fell short, up to TARGET_KEPT or BUDGET_USD, in an existing RUN

@@ -38,7 +38,8 @@ def card(settings: Settings, split: Split) -> str:
         kept[sample.metadata.subject, sample.metadata.misconception_type] += 1
         writers |= dict.fromkeys(sample.metadata.models.values())
     planned = Settings.of(**generation["settings"])
-    counts = manifest["dataset"]["counts"]
+    counts, not_checked = manifest["dataset"]["counts"], manifest.get("gating", {}).get("not_checked", [])
+    subjects = [row["subject"] for row in found["by_subject"]]
     values: dict[str, Any] = {
         "title": f"Tutoring replies, run {settings.run}",
         "date": generation["finished"][:10],
@@ -58,13 +59,15 @@ def card(settings: Settings, split: Split) -> str:
         "trust_lines": trust_lines(judge, list(writers)),
         "planned": generation["counts"]["total"],
         "threshold": f"{settings.critical_pass_threshold:.0%}",
-        "funnel": found["funnel"],
+        "funnel": [step for step in found["funnel"] if step["step"] not in not_checked],
+        "not_checked": not_checked,
         "prompts": generation["prompt_sha256"] | judging["prompt_sha256"],
         "changed": _changed(planned),
-        "subjects": planned.subjects,
+        "planned_subjects": planned.subjects,
+        "subjects": sorted(subjects, key=lambda name: planned.subjects.index(name) if name in planned.subjects else len(planned.subjects)),
         "types": planned.misconception_types,
-        "cells": {(subject, kind): kept[subject, kind] for subject in planned.subjects for kind in planned.misconception_types},
-        "by_subject": {subject: sum(kept[subject, kind] for kind in planned.misconception_types) for subject in planned.subjects},
+        "cells": {(subject, kind): kept[subject, kind] for subject in subjects for kind in planned.misconception_types},
+        "by_subject": {subject: sum(kept[subject, kind] for kind in planned.misconception_types) for subject in subjects},
         "similarity": SIMILARITY,
         "groups": split.groups,
         "share": settings.validation_share,

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lib.errors import KitError
@@ -65,12 +66,13 @@ def compare_runs(settings: Settings) -> Comparison | None:
     """
     if not settings.compare_with:
         return None
-    other = settings.model_copy(update={"run": settings.compare_with, "review_csv": ""})
+    other = settings.model_copy(update={"run": Path(settings.compare_with).name, "review_csv": ""})
     manifests = tuple(read_manifest(run_of(each)) for each in (other, settings))
     for each, manifest in zip((other, settings), manifests, strict=True):
         if "filtering" not in manifest:
             raise CompareError(f"{run_of(each).dir} has not been made and filtered yet: run 01_generate and 02_filter with RUN={each.run}.")
     _require_same_plan(other, settings, manifests)
+    other = other.model_copy(update={"critical_pass_threshold": manifests[0]["filtering"]["threshold"]})
     kept = tuple({sample.id: decision.status == "kept" for sample, _, decision in decisions(each)} for each in (other, settings))
     shared = kept[0].keys() & kept[1].keys()
     counts = Counter((kept[0][name], kept[1][name]) for name in shared)

@@ -118,6 +118,8 @@ def main(arguments: list[str]) -> int:
                 "make full needs ANTHROPIC_API_KEY (see .env.example): the embedded model's text is no training data. "
                 "PROVIDER=local runs it all the same."
             )
+        if settings.provider == "auto":  # people want to know before they have a key
+            settings = settings.model_copy(update={"provider": "anthropic"})
         seed_file = read_seeds(from_root(settings.seeds_csv), on_bad_row=settings.on_bad_row)
         expected = estimate(seed_file, read_topics(from_root(settings.topics_csv)), settings)
     except KitError as error:

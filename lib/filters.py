@@ -1,5 +1,6 @@
 """sample and evaluation -> kept, or the one reason why not; and the run's files split accordingly."""
 
+import shutil
 from collections.abc import Iterator
 from fractions import Fraction
 
@@ -47,8 +48,12 @@ def decisions(settings: Settings) -> Iterator[tuple[Sample, Evaluation | None, D
 
 
 def filter_samples(settings: Settings) -> None:
-    """Write the kept samples with metadata, their training lines, and the dropped and unjudged ones with their reasons."""
+    """Write the kept samples with metadata, their training lines, and the dropped and unjudged ones with their reasons.
+
+    A data set of an earlier filtering goes: it would not be that of these files.
+    """
     run = run_of(settings)
+    shutil.rmtree(run.dataset, ignore_errors=True)
     dropped: list[Decision] = []
     with whole_file(run.filtered) as filtered, whole_file(run.finetune) as finetune:
         for sample, _, decision in decisions(settings):

@@ -7,7 +7,7 @@ from lib.llm.ask import Asker
 from lib.llm.call import Call
 from lib.plan import Topics, plan
 from lib.prompts import gold_prompt, scenario_prompt, template_sha256
-from lib.run import forget_top_up, run_of
+from lib.run import PLAN_SETTINGS, forget_top_up, read_manifest, run_of
 from lib.schema import (
     WEIGHT_OF,
     GoldAnswer,
@@ -35,6 +35,7 @@ def generate_samples(seed_file: SeedFile, topics: Topics, settings: Settings) ->
     Raises RunFailed when fewer than `min_call_success` could be made, ProviderError when none can, RunError when the folder is busy.
     """
     run, seeds = run_of(settings), {seed.row: seed for seed in seed_file.seeds}
+    remarks = [*_seed_remarks(seed_file, settings), *_topic_remarks(topics, settings), *_plan_remarks(settings)]
     forget_top_up(run)
 
     async def make(ask: Asker, slot: Slot) -> Sample:
@@ -48,7 +49,7 @@ def generate_samples(seed_file: SeedFile, topics: Topics, settings: Settings) ->
         chunk=SEEDS_A_CHECKPOINT * settings.samples_per_seed,
     )
     tally = work_through(plan(seed_file.seeds, topics, settings), make, work=work, settings=settings)
-    tally = replace(tally, remarks=(*_seed_remarks(seed_file, settings), *tally.remarks))
+    tally = replace(tally, remarks=(*remarks, *tally.remarks))
     topics_sha256 = hashlib.sha256(from_root(settings.topics_csv).read_bytes()).hexdigest()
     record(
         tally,
@@ -80,6 +81,22 @@ def _seed_remarks(seed_file: SeedFile, settings: Settings) -> list[str]:
     if (have := len(seed_file.seeds)) >= settings.num_seeds:
         return []
     return [f"{settings.num_seeds} seeds were asked for and {have} are usable: seeds are reused in turn."]
+
+
+def _topic_remarks(topics: Topics, settings: Settings) -> list[str]:
+    without = [subject for subject in settings.subjects if subject not in topics]
+    return [f"topics_csv has no topics for {', '.join(without)}: the model chose them."] if without else []
+
+
+def _plan_remarks(settings: Settings) -> list[str]:
+    before = read_manifest(run_of(settings)).get("generation", {}).get("settings", {})
+    now = settings.model_dump(mode="json")
+    changed = [name for name in PLAN_SETTINGS if before and before.get(name) != now[name]]
+    if not changed:
+        return []
+    return [
+        f"This folder held a run with other settings ({', '.join(changed)}): its files are made anew, its paid replies stay in the journal."
+    ]
 
 
 def _rubric(number: int, answer: RubricAnswer) -> Rubric:

@@ -33,7 +33,7 @@ def run_notebook(name: str, pairs: list[str]) -> Path:
         papermill.execute_notebook(
             source, failed, parameters=wanted, kernel_name="python3", progress_bar=False, cwd=PROJECT_ROOT,
             stdout_file=sys.stdout, stderr_file=sys.stderr, coalesce_streams=True,
-            extra_arguments=["--log-level=ERROR"],
+            extra_arguments=["--log-level=CRITICAL"],
         )  # fmt: skip
     except PapermillExecutionError as error:
         raise KitError(f"{error.ename}: {error.evalue}\n(executed so far: {short_path(failed)})") from None

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lib.errors import KitError
-from lib.run import as_planned, made_samples, read_manifest, run_of, write_jsonl
+from lib.run import as_planned, made_samples, read_manifest, run_of, update_manifest, write_jsonl
 from lib.schema import Decision, DropReason, Sample, Seed
 from lib.seeds import SeedFile, read_seeds
 from lib.settings import Settings, from_root
@@ -66,6 +66,8 @@ def gate_samples(settings: Settings) -> Gating:
             dropped.append(Decision(id=sample.id, status="dropped", reason=found[0], detail=found[1]))
     write_jsonl(run.gated, dropped)
     counts = Counter(decision.reason for decision in dropped)
+    not_checked = ([] if seed_file else [DropReason.COPIED_SEED]) + ([] if settings.benchmark_csv else [DropReason.BENCHMARK_OVERLAP])
+    update_manifest(run, "gating", {"samples": made, "dropped": len(dropped), "not_checked": not_checked})
     return Gating(made, {reason: counts[reason] for reason, _ in gates}, tuple(_remarks(seed_file, settings)))
 
 

@@ -12,6 +12,7 @@ from lib.prompts import STAGES, template_sha256
 from lib.run import Run, read_manifest, recorded_settings
 from lib.seeds import read_seeds
 from lib.settings import Settings, check_names, from_root, setting_pairs, short_path
+from lib.summary import summary
 
 NOTEBOOKS = ("01_generate", "02_filter", "03_analyze", "04_validate")
 
@@ -38,13 +39,16 @@ def changed_since(folder: Path, settings: Settings) -> list[str]:
 def main(arguments: list[str]) -> int:
     folder, *pairs = arguments
     try:
-        path = from_root(folder)
+        path = from_root(folder) if from_root(folder).exists() else from_root(Settings().outputs_dir) / folder
         settings = again(path, pairs)
         print(f"{short_path(path)} again, as {short_path(settings.run_dir)}", *changed_since(path, settings), sep="\n  ", flush=True)
     except KitError as error:
         print(error, file=sys.stderr)
         return 1
-    return run_notebooks(NOTEBOOKS, setting_pairs(settings))
+    if failed := run_notebooks(NOTEBOOKS, setting_pairs(settings)):
+        return failed
+    print(summary(settings))
+    return 0
 
 
 if __name__ == "__main__":

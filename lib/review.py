@@ -86,7 +86,7 @@ def write_sheet(settings: Settings) -> Path:
     """Write `review.csv` and return its path. Raises ReviewError rather than overwrite what people have filled in."""
     run = run_of(settings)
     if run.review.exists() and any(label.met is not None for label in read_sheet(run.review)):
-        raise ReviewError(f"{run.review} has been filled in. Rename it, or name it in review_csv; then run make review again.")
+        raise ReviewError(f"{run.review} has been filled in: give it another name (and name it in REVIEW_CSV), then run make review again.")
     judged = [(sample, decision.status) for sample, evaluation, decision in decisions(settings) if evaluation]
     if not judged:
         raise ReviewError(f"{run.dir}: no sample has been judged yet. Run 02_filter first.")
@@ -125,7 +125,9 @@ def read_sheet(path: Path) -> list[Label]:
             file.seek(0)
             reader = csv.DictReader(file, delimiter=delimiter, strict=True)
             columns, rows = reader.fieldnames or (), list(reader)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except OSError as error:
+        raise ReviewError(f"{path}: can't be read ({error.strerror}). Check review_csv.") from None
+    except (UnicodeDecodeError, csv.Error) as error:
         raise ReviewError(f"{path}: can't be read ({error}). Save the sheet as CSV in UTF-8.") from None
     if missing := [name for name in ("sample", "response_id", "rubric", "met") if name not in columns]:
         raise ReviewError(f"{path}: column {missing[0]} is missing. Fill in a sheet that make review wrote, and keep its columns.")
@@ -154,7 +156,9 @@ def _compare(sample: Sample, evaluation: Evaluation, labels: Iterable[Label], fo
     people: dict[str, bool] = {}
     for label in labels:
         if label.response_id != response_id(sample) or label.rubric_id not in judge:
-            raise ReviewError(f"{path}, row {label.row}: {sample.id} has changed since the sheet was written. Run make review again.")
+            raise ReviewError(
+                f"{path}, row {label.row}: {sample.id} has changed since the sheet was written, or the sheet is of another run."
+            )
         if label.met is not None:
             people[label.rubric_id] = label.met
             found.criteria.add(people=label.met, judge=judge[label.rubric_id])

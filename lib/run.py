@@ -16,7 +16,7 @@ from pydantic import BaseModel, ValidationError
 
 from lib.errors import KitError
 from lib.schema import Sample
-from lib.settings import Settings
+from lib.settings import Settings, from_root
 
 R = TypeVar("R", bound=BaseModel)
 PLAN_SETTINGS = (
@@ -218,6 +218,24 @@ def as_planned(settings: Settings) -> Settings:
     return settings.model_copy(update=Settings.of(**recorded).model_dump(include=set(PLAN_SETTINGS)) if recorded else {})
 
 
+def as_filtered(settings: Settings) -> Settings:
+    """Return `settings` with the threshold that the run was filtered with, and the sheet of people's labels that was last read.
+
+    Raises RunError when it has not been filtered, or when another threshold is asked for: what is shown must be what is in the files.
+    """
+    run, manifest = run_of(settings), read_manifest(run_of(settings))
+    if "filtering" not in manifest:
+        raise RunError(f"{run.dir} has not been filtered yet: run 02_filter with the same RUN first.")
+    threshold = manifest["filtering"]["threshold"]
+    if "critical_pass_threshold" in settings.model_fields_set and settings.critical_pass_threshold != threshold:
+        asked = settings.critical_pass_threshold
+        raise RunError(f"{run.dir} was filtered at {threshold}, not at {asked}: run 02_filter again (make filter) to change that.")
+    labels = settings.review_csv or manifest.get("people", {}).get("review_csv", "")
+    if not from_root(labels).is_file() and not settings.review_csv:
+        labels = ""
+    return settings.model_copy(update={"critical_pass_threshold": threshold, "review_csv": labels})
+
+
 def recorded_settings(run: Run) -> Settings:
     """Return the settings that the run was made, and if it was, judged with. Raises RunError when it has not been made."""
     manifest = read_manifest(run)
@@ -231,6 +249,9 @@ def write_parameters(run: Run) -> None:
     """Write `params.yaml`, which papermill takes with -f: all settings but the run's own name and place."""
     settings = recorded_settings(run)
     with whole_file(run.parameters) as file:
+        file.write(
+            "# python -m papermill -k python3 --log-level ERROR -f params.yaml -r run <a new name> notebooks/01_generate.ipynb out.ipynb\n"
+        )
         for name, value in settings.model_dump(mode="json", exclude={"run", "outputs_dir"}).items():
             file.write(f"{name}: {json.dumps(value, ensure_ascii=False)}  # {Settings.model_fields[name].description}\n")
 

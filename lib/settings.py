@@ -6,7 +6,7 @@ else from the defaults below; a name that is no setting is an error, not silence
 
 import ast
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -84,7 +84,11 @@ class Settings(BaseModel):
 
     @field_validator("subjects")
     @classmethod
-    def _all_subjects_when_empty(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+    def _no_misspelt_subject(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        """Subjects of the user's own are welcome; one that is nearly a known one is a slip that would cost money."""
+        for name in names:
+            if name not in SUBJECTS and (nearest := _nearest(name, SUBJECTS)):
+                raise ValueError(f"did you mean {nearest} instead of {name}?")
         return _distinct(names or SUBJECTS)
 
     @field_validator("misconception_types")
@@ -149,12 +153,10 @@ def notebook_settings(namespace: Mapping[str, Any]) -> Settings:
 
 def check_names(names: Any) -> None:
     """Raise SettingsError when one of `names` is no setting, and suggest the nearest."""
-    from difflib import get_close_matches
-
     for name in names:
         if name not in Settings.model_fields:
-            nearest = get_close_matches(name, Settings.model_fields, n=1)
-            hint = f"Did you mean `{nearest[0]}`?" if nearest else f"Known: {', '.join(Settings.model_fields)}."
+            nearest = _nearest(name, Settings.model_fields, cutoff=0.6)
+            hint = f"Did you mean `{nearest}`?" if nearest else f"Known: {', '.join(Settings.model_fields)}."
             raise SettingsError(f"`{name}` is not a parameter. {hint}")
 
 
@@ -184,6 +186,12 @@ def _assigned(source: str) -> list[str]:
     return [target.id for target in targets if isinstance(target, ast.Name)]
 
 
+def _nearest(name: str, known: Iterable[str], *, cutoff: float = 0.8) -> str:
+    from difflib import get_close_matches
+
+    return next(iter(get_close_matches(name, list(known), n=1, cutoff=cutoff)), "")
+
+
 def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
@@ -193,7 +201,8 @@ def _problem(entry: Any) -> str:
     if entry["type"] == "extra_forbidden":
         return f"`{name}` is not a parameter."
     meaning = Settings.model_fields[name.split(".")[0]].description
-    return f"`{name}` = {entry['input']!r}: {entry['msg']}. It is: {meaning}."
+    said = "use letters, digits, dots, dashes and underscores" if entry["type"] == "string_pattern_mismatch" else entry["msg"]
+    return f"`{name}` = {entry['input']!r}: {said}. It is: {meaning}."
 
 
 def _shell() -> Any:

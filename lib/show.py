@@ -169,7 +169,7 @@ def trust(found: Trust) -> None:
         if people.unlabelled:
             print(f"{people.unlabelled:,} rows of the sheet are not filled in")
     if found.all_caught.total < FEWEST:
-        print(f"too few failures were planted to tell how good the judge is: from {FEWEST} samples on there are {FEWEST} or more")
+        print(f"too few failures were planted to tell how good the judge is: a run of {FEWEST} samples or more plants at least {FEWEST}")
 
 
 def table(rows: "pd.DataFrame") -> None:

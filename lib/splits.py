@@ -45,7 +45,8 @@ class Split:
 
     def __str__(self) -> str:
         held = len(self.validation)
-        return f"{self.samples:,} samples in {self.groups:,} groups: {self.samples - held:,} train, {held:,} validation"
+        groups = f"{self.groups:,} group{'' if self.groups == 1 else 's'} that stay together"
+        return f"{self.samples:,} samples in {groups}: {self.samples - held:,} train, {held:,} validation"
 
 
 def split_samples(settings: Settings) -> Split:

@@ -117,6 +117,8 @@ def write_statistics(settings: Settings) -> dict[str, Any]:
     write_json(run.statistics, found)
     kept, cost_usd = found["kept_samples"], sum(line.cost_usd for line in ledger(run.journal))
     costs = {"cost_usd": round(cost_usd, 6), "cost_usd_a_kept_sample": round(cost_usd / kept, 6) if kept else None}
+    if settings.review_csv:
+        update_manifest(run, "people", {"review_csv": settings.review_csv})
     update_manifest(run, "filtering", {"threshold": settings.critical_pass_threshold, "kept": kept, **costs})
     return found
 

@@ -78,7 +78,9 @@ class Trust:
     @property
     def warnings(self) -> list[str]:
         """What a reader of the keep rate must know."""
-        found = [self.notice] if self.notice else [SAME_MODEL] if self.own_judge else []
+        if self.notice:  # it says that verdicts are chance
+            return [self.notice]
+        found = [SAME_MODEL] if self.own_judge else []
         caught, low = self.all_caught, self.all_caught.interval[0] if self.all_caught.interval else 0.0
         if self.kept.total >= FEWEST_TO_WARN:
             rate = self.kept.hits / self.kept.total

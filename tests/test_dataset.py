@@ -202,3 +202,10 @@ def test_text_of_a_model_cannot_break_the_table(settings: Settings) -> None:
     write_dataset(settings, split)
     text = write_card(settings, split).read_text("utf-8")
     assert "| written by | a&#124;b&lt;script&gt; |" in text and "<script>" not in text
+
+
+def test_what_was_not_checked_is_not_claimed(made: Settings) -> None:
+    assert "| Benchmark overlap |" in body(made)
+    update_manifest(run_of(made), "gating", {"not_checked": ["benchmark_overlap"]})
+    write_card(made, split_samples(made))
+    assert "| Benchmark overlap |" not in body(made) and "Not checked: benchmark overlap." in body(made)

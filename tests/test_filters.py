@@ -1,6 +1,7 @@
 """A sample is kept when MORE than four fifths of its critical rubrics (weight 5 or -5) are satisfied, compared exactly."""
 
 from fractions import Fraction
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -8,9 +9,11 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from lib.filters import decide, drop_reason, filter_samples
-from lib.run import read_jsonl, run_of, write_jsonl
+from lib.review import write_sheet
+from lib.run import RunError, as_filtered, read_jsonl, run_of, write_jsonl
 from lib.schema import Decision, DropReason, Failure, Sample
 from lib.settings import Settings
+from lib.stats import write_statistics
 from tests.build import a_sample, an_evaluation, rubrics_of, write_run
 
 FOUR_FIFTHS = Fraction(4, 5)
@@ -145,3 +148,50 @@ def test_filtering_again_with_another_threshold_writes_the_files_anew(run_with_f
     filter_samples(run_with_four)
     assert run_of(run_with_four).finetune.read_text("utf-8") == ""
     assert len(list(read_jsonl(run_of(run_with_four).dropped, Decision, made_by=""))) == 4
+
+
+# ── what was decided is what is shown ────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def at_half(settings: Settings) -> Settings:
+    """A run filtered at 0.5: one of two critical criteria fails in b, which is not more than half."""
+    samples = [a_sample(name, rubrics=rubrics_of(5, 5)) for name in "ab"]
+    settings = settings.model_copy(update={"critical_pass_threshold": 0.5})
+    write_run(settings, samples, [an_evaluation(samples[0]), an_evaluation(samples[1], failed=["r1"])])
+    filter_samples(settings)
+    write_statistics(settings)
+    return settings
+
+
+def test_a_run_is_shown_at_the_threshold_it_was_filtered_with(at_half: Settings) -> None:
+    asked = Settings.of(run=at_half.run, outputs_dir=at_half.outputs_dir)
+    assert as_filtered(asked).critical_pass_threshold == 0.5
+
+
+def test_another_threshold_needs_another_filtering(at_half: Settings) -> None:
+    asked = Settings.of(run=at_half.run, outputs_dir=at_half.outputs_dir, critical_pass_threshold=0.9)
+    with pytest.raises(RunError, match=r"was filtered at 0\.5, not at 0\.9: run 02_filter again"):
+        as_filtered(asked)
+
+
+def test_what_was_not_filtered_is_not_shown(settings: Settings) -> None:
+    with pytest.raises(RunError, match="has not been filtered yet: run 02_filter"):
+        as_filtered(settings)
+
+
+def test_a_data_set_of_an_earlier_filtering_goes(at_half: Settings) -> None:
+    (run_of(at_half).dataset / "data").mkdir(parents=True)
+    filter_samples(at_half)
+    assert not run_of(at_half).dataset.exists()
+
+
+def test_labels_that_were_read_once_are_read_again_by_what_comes_after(at_half: Settings, tmp_path: Path) -> None:
+    write_sheet(at_half)
+    sheet = tmp_path / "labels.csv"
+    sheet.write_bytes(run_of(at_half).review.read_bytes())
+    write_statistics(at_half.model_copy(update={"review_csv": str(sheet)}))
+    asked = Settings.of(run=at_half.run, outputs_dir=at_half.outputs_dir)
+    assert as_filtered(asked).review_csv == str(sheet)
+    sheet.unlink()
+    assert as_filtered(asked).review_csv == ""

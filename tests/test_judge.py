@@ -13,7 +13,7 @@ from lib.judge import evaluation, judge_samples
 from lib.plan import Topics
 from lib.planted import FEWEST, SPOILINGS, drawn, planted_count
 from lib.quality import gate_samples
-from lib.run import read_jsonl, run_of
+from lib.run import read_jsonl, run_of, update_manifest
 from lib.schema import Evaluation, JudgementAnswer, Planted, Sample, VerdictAnswer
 from lib.seeds import SeedFile
 from lib.settings import Settings, SettingsError
@@ -357,3 +357,12 @@ def test_a_quote_that_is_not_there_is_told_from_none_given(quoted: str, found: b
 def test_latex_spacing_does_not_hide_a_quote() -> None:
     found = by_majority(answer_of({"r1": True, "r2": True}, evidence="F = m a"), response=r"Newton: $F = m\,a$ holds.")
     assert found.verdicts[0].evidence_found is True
+
+
+def test_where_verdicts_are_chance_that_is_the_only_warning(settings: Settings) -> None:
+    """The embedded model keeps everything and invents its quotes: nobody needs to be told to set another judge."""
+    samples = [a_sample(f"seed0{number}_var1") for number in range(10, 30)]
+    write_run(settings, samples, [an_evaluation(sample) for sample in samples], planted=[a_planted(sample) for sample in samples])
+    assert len(trust(settings).warnings) == 2
+    update_manifest(run_of(settings), "generation", {"notice": "Its verdicts are chance."})
+    assert trust(settings).warnings == ["Its verdicts are chance."]

@@ -384,3 +384,16 @@ def test_the_rubrics_are_not_shown_to_the_tutor_unless_asked(
 def stage_of_body(body: dict | None) -> str:
     fields = (body or {}).get("output_config", {}).get("format", {}).get("schema", {}).get("properties", {})
     return "gold" if "response" in fields else ""
+
+
+def test_a_folder_that_held_another_plan_says_so(provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics) -> None:
+    generate_samples(seed_file, topics, settings)
+    assert generate_samples(seed_file, topics, settings).remarks == ()
+    smaller = generate_samples(seed_file, topics, settings.model_copy(update={"num_seeds": 1}))
+    assert "This folder held a run with other settings (num_seeds)" in smaller.remarks[0]
+    assert smaller.asked == 0
+
+
+def test_a_subject_without_topics_is_told(provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics) -> None:
+    made = generate_samples(seed_file, topics, settings.model_copy(update={"subjects": ("knitting", "finance")}))
+    assert "topics_csv has no topics for knitting" in made.remarks[0]

@@ -641,7 +641,7 @@ def test_the_command_ends_with_1_and_prints_the_problems_of_a_wrong_file(tmp_pat
 
 def test_the_command_says_how_many_problems_it_does_not_print(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main([str(write(tmp_path, *good_lines(), *[b"\n"] * 60))])
-    assert capsys.readouterr().out.endswith("... and 10 more\n")
+    assert capsys.readouterr().out.endswith("... and 40 more\n")
 
 
 def test_the_command_ends_with_2_and_one_line_for_a_file_that_is_not_there(tmp_path: Path) -> None:
@@ -736,7 +736,7 @@ def test_training_costs_what_the_given_price_says_and_nothing_is_said_without_on
     assert report.training.model_dump() == {"epochs": 10, "tokens": 2300, "cost_usd": 0.0069}
     unpriced = check(tmp_path, epochs=2)
     assert (unpriced.training.tokens, unpriced.training.cost_usd) == (460, None)
-    assert "training: 2 epochs, 460 tokens; multiply by your trainer's price" in unpriced.summary()
+    assert "training: 2 epochs (--epochs changes that), 460 tokens; multiply by your trainer's price" in unpriced.summary()
 
 
 def test_without_tokens_everything_else_is_checked_all_the_same(tmp_path: Path) -> None:

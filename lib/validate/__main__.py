@@ -15,6 +15,9 @@ from lib.run import write_json
 from lib.settings import from_root
 from lib.validate.check import TrainingFileError, validate_file
 
+SHOWN = 20  # problems
+ONLY_STRICT = {"wrong_roles", "extra_key", "system_prompt_differs"}
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the report of a file; return the exit code."""
@@ -32,6 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise TrainingFileError(f"{path} is the file to be checked: write the report to another name.")
         report = validate_file(
             path,
+            shown=SHOWN,
             strict=not options.general,
             count_tokens=not options.no_tokens,
             epochs=options.epochs,
@@ -47,6 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(problem)
     if more := report.errors + report.warnings - len(report.problems):
         print(f"... and {more:,} more")
+    if report.strict and report.counts.keys() & ONLY_STRICT:
+        print("Strict is this kit's own form. For other files in the chat format: make validate FILE=… FORM=general")
     return 0 if report.valid else 1
 
 

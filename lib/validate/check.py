@@ -75,7 +75,7 @@ def require_valid(report: Report) -> None:
 
 def _file_flaws(path: Path, size: int, tally: "_Tally", min_examples: int) -> Iterator[Flaw]:
     if path.suffix != ".jsonl":
-        yield "wrong_ending", f"The name ends in {path.suffix!r}: rename the file to end in .jsonl."
+        yield "wrong_ending", f"The name ends in {path.suffix!r}: trainers want .jsonl, one JSON object a line (renaming converts nothing)."
     if size > MAX_FILE_BYTES:
         yield "too_large", f"The file has {size / 1e6:,.0f} MB, and {MAX_FILE_BYTES / 1e6:.0f} MB are allowed: split it."
     if not tally.lines:

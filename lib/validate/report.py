@@ -40,7 +40,7 @@ class Training(Record):
 
     def __str__(self) -> str:
         cost = "multiply by your trainer's price" if self.cost_usd is None else f"${self.cost_usd:,.2f}"
-        return f"training: {self.epochs} epochs, {self.tokens:,} tokens; {cost}"
+        return f"training: {self.epochs} epochs (--epochs changes that), {self.tokens:,} tokens; {cost}"
 
 
 class Report(Record):
@@ -68,8 +68,9 @@ class Report(Record):
     def summary(self) -> str:
         """Return two to five lines for a person."""
         form = "strict" if self.strict else "general"
+        state = "EMPTY" if not self.lines else "valid" if self.valid else "NOT VALID"
         lines = [
-            f"{self.path}: {'valid' if self.valid else 'NOT VALID'} ({form} form), errors: {self.errors:,}, warnings: {self.warnings:,}",
+            f"{self.path}: {state} ({form} form), errors: {self.errors:,}, warnings: {self.warnings:,}",
             f"{self.bytes / 1e6:,.2f} MB; lines: {self.lines:,}, examples: {self.examples:,}, system prompts: {self.system_prompts:,}",
         ]
         if self.examples and self.tokens:
