@@ -32,7 +32,8 @@ $(foreach name,$(.VARIABLES),$(if $(findstring command line,$(origin $(name))),$
 NOTEBOOKS := 01_generate 02_filter 03_analyze 04_validate
 quoted = '$(subst ','\'',$(1))'
 given = $(or $($(1)),$(findstring command line,$(origin $(1))))
-values = $(foreach name,$(PARAMETERS),$(if $(call given,$(name)),$(call quoted,$(name)=$($(name)))))
+pairs = $(foreach name,$(1),$(if $(call given,$(name)),$(call quoted,$(name)=$($(name)))))
+values = $(call pairs,$(PARAMETERS))
 notebook = $(PY) -m lib.headless $(1) $(values)
 
 .DEFAULT_GOAL := help
@@ -69,6 +70,7 @@ analyze: $(READY) ## notebook 03: figures and costs
 	@$(call notebook,03_analyze)
 
 validate: $(READY) ## notebook 04, or FILE=any.jsonl (FORM=general: several turns, tools, no system prompt)
+	@$(if $(filter-out strict general,$(FORM)),$(error FORM is strict or general))
 	@$(if $(FILE),$(PY) -m lib.validate $(call quoted,$(FILE)) $(if $(filter general,$(FORM)),--general),$(call notebook,04_validate))
 
 topup: TOP_UP := true
@@ -78,7 +80,7 @@ topup: $(READY) ## repair near misses and refill what fell short, up to TARGET_K
 
 rerun: $(READY) ## FROM=outputs/<run>: the same settings again, as <run>_again or RUN=<name>
 	@$(if $(FROM),,$(error say which run: make rerun FROM=outputs/quick))
-	@$(PY) -m lib.rerun $(call quoted,$(FROM)) $(if $(filter file default,$(origin RUN)),$(filter-out 'RUN=%,$(values)),$(values))
+	@$(PY) -m lib.rerun $(call quoted,$(FROM)) $(call pairs,$(if $(filter file default,$(origin RUN)),$(filter-out RUN,$(PARAMETERS)),$(PARAMETERS)))
 
 review: $(READY) ## a blind sheet for people -> outputs/$(RUN)/review.csv; filled in, name it in REVIEW_CSV with make analyze
 	@$(PY) -m lib.review $(values)

@@ -6,7 +6,7 @@ from typing import Any
 
 from lib.prompts import render
 from lib.rates import Share
-from lib.run import read_jsonl, read_manifest, run_of, whole_file
+from lib.run import read_jsonl, read_manifest, recorded_settings, run_of, whole_file
 from lib.schema import Sample
 from lib.seeds import SeedFileError, read_seeds
 from lib.settings import PROJECT_ROOT, Settings
@@ -37,7 +37,7 @@ def card(settings: Settings, split: Split) -> str:
     for sample in read_jsonl(run_of(settings).filtered, Sample, made_by="02_filter"):
         kept[sample.metadata.subject, sample.metadata.misconception_type] += 1
         writers |= dict.fromkeys(sample.metadata.models.values())
-    planned = Settings.of(**generation["settings"])
+    planned = recorded_settings(run_of(settings))
     counts, not_checked = manifest["dataset"]["counts"], manifest.get("gating", {}).get("not_checked", [])
     subjects = [row["subject"] for row in found["by_subject"]]
     values: dict[str, Any] = {
@@ -61,8 +61,10 @@ def card(settings: Settings, split: Split) -> str:
         "threshold": f"{settings.critical_pass_threshold:.0%}",
         "funnel": [step for step in found["funnel"] if step["step"] not in not_checked],
         "not_checked": not_checked,
-        "prompts": generation["prompt_sha256"] | judging["prompt_sha256"],
+        "prompts": generation["prompt_sha256"] | judging["prompt_sha256"] | manifest.get("top_up", {}).get("prompt_sha256", {}),
         "changed": _changed(planned),
+        "saw_rubrics": planned.show_rubrics_to_tutor,
+        "top_up": manifest.get("top_up"),
         "planned_subjects": planned.subjects,
         "subjects": sorted(subjects, key=lambda name: planned.subjects.index(name) if name in planned.subjects else len(planned.subjects)),
         "types": planned.misconception_types,
@@ -117,7 +119,7 @@ def _seeds_licence(generation: dict[str, Any]) -> str:
 
 def _changed(planned: Settings) -> dict[str, Any]:
     """Return the settings that are not at their defaults; paths and the names of runs are nobody's business."""
-    private = {"run", "outputs_dir", "seeds_csv", "topics_csv", "benchmark_csv", "review_csv"}
+    private = {"run", "outputs_dir", "seeds_csv", "topics_csv", "benchmark_csv", "review_csv", "compare_with"}
     without_effect = {"budget_usd", "max_concurrency", "min_call_success", "batch_poll_s", "timeout_s"}
     defaults, values = Settings(), planned.model_dump(exclude=private | without_effect)
     return {name: _shown(value) for name, value in values.items() if value != getattr(defaults, name)}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from lib.errors import KitError
 from lib.filters import decisions
 from lib.rates import mcnemar_p, paired_difference
-from lib.run import read_manifest, run_of
+from lib.run import Run, read_manifest, recorded_settings, run_of
 from lib.settings import Settings
 from lib.trust import trust
 from lib.variety import variety_table
@@ -67,6 +67,8 @@ def compare_runs(settings: Settings) -> Comparison | None:
     if not settings.compare_with:
         return None
     other = settings.model_copy(update={"run": Path(settings.compare_with).name, "review_csv": ""})
+    if other.run == settings.run:
+        raise CompareError(f"{settings.run} can't be compared with itself: name another run of the same plan in compare_with.")
     manifests = tuple(read_manifest(run_of(each)) for each in (other, settings))
     for each, manifest in zip((other, settings), manifests, strict=True):
         if "filtering" not in manifest:
@@ -84,7 +86,7 @@ def compare_runs(settings: Settings) -> Comparison | None:
         only_this=counts[False, True],
         neither=counts[False, False],
         unpaired=len(kept[0].keys() ^ kept[1].keys()),
-        changed=dict(_changed(manifests)),
+        changed=dict(_changed((run_of(other), run_of(settings)))),
         rows=tuple(_rows(other, settings, manifests)),
     )
 
@@ -105,15 +107,15 @@ def _require_same_plan(other: Settings, this: Settings, manifests: tuple[dict[st
         raise CompareError(f"{other.run} and {this.run} have different plans ({names} differ): only runs of one plan can be compared.")
 
 
-def _changed(manifests: tuple[dict[str, Any], ...]) -> Iterator[tuple[str, tuple[str, str]]]:
-    for section in ("generation", "judging"):
-        one, two = (manifest[section] for manifest in manifests)
-        for name in two["settings"].keys() - WITHOUT_EFFECT:
-            if (values := (one["settings"].get(name), two["settings"][name]))[0] != values[1]:
-                yield name, (str(values[0]), str(values[1]))
-        for stage, digest in two["prompt_sha256"].items():
-            if one["prompt_sha256"].get(stage) != digest:
-                yield f"prompt of {stage}", (str(one["prompt_sha256"].get(stage))[:8], digest[:8])
+def _changed(runs: tuple[Run, Run]) -> Iterator[tuple[str, tuple[str, str]]]:
+    one, two = (recorded_settings(run).model_dump(mode="json") for run in runs)
+    for name in sorted(two.keys() - WITHOUT_EFFECT):
+        if one[name] != two[name]:
+            yield name, (str(one[name]), str(two[name]))
+    first, second = ({**found["generation"]["prompt_sha256"], **found["judging"]["prompt_sha256"]} for found in map(read_manifest, runs))
+    for stage, digest in sorted(second.items()):
+        if first.get(stage) != digest:
+            yield f"prompt of {stage}", (str(first.get(stage))[:8], digest[:8])
 
 
 def _rows(other: Settings, this: Settings, manifests: tuple[dict[str, Any], ...]) -> Iterator[tuple[str, str, str]]:

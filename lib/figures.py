@@ -27,27 +27,27 @@ def keep_rate_by_subject(rates: "pd.DataFrame", *, note: str) -> "Figure":
     """Draw the keep rate of each subject, grouped by area in the taxonomy's order."""
     order = {subject: place for place, subject in enumerate(SUBJECTS)}
     rates = rates.sort_values("subject", key=lambda names: names.map(lambda name: (order.get(name, len(order)), name)))
-    names = [f"{label(subject)}  ·  {AREA_OF.get(subject, 'Other')}" for subject in rates["subject"]]
+    names = [f"{_label(subject)}  ·  {AREA_OF.get(subject, 'Other')}" for subject in rates["subject"]]
     return _rate_bars(rates, names, rate="keep_rate", total="made", passed="kept", title="Keep rate by subject", note=note)
 
 
 def keep_rate_by_type(rates: "pd.DataFrame", *, note: str) -> "Figure":
     """Draw the keep rate of each kind of misconception."""
-    names = [label(kind) for kind in rates["misconception_type"]]
+    names = [_label(kind) for kind in rates["misconception_type"]]
     return _rate_bars(rates, names, rate="keep_rate", total="made", passed="kept", title="Keep rate by kind of misconception", note=note)
 
 
 def criteria_pass_rates(rates: "pd.DataFrame", *, by: str, note: str) -> "Figure":
     """Draw which criteria fail most, by tutoring skill or evaluation dimension; the worst on top."""
-    names = [label(name) for name in rates[by]]
-    title = f"Criteria met, by {label(by).lower()}"
+    names = [_label(name) for name in rates[by]]
+    title = f"Criteria met, by {_label(by).lower()}"
     return _rate_bars(rates, names, rate="pass_rate", total="judged", passed="met", title=title, note=note)
 
 
 def catch_rate_by_kind(caught: Mapping[Spoiling, Share], *, note: str) -> "Figure":
     """Draw how many planted failures of each kind the judge caught; kinds that were not planted are left out."""
     rates = _catch_rates(caught)
-    names = [label(kind) for kind in rates["kind"]]
+    names = [_label(kind) for kind in rates["kind"]]
     return _rate_bars(rates, names, rate="catch_rate", total="planted", passed="caught", title="Planted failures caught", note=note)
 
 
@@ -74,9 +74,9 @@ def overview(table: "pd.DataFrame", statistics: Mapping[str, Any], caught: Mappi
         figure: Figure
         figure, panels = plt.subplot_mosaic([["funnel", "cells"], ["kinds", "cells"], ["caught", "cells"]], figsize=(13, 8.5))
         _draw_funnel(panels["funnel"], statistics["funnel"])
-        names = [label(kind) for kind in kinds["misconception_type"]]
+        names = [_label(kind) for kind in kinds["misconception_type"]]
         _draw_rates(panels["kinds"], kinds, names, columns=("keep_rate", "made", "kept"), title="Keep rate by kind of misconception")
-        names = [label(kind) for kind in catch_rates["kind"]]
+        names = [_label(kind) for kind in catch_rates["kind"]]
         _draw_rates(panels["caught"], catch_rates, names, columns=("catch_rate", "planted", "caught"), title="Planted failures caught")
         image = _draw_cells(panels["cells"], cells, counts=False)
         panels["cells"].set_title("Keep rate by subject and kind")
@@ -129,7 +129,7 @@ def _draw_rates(axes: "Axes", rates: "pd.DataFrame", names: Sequence[str], *, co
     rate, total, passed = columns
     places = range(len(rates))
     axes.hlines(places, rates["low"], rates["high"], color=GREY, linewidth=2, label="95 % interval (Wilson)")
-    axes.plot(rates[rate], places, "o", color=BLUE, markersize=7, label=label(rate).lower())
+    axes.plot(rates[rate], places, "o", color=BLUE, markersize=7, label=_label(rate).lower())
     overall = rates[passed].sum() / max(1, rates[total].sum())
     axes.axvline(overall, color=ORANGE, linestyle="--", linewidth=1.2, label=f"all: {overall:.1%} of {rates[total].sum():,}")
     for place, (done, made) in enumerate(zip(rates[passed], rates[total], strict=True)):
@@ -143,7 +143,7 @@ def _draw_rates(axes: "Axes", rates: "pd.DataFrame", names: Sequence[str], *, co
 
 def _draw_funnel(axes: "Axes", steps: Sequence[Mapping[str, Any]]) -> None:
     """Draw what is left after each step that drops anything; the first bar is what was made."""
-    left = [("made", steps[0]["samples"])] + [(f"− {label(step['step']).lower()}", step["left"]) for step in steps if step["dropped"]]
+    left = [("made", steps[0]["samples"])] + [(f"− {_label(step['step']).lower()}", step["left"]) for step in steps if step["dropped"]]
     made = max(1, left[0][1])
     axes.barh(range(len(left)), [count for _, count in left], color=[GREY, *[BLUE] * (len(left) - 1)], height=0.7)
     for place, (_, count) in enumerate(left):
@@ -163,8 +163,8 @@ def _draw_cells(axes: "Axes", cells: "pd.DataFrame", *, counts: bool) -> Any:
     types = [kind for kind in TYPE_BY_ID if kind in set(cells["misconception_type"])]
     table = cells.pivot(index="subject", columns="misconception_type", values="keep_rate").reindex(index=subjects, columns=types)
     image = axes.imshow(table.to_numpy(dtype=float), vmin=0, vmax=1, cmap="cividis", aspect="auto")
-    axes.set_xticks(range(len(types)), [_wrapped(label(kind)) for kind in types], rotation=0 if counts else 90, fontsize=8)
-    axes.set_yticks(range(len(subjects)), [label(subject) for subject in subjects], fontsize=9 if counts else 7)
+    axes.set_xticks(range(len(types)), [_wrapped(_label(kind)) for kind in types], rotation=0 if counts else 90, fontsize=8)
+    axes.set_yticks(range(len(subjects)), [_label(subject) for subject in subjects], fontsize=9 if counts else 7)
     for row in cells.to_dict("records") if counts else ():
         place = (types.index(row["misconception_type"]), subjects.index(row["subject"]))
         colour = "black" if row["keep_rate"] > 0.55 else "white"
@@ -191,6 +191,11 @@ def _stacked(axes: "Axes", table: "pd.DataFrame", *, column: str, values: Sequen
     axes.locator_params(axis="y", integer=True)
     axes.margins(y=0.08)
     axes.set_ylabel("samples")
+
+
+def _label(name: str) -> str:
+    """Return the name as people read it; a dollar sign would begin a formula."""
+    return label(name).replace("$", r"\$")
 
 
 def _wrapped(name: str) -> str:

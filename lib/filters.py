@@ -1,6 +1,5 @@
 """sample and evaluation -> kept, or the one reason why not; and the run's files split accordingly."""
 
-import shutil
 from collections.abc import Iterator
 from fractions import Fraction
 
@@ -50,10 +49,11 @@ def decisions(settings: Settings) -> Iterator[tuple[Sample, Evaluation | None, D
 def filter_samples(settings: Settings) -> None:
     """Write the kept samples with metadata, their training lines, and the dropped and unjudged ones with their reasons.
 
-    A data set of an earlier filtering goes: it would not be that of these files.
+    The data set of an earlier filtering goes: it would not be that of these files.
     """
     run = run_of(settings)
-    shutil.rmtree(run.dataset, ignore_errors=True)
+    for path in run.dataset_files():
+        path.unlink(missing_ok=True)
     dropped: list[Decision] = []
     with whole_file(run.filtered) as filtered, whole_file(run.finetune) as finetune:
         for sample, _, decision in decisions(settings):

@@ -1,13 +1,14 @@
 """slot -> scenario and rubrics -> gold response -> sample; and all slots of a plan, through one window."""
 
 import hashlib
+import math
 from dataclasses import replace
 
 from lib.llm.ask import Asker
 from lib.llm.call import Call
 from lib.plan import Topics, plan
 from lib.prompts import gold_prompt, scenario_prompt, template_sha256
-from lib.run import PLAN_SETTINGS, forget_top_up, read_manifest, run_of
+from lib.run import PLAN_SETTINGS, forget_checkpoints, forget_top_up, read_manifest, run_of
 from lib.schema import (
     WEIGHT_OF,
     GoldAnswer,
@@ -36,7 +37,6 @@ def generate_samples(seed_file: SeedFile, topics: Topics, settings: Settings) ->
     """
     run, seeds = run_of(settings), {seed.row: seed for seed in seed_file.seeds}
     remarks = [*_seed_remarks(seed_file, settings), *_topic_remarks(topics, settings), *_plan_remarks(settings)]
-    forget_top_up(run)
 
     async def make(ask: Asker, slot: Slot) -> Sample:
         return await make_sample(ask, slot, seeds[slot.seed_row])
@@ -49,6 +49,8 @@ def generate_samples(seed_file: SeedFile, topics: Topics, settings: Settings) ->
         chunk=SEEDS_A_CHECKPOINT * settings.samples_per_seed,
     )
     tally = work_through(plan(seed_file.seeds, topics, settings), make, work=work, settings=settings)
+    forget_top_up(run)
+    forget_checkpoints(run, beyond=math.ceil(work.total / work.chunk))
     tally = replace(tally, remarks=(*remarks, *tally.remarks))
     topics_sha256 = hashlib.sha256(from_root(settings.topics_csv).read_bytes()).hexdigest()
     record(

@@ -31,7 +31,8 @@ def run_notebook(name: str, pairs: list[str]) -> Path:
     os.environ["TUTORING_HEADLESS"] = "1"
     try:
         papermill.execute_notebook(
-            source, failed, parameters=wanted, kernel_name="python3", progress_bar=False, cwd=PROJECT_ROOT,
+            source, str(failed).replace("{", "{{").replace("}", "}}"),  # papermill formats it
+            parameters=wanted, kernel_name="python3", progress_bar=False, cwd=PROJECT_ROOT,
             stdout_file=sys.stdout, stderr_file=sys.stderr, coalesce_streams=True,
             extra_arguments=["--log-level=CRITICAL"],
         )  # fmt: skip

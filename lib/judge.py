@@ -8,38 +8,48 @@ import asyncio
 import random
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from statistics import median_low
 
 from lib.llm.ask import Asker
 from lib.llm.call import Call, Reply
-from lib.planted import MARK, Plant, drawn, spoil, spoiled_copy, with_plants
+from lib.planted import MARK, SPOILINGS, Plant, drawn, spoil, spoiled_copy, with_plants
 from lib.prompts import judge_prompt, template_sha256
 from lib.run import RunError, made_samples, read_jsonl, run_of
 from lib.schema import Decision, Evaluation, Failure, JudgementAnswer, Planted, Rubric, Sample, Verdict
 from lib.settings import Settings
-from lib.work import Pass, Tally, Targets, record, require_enough, work_through
+from lib.work import Pass, Tally, Targets, again, record, require_enough, work_through
 
 LATEX_SPACE = re.compile(r"\\[,;:! ]|~|\\quad")
 ALIKE = str.maketrans({"“": '"', "”": '"', "‘": "'", "’": "'", "‹": "<", "–": "-", "—": "-", "−": "-", "\u00a0": " ", "\u200b": None})
 
 
-def judge_samples(settings: Settings) -> Tally:
+NONE_GIVEN_UP: Mapping[str, Failure] = {}
+
+
+def judge_samples(settings: Settings, *, at_any_rate: bool = False, given_up: Mapping[str, Failure] = NONE_GIVEN_UP) -> Tally:
     """Judge every sample that passed the gates, and the planted failures, or replay it; write `evaluations.jsonl` and `planted.jsonl`.
 
-    Raises RunFailed when fewer than `min_call_success` could be judged, ProviderError when none can, RunError when nothing was made.
+    `given_up`: failures that are not tried again, by id. Raises RunFailed when fewer than `min_call_success` could be judged,
+    ProviderError when none can, RunError when nothing was made.
     """
     run = run_of(settings)
     ids = [(sample.id, sample.metadata.origin) for sample in to_judge(settings)]
-    if not ids:
-        raise RunError(f"{run.generated}: no sample is left to judge. See failures.jsonl and gated.jsonl beside it.")
+    if not ids and next(made_samples(run), None) is None:
+        raise RunError(f"{run.generated}: no sample was made. See failures.jsonl beside it.")
     # Drawn from the plan's own samples only, so that topping up leaves the draw as it was.
     ranks = drawn([name for name, origin in ids if origin == "plan"], share=settings.planted_share, random_seed=settings.random_seed)
     things = with_plants(to_judge(settings), ranks, random_seed=settings.random_seed)
     targets: Targets = {Evaluation: run.evaluations, Planted: run.planted}
     work = Pass("judged", len(ids) + len(ranks), targets, is_own=lambda failure: failure.stage in ("judge", "spoil"))
-    tally = work_through(things, _judge, work=work, settings=settings)
+
+    async def judge(ask: Asker, thing: Sample | Plant) -> Evaluation | Planted:
+        if failure := given_up.get(thing.id):
+            raise again(failure)
+        return await _judge(ask, thing)
+
+    tally = work_through(things, judge, work=work, settings=settings)
     lost = sum(map(is_planted, tally.failures))
     record(
         _of_samples(tally, len(ids)),
@@ -51,7 +61,7 @@ def judge_samples(settings: Settings) -> Tally:
     )
     remark = f"{len(ranks) - lost:,} of {len(ranks):,} planted failures were judged among them."
     tally = replace(tally, remarks=(*tally.remarks, remark) if ranks else tally.remarks)
-    return require_enough(_of_samples(tally, len(ids)), settings)
+    return require_enough(_of_samples(tally, len(ids)), settings, at_any_rate=at_any_rate)
 
 
 def to_judge(settings: Settings) -> Iterator[Sample]:
@@ -104,7 +114,7 @@ async def _vote(ask: Asker, sample: Sample, vote: int) -> Reply[JudgementAnswer]
 
 
 def is_planted(failure: Failure) -> bool:
-    return MARK in failure.id
+    return failure.id.rpartition(MARK)[2] in SPOILINGS  # a subject of the user's own may hold the mark
 
 
 def shown_order(rubrics: Sequence[Rubric], seed: str) -> list[Rubric]:

@@ -266,7 +266,8 @@ class Formulas:
         self._passed = 0
 
     def __call__(self, sample: Sample) -> str:
-        moves = [(name, self._move(text)) for name, text in texts(sample).items() if name in WRITTEN]
+        written = ("response",) if sample.metadata.repaired_from else WRITTEN  # the rest was counted with its original
+        moves = [(name, self._move(text)) for name, text in texts(sample).items() if name in written]
         allowed = max(FEWEST_ALIKE, math.ceil(self._share * (self._passed + 1)))
         for name, words in moves:
             if self._seen[name, words] >= allowed:

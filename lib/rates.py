@@ -47,7 +47,8 @@ def corrected_rate(passed: Share, *, caught: Share, recognised: Share | None = N
     theta = (p + q0 - 1) / (q0 + q1 - 1): q0, the specificity, is the share of bad responses that the judge catches; q1, the sensitivity,
     the share of good ones that it `recognised` (None: assumed to be 1). The interval takes in how uncertain all of them are: the delta
     method on counts with z²/2 (p) or one (q0, q1) added to each side, so that 16 caught of 16 is no certainty.
-    None when nothing was judged or planted, or when the judge tells good from bad no better than chance (q0 + q1 <= 1).
+    None when nothing was judged or planted, when the judge tells good from bad no better than chance (q0 + q1 <= 1), or when the three
+    rates contradict one another (the whole interval lies outside 0..1).
     Source: arXiv 2511.21140.
     """
     if not passed.total or not caught.total or (recognised is not None and not recognised.total):
@@ -61,6 +62,8 @@ def corrected_rate(passed: Share, *, caught: Share, recognised: Share | None = N
     if estimate is None or theta is None:
         return None
     half = Z * math.sqrt(p_variance + (1 - theta) ** 2 * q0_variance + theta**2 * q1_variance) / (q0 + q1 - 1)
+    if theta + half < 0 or theta - half > 1:
+        return None
     low, high = max(0.0, theta - half), min(1.0, theta + half)
     estimate = min(1.0, max(0.0, estimate))
     return estimate, min(low, estimate), max(high, estimate)

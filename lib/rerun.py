@@ -3,6 +3,7 @@
 python -m lib.rerun outputs/<run> [run=<name> and any other setting]
 """
 
+import hashlib
 import sys
 from pathlib import Path
 
@@ -10,7 +11,6 @@ from lib.errors import KitError
 from lib.headless import run_notebooks
 from lib.prompts import STAGES, template_sha256
 from lib.run import Run, read_manifest, recorded_settings
-from lib.seeds import read_seeds
 from lib.settings import Settings, check_names, from_root, setting_pairs, short_path
 from lib.summary import summary
 
@@ -26,14 +26,20 @@ def again(folder: Path, pairs: list[str]) -> Settings:
 
 
 def changed_since(folder: Path, settings: Settings) -> list[str]:
-    """Return what is no longer as it was when the run was made: the seed file, prompts."""
+    """Return what is no longer as it was when the run was made: seeds, topics, prompts."""
     manifest = read_manifest(Run(folder))
-    found = []
-    if read_seeds(from_root(settings.seeds_csv)).sha256 != manifest["generation"]["inputs_sha256"]["seeds"]:
-        found.append(f"{settings.seeds_csv} has changed since")
-    recorded = manifest["generation"]["prompt_sha256"] | manifest.get("judging", {}).get("prompt_sha256", {})
+    now = {name: hashlib.sha256(from_root(path).read_bytes()).hexdigest() for name, path in _inputs(settings).items()}
+    recorded = manifest["generation"]["inputs_sha256"]
+    found = [f"the {name} file has changed since" for name, digest in now.items() if recorded[name] != digest]
+    prompts = [manifest.get(section, {}).get("prompt_sha256", {}) for section in ("generation", "judging", "top_up")]
+    recorded = {stage: digest for digests in prompts for stage, digest in digests.items()}
     edited = [stage for stage in STAGES if stage in recorded and recorded[stage] != template_sha256(stage)]
     return found + [f"the prompt of {stage} has changed since" for stage in edited]
+
+
+def _inputs(settings: Settings) -> dict[str, str]:
+    paths = {"seeds": settings.seeds_csv, "topics": settings.topics_csv}
+    return {name: path for name, path in paths.items() if from_root(path).is_file()}
 
 
 def main(arguments: list[str]) -> int:

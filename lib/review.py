@@ -101,7 +101,10 @@ def write_sheet(settings: Settings) -> Path:
 
 
 def drawn_evenly(judged: Sequence[tuple[Sample, str]], count: int, *, random_seed: int) -> list[Sample]:
-    """Return `count` samples, each status and kind of misconception in its proportion (to within one), in an order that tells nothing."""
+    """Return `count` samples in an order that tells nothing.
+
+    Each status is there in its proportion (to within one), kinds of misconception in theirs (to within two).
+    """
 
     def chance(sample: Sample) -> bytes:
         return hashlib.sha256(f"{random_seed}/{sample.id}/review".encode()).digest()
@@ -131,7 +134,7 @@ def read_sheet(path: Path) -> list[Label]:
         raise ReviewError(f"{path}: can't be read ({error}). Save the sheet as CSV in UTF-8.") from None
     if missing := [name for name in ("sample", "response_id", "rubric", "met") if name not in columns]:
         raise ReviewError(f"{path}: column {missing[0]} is missing. Fill in a sheet that make review wrote, and keep its columns.")
-    return [_label(path, number, row) for number, row in enumerate(rows, start=2)]
+    return [_label(path, number, row) for number, row in enumerate(rows, start=2) if any(row.values())]
 
 
 def agreement(settings: Settings) -> Agreement | None:
@@ -172,7 +175,8 @@ def _compare(sample: Sample, evaluation: Evaluation, labels: Iterable[Label], fo
 
 
 def response_id(sample: Sample) -> str:
-    return hashlib.sha256(sample.response.encode()).hexdigest()[:8]
+    """Return a short name of the response that a spreadsheet does not take for a number."""
+    return "x" + hashlib.sha256(sample.response.encode()).hexdigest()[:8]
 
 
 def _rows(sample: Sample, random_seed: int) -> Iterator[tuple[str, ...]]:

@@ -1,5 +1,6 @@
 """A run's folder: where its files are, one holder at a time, files written whole or not at all, and the manifest."""
 
+import hashlib
 import json
 import os
 import platform
@@ -108,6 +109,11 @@ class Run:
     def dataset(self) -> Path:
         return self.dir / "dataset"
 
+    def dataset_files(self) -> list[Path]:
+        """What the kit itself writes there; anything else in the folder is the user's."""
+        sides = ("train", "validation")
+        return [self.dataset / "README.md"] + [self.dataset / name for side in sides for name in (f"{side}.jsonl", f"data/{side}.parquet")]
+
     def checkpoint(self, number: int) -> Path:
         return self.dir / f"_checkpoint_{number}.jsonl"
 
@@ -200,6 +206,8 @@ def update_manifest(run: Run, section: str, values: dict[str, Any]) -> None:
     manifest = read_manifest(run)
     manifest["versions"] = {"python": platform.python_version(), **{name: version(name) for name in RECORDED_VERSIONS}}
     manifest[section] = values
+    if section in ("generation", "judging"):  # labels are of the replies that were judged before
+        manifest.pop("people", None)
     write_json(run.manifest, manifest)
 
 
@@ -212,6 +220,14 @@ def forget_top_up(run: Run) -> None:
         write_json(run.manifest, manifest)
 
 
+def forget_checkpoints(run: Run, *, beyond: int) -> None:
+    """Take away the checkpoints of a longer plan that the folder held before."""
+    number = beyond + 1
+    while (path := run.checkpoint(number)).exists():
+        path.unlink()
+        number += 1
+
+
 def as_planned(settings: Settings) -> Settings:
     """Return `settings` with the plan, the writer and the seeds that the run's samples were made with, as the manifest has them."""
     recorded = read_manifest(run_of(settings)).get("generation", {}).get("settings", {})
@@ -221,19 +237,27 @@ def as_planned(settings: Settings) -> Settings:
 def as_filtered(settings: Settings) -> Settings:
     """Return `settings` with the threshold that the run was filtered with, and the sheet of people's labels that was last read.
 
-    Raises RunError when it has not been filtered, or when another threshold is asked for: what is shown must be what is in the files.
+    Raises RunError when what is in the files is not what would be shown: not filtered, filtered at another threshold, or made, repaired
+    or judged anew since.
     """
     run, manifest = run_of(settings), read_manifest(run_of(settings))
     if "filtering" not in manifest:
         raise RunError(f"{run.dir} has not been filtered yet: run 02_filter with the same RUN first.")
-    threshold = manifest["filtering"]["threshold"]
-    if "critical_pass_threshold" in settings.model_fields_set and settings.critical_pass_threshold != threshold:
-        asked = settings.critical_pass_threshold
+    threshold, asked = manifest["filtering"]["threshold"], settings.critical_pass_threshold
+    if "critical_pass_threshold" in settings.model_fields_set and asked != threshold:
         raise RunError(f"{run.dir} was filtered at {threshold}, not at {asked}: run 02_filter again (make filter) to change that.")
-    labels = settings.review_csv or manifest.get("people", {}).get("review_csv", "")
-    if not from_root(labels).is_file() and not settings.review_csv:
-        labels = ""
+    if manifest["filtering"]["of"] != filtered_from(run):
+        raise RunError(f"{run.dir} has changed since it was filtered: run 02_filter again (make filter) first.")
+    labels = settings.review_csv
+    if "review_csv" not in settings.model_fields_set and from_root(recorded := manifest.get("people", {}).get("review_csv", "")).is_file():
+        labels = recorded
     return settings.model_copy(update={"critical_pass_threshold": threshold, "review_csv": labels})
+
+
+def filtered_from(run: Run) -> dict[str, str]:
+    """Return the digests of the files that decide what is kept."""
+    sources = (run.generated, run.repaired, run.topped_up, run.gated, run.evaluations)
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sources if path.exists()}
 
 
 def recorded_settings(run: Run) -> Settings:

@@ -245,7 +245,6 @@ class Failure(Record):
     stage: str
     reason: str
     detail: str
-    cost_usd: float = 0.0
 
 
 # ── answers ──────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -68,7 +68,7 @@ class Settings(BaseModel):
     max_shared_words: int = Field(20, ge=8, description="longest run of words that may stand in its seed, its explanation or the benchmark")
     max_shared_share: float = Field(0.25, ge=0, le=1, description="the same as a share of its 8-word sequences")
     benchmark_csv: str = Field("", description="what samples must not overlap with: any CSV, all of its cells; empty: not checked")
-    near_duplicate_similarity: float = Field(0.7, gt=0, le=1, description="Jaccard similarity from which two texts count as the same")
+    near_duplicate_similarity: float = Field(0.7, ge=0.6, le=1, description="Jaccard similarity from which two texts count as the same")
     max_alike_share: float = Field(0.05, gt=0, le=1, description="share of samples that may open, or close, with the same three words")
 
     votes: int = Field(1, ge=1, le=9, description="judgements a sample, each with another order of criteria; odd, the majority counts")
@@ -87,7 +87,7 @@ class Settings(BaseModel):
     def _no_misspelt_subject(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         """Subjects of the user's own are welcome; one that is nearly a known one is a slip that would cost money."""
         for name in names:
-            if name not in SUBJECTS and (nearest := _nearest(name, SUBJECTS)):
+            if name not in SUBJECTS and (nearest := _nearest(name, SUBJECTS, cutoff=0.93)):
                 raise ValueError(f"did you mean {nearest} instead of {name}?")
         return _distinct(names or SUBJECTS)
 
@@ -186,7 +186,7 @@ def _assigned(source: str) -> list[str]:
     return [target.id for target in targets if isinstance(target, ast.Name)]
 
 
-def _nearest(name: str, known: Iterable[str], *, cutoff: float = 0.8) -> str:
+def _nearest(name: str, known: Iterable[str], *, cutoff: float) -> str:
     from difflib import get_close_matches
 
     return next(iter(get_close_matches(name, list(known), n=1, cutoff=cutoff)), "")

@@ -188,7 +188,7 @@ def judged(settings: Settings, *, status: str, count: int) -> None:
         if evaluation:
             _verdicts(sample, evaluation)
     if none:
-        print(f"No sample was {status}.")
+        print(f"No judged sample was {status}.")
 
 
 def funnel(found: dict[str, Any]) -> None:
@@ -218,7 +218,7 @@ def failing_criteria(criteria: "pd.DataFrame", *, count: int) -> None:
     failed = criteria[~criteria["met"].astype(bool)] if len(criteria) else criteria
     failed = failed.sort_values("severity", key=lambda names: names == "not_critical", kind="stable").head(count)
     if not len(failed):
-        print("Every criterion was met.")
+        print("Every criterion was met." if len(criteria) else "No criterion was judged.")
     _table({name: row[name] for name in ("id", "severity", "tutoring_skill", "criteria")} for row in failed.to_dict("records"))
 
 

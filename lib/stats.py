@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from lib.filters import decisions
 from lib.llm.journal import ledger
 from lib.rates import wilson_interval
-from lib.run import run_of, update_manifest, write_json
+from lib.run import filtered_from, run_of, update_manifest, write_json
 from lib.schema import Decision, DropReason, Evaluation, Sample
 from lib.scores import critical_score, weighted_score
 from lib.settings import Settings
@@ -119,7 +119,7 @@ def write_statistics(settings: Settings) -> dict[str, Any]:
     costs = {"cost_usd": round(cost_usd, 6), "cost_usd_a_kept_sample": round(cost_usd / kept, 6) if kept else None}
     if settings.review_csv:
         update_manifest(run, "people", {"review_csv": settings.review_csv})
-    update_manifest(run, "filtering", {"threshold": settings.critical_pass_threshold, "kept": kept, **costs})
+    update_manifest(run, "filtering", {"threshold": settings.critical_pass_threshold, "kept": kept, "of": filtered_from(run), **costs})
     return found
 
 

@@ -7,24 +7,23 @@ Running it again replays everything from the journal: what a slot asks for does 
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 
 from lib.filters import decisions, filter_samples
 from lib.generate import make_sample
-from lib.judge import judge_samples
+from lib.judge import NONE_GIVEN_UP, judge_samples
 from lib.llm.ask import Asker
 from lib.llm.call import Call
 from lib.llm.journal import ledger
 from lib.plan import REFILL, Cell, Refills, planned_cells, read_topics
 from lib.prompts import repair_prompt, template_sha256
-from lib.quality import gate_samples
-from lib.run import as_planned, forget_top_up, made_samples, run_of, update_manifest
+from lib.quality import gate_samples, seeds_as_used
+from lib.run import Run, RunError, as_planned, forget_top_up, made_samples, read_jsonl, run_of, update_manifest
 from lib.schema import DropReason, Failure, GoldAnswer, Message, Sample, Slot
 from lib.scores import critical_score
-from lib.seeds import read_seeds
 from lib.settings import Settings, from_root
-from lib.work import Pass, Targets, ledger_rows, work_through
+from lib.work import Pass, Targets, again, ledger_rows, work_through
 
 MOST_ROUNDS = 8  # at a keep rate of one half, one in 256 is then still missing
 
@@ -66,15 +65,14 @@ def top_up(settings: Settings) -> TopUp | None:
     if not settings.top_up:
         return None
     run, target = run_of(settings), _target(settings)
-    judging = settings.model_copy(update={"min_call_success": 0.0})  # a cap that is reached ends the work, it does not fail it
-    writing = as_planned(judging)
+    writing = as_planned(settings)
     forget_top_up(run)
-    kept = _judged_anew(judging)
+    kept = _judged_anew(settings)
     kept_before = kept.total()
-    failures = _repair(judging, writing) if kept_before < target else ()
+    failures = _repair(settings, writing) if kept_before < target else ()
     refill = _Refilling(writing)
     while True:
-        kept = _judged_anew(judging)
+        kept = _judged_anew(settings, given_up=_given_up(run))
         if why := _why_to_stop(kept.total(), target, refill, failures):
             break
         failures = refill(short_cells(planned_cells(writing, target) - kept, count=target - kept.total()))
@@ -145,14 +143,19 @@ class _Refilling:
     """
 
     def __init__(self, writing: Settings) -> None:
-        seed_file = read_seeds(from_root(writing.seeds_csv), on_bad_row=writing.on_bad_row)
+        if not (seed_file := seeds_as_used(writing)):
+            raise RunError(f"{writing.seeds_csv} has changed since the samples were made: restore it, or run 01_generate again.")
         self._settings, self._slots = writing, list[Slot]()
         self.rounds, self.stuck, self._made = 0, False, 0
         self._seeds = {seed.row: seed for seed in seed_file.seeds}
         self._refills = Refills(seed_file.seeds, read_topics(from_root(writing.topics_csv)), writing)
 
     def __call__(self, cells: Iterable[Cell]) -> tuple[Failure, ...]:
+        given_up = _given_up(run_of(self._settings))
+
         async def make(ask: Asker, slot: Slot) -> Sample:
+            if failure := given_up.get(slot.id):
+                raise again(failure)
             return await make_sample(ask, slot, self._seeds[slot.seed_row])
 
         self._slots += map(self._refills.next, cells)
@@ -169,10 +172,16 @@ def _repair(judging: Settings, writing: Settings) -> tuple[Failure, ...]:
     return work_through(misses, repaired_sample, work=work, settings=writing).failures
 
 
-def _judged_anew(judging: Settings) -> Counter[Cell]:
+def _given_up(run: Run) -> dict[str, Failure]:
+    """Return the failures on record that asking once more would only pay for again, by id."""
+    recorded = read_jsonl(run.failures, Failure, made_by="01_generate")
+    return {failure.id: failure for failure in recorded if failure.reason in ("invalid_answer", "truncated", "rejected")}
+
+
+def _judged_anew(judging: Settings, *, given_up: Mapping[str, Failure] = NONE_GIVEN_UP) -> Counter[Cell]:
     """Gate, judge and filter what there is now, and return how many are kept in each cell."""
     gate_samples(judging)
-    judge_samples(judging)
+    judge_samples(judging, at_any_rate=True, given_up=given_up)  # a cap that is reached ends the work, it does not fail it
     filter_samples(judging)
     return _kept_by_cell(judging)
 

@@ -18,7 +18,7 @@ FEWEST_TO_WARN = 16  # samples: with fewer, 100 % is no finding
 ASSUMED = "Under the assumption that the judge passes every good response (sensitivity 1): review_csv names no people's labels."
 EASIER = "Planted failures are easier to catch than natural ones: this is the judge at its best."
 TOO_FEW = "too few to tell"
-NO_BETTER = "can't be corrected: the judge tells good from bad no better than chance"
+NO_BETTER = "can't be corrected: the judge tells good from bad no better than chance, or what was measured of it contradicts the rate"
 LOOKS_THE_SAME = "a judge that lets everything pass looks the same"
 SAME_MODEL = (
     "The judge is the same model as the generator: models pass their own failed criteria more often (arXiv 2604.06996). "
@@ -28,7 +28,8 @@ SAME_MODEL = (
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """What is known of the judge. `caught`: planted failures that it would have dropped, by kind. `passed`: samples that it would keep.
+    """What is known of the judge. `caught`: planted failures that it would have dropped, by kind; of `planted` some may be unjudged.
+    `passed`: samples that it would keep.
 
     `flipped`: verdicts whose votes differ, by whichever of `votes`. `unfound`: quotes that don't stand in the response.
     """
@@ -39,6 +40,7 @@ class Trust:
     kept: Share
     passed: Share
     caught: dict[Spoiling, Share]
+    planted: int
     unfound: Share
     flipped: Share
     people: Agreement | None
@@ -91,7 +93,9 @@ class Trust:
                 found.append(
                     f"{rate:.1%} are kept, fewer than {LOW_KEEP_RATE:.0%}: prompts, judge or criteria are at fault; see notebook 3."
                 )
-        if caught.total >= FEWEST and low < LOW_CATCH_RATE:
+        high = caught.interval[1] if caught.interval else 1.0
+        some_unjudged = caught.total < FEWEST <= self.planted
+        if (some_unjudged and high < LOW_CATCH_RATE) or (caught.total >= FEWEST and low < LOW_CATCH_RATE):
             found.append(
                 f"The judge caught only {caught.hits} of {caught.total} planted failures; the rate may be as low as {low:.0%}, so "
                 "the keep rate can't be trusted. Set JUDGE_MODEL to a stronger one, or raise VOTES."
@@ -146,6 +150,7 @@ def trust(settings: Settings) -> Trust:
         kept=Share(statuses["kept"], statuses.total()),
         passed=Share(judged[True], judged.total()),
         caught=catches(settings),
+        planted=manifest.get("judging", {}).get("planted", {}).get("total", 0),
         unfound=Share(quoted[False], quoted.total()),
         flipped=Share(votes[True], votes.total()),
         people=agreement(settings),

@@ -9,13 +9,13 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, cast
 
 from pydantic import BaseModel
 
 from lib.errors import KitError
 from lib.llm.ask import Asker, for_each, open_asker
-from lib.llm.call import CallFailed
+from lib.llm.call import CallFailed, FailureReason
 from lib.llm.journal import ledger
 from lib.loop import finish
 from lib.progress import progress_bar
@@ -92,9 +92,12 @@ def work_through(things: Iterable[T], make: Callable[[Asker, T], Awaitable[BaseM
             made.close()
 
 
-def require_enough(tally: Tally, settings: Settings) -> Tally:
-    """Return `tally`. Raises RunFailed when fewer than `min_call_success` succeeded; drops by the filter never count here."""
-    if tally.done >= settings.min_call_success * tally.total:
+def require_enough(tally: Tally, settings: Settings, *, at_any_rate: bool = False) -> Tally:
+    """Return `tally`. Raises RunFailed when fewer than `min_call_success` succeeded; drops by the filter never count here.
+
+    `at_any_rate`: none need succeed, since topping up ends, and does not fail, where the budget does.
+    """
+    if at_any_rate or tally.done >= settings.min_call_success * tally.total:
         return tally
     reasons = ", ".join(f"{count} × {reason}" for reason, count in Counter(failure.reason for failure in tally.failures).most_common(3))
     first = tally.failures[0]
@@ -139,8 +142,11 @@ def ledger_rows(run: Run) -> list[dict[str, object]]:
     ]
 
 
-def failure_of(failed: CallFailed, thing_id: str, *, cost_usd: float) -> Failure:
-    return Failure(id=thing_id, stage=failed.stage, reason=failed.reason, detail=failed.detail, cost_usd=cost_usd)
+def again(failure: Failure) -> CallFailed:
+    """Return what a call that was given up would end in again, without asking."""
+    failed = CallFailed(cast(FailureReason, failure.reason), failure.detail)
+    failed.stage = failure.stage
+    return failed
 
 
 async def _through(
@@ -163,8 +169,7 @@ async def _through(
                     made = await make(ask, thing)
                     lines[type(made)].add(index, json_line(made))
                 except CallFailed as failed:
-                    cost_usd = round(ask.journal.spent_usd(slot=thing.id), 6)
-                    failures[index] = failure_of(failed, thing.id, cost_usd=cost_usd)
+                    failures[index] = Failure(id=thing.id, stage=failed.stage, reason=failed.reason, detail=failed.detail)
                     bar.set_postfix(failed=len(failures), refresh=False)
                 checkpoints.done(index)
                 bar.update(1)

@@ -117,3 +117,21 @@ def test_a_run_that_is_not_there_is_one_clear_sentence(settings: Settings) -> No
 
 def test_without_another_run_nothing_is_compared(settings: Settings) -> None:
     assert compare_runs(filtered(settings, "b", set())) is None
+
+
+def test_a_run_is_not_compared_with_itself(settings: Settings) -> None:
+    with pytest.raises(CompareError, match="can't be compared with itself"):
+        compare_runs(filtered(settings, "b", set(), compare_with="outputs/b"))
+
+
+def test_what_the_writer_was_is_told_by_the_making_not_by_the_judging(settings: Settings) -> None:
+    """Notebook 2 was run with its defaults, whatever notebook 1 was given."""
+    a, b = (
+        filtered(settings, "a", set(), model="claude-haiku-5-5"),
+        filtered(settings, "b", set(), compare_with="a", model="claude-haiku-5-5"),
+    )
+    plain = {"settings": settings.model_dump(mode="json"), "prompt_sha256": {"judge": "3" * 64}}
+    for run in (a, b):
+        update_manifest(run_of(run), "judging", plain)
+    found = compare_runs(b)
+    assert found is not None and found.changed == {}

@@ -34,7 +34,11 @@ def with_records(settings: Settings, samples: list[Sample], **changes: object) -
     write_kept(settings, samples)
     write_run(settings, samples, [an_evaluation(sample, failed=["r2"]) for sample in samples], planted=[a_planted(samples[0])])
     update_manifest(run_of(settings), "generation", GENERATION | {"settings": settings.model_dump(mode="json")} | changes)
-    update_manifest(run_of(settings), "judging", {"prompt_sha256": {"judge": "3" * 64}, "notice": "", "ledger": []})
+    update_manifest(
+        run_of(settings),
+        "judging",
+        {"settings": settings.model_dump(mode="json"), "prompt_sha256": {"judge": "3" * 64}, "notice": "", "ledger": []},
+    )
     write_statistics(settings)
     return settings
 
@@ -209,3 +213,19 @@ def test_what_was_not_checked_is_not_claimed(made: Settings) -> None:
     update_manifest(run_of(made), "gating", {"not_checked": ["benchmark_overlap"]})
     write_card(made, split_samples(made))
     assert "| Benchmark overlap |" not in body(made) and "Not checked: benchmark overlap." in body(made)
+
+
+def test_a_topped_up_run_says_so_and_settings_of_judging_are_told_too(made: Settings) -> None:
+    judged = made.model_copy(update={"votes": 3})
+    update_manifest(run_of(made), "judging", {"settings": judged.model_dump(mode="json"), "prompt_sha256": {"judge": "3" * 64}})
+    update_manifest(run_of(made), "top_up", {"repaired": 5, "added": 2, "prompt_sha256": {"repair": "7" * 64}})
+    write_card(made, split_samples(made))
+    assert "5 near misses were rewritten once" in body(made) and "| repair | `7777" in body(made)
+    assert "`votes` = 3" in body(made)
+
+
+def test_a_tutor_that_saw_the_rubrics_is_not_said_to_have_been_blind(made: Settings) -> None:
+    seeing = made.model_copy(update={"show_rubrics_to_tutor": True})
+    update_manifest(run_of(made), "generation", GENERATION | {"settings": seeing.model_dump(mode="json")})
+    write_card(made, split_samples(made))
+    assert "without seeing the rubrics" not in body(made) and "with the rubrics in view" in body(made)

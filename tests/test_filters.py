@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from lib.filters import decide, drop_reason, filter_samples
 from lib.review import write_sheet
-from lib.run import RunError, as_filtered, read_jsonl, run_of, write_jsonl
+from lib.run import RunError, as_filtered, read_jsonl, run_of, update_manifest, write_jsonl
 from lib.schema import Decision, DropReason, Failure, Sample
 from lib.settings import Settings
 from lib.stats import write_statistics
@@ -180,10 +180,21 @@ def test_what_was_not_filtered_is_not_shown(settings: Settings) -> None:
         as_filtered(settings)
 
 
-def test_a_data_set_of_an_earlier_filtering_goes(at_half: Settings) -> None:
-    (run_of(at_half).dataset / "data").mkdir(parents=True)
+def test_a_data_set_of_an_earlier_filtering_goes_and_what_else_lies_there_stays(at_half: Settings) -> None:
+    folder = run_of(at_half).dataset
+    (folder / "data").mkdir(parents=True)
+    for name in ("train.jsonl", "README.md", "data/train.parquet", "LICENCE", ".gitattributes"):
+        (folder / name).write_text("")
     filter_samples(at_half)
-    assert not run_of(at_half).dataset.exists()
+    assert sorted(path.name for path in folder.rglob("*") if path.is_file()) == [".gitattributes", "LICENCE"]
+
+
+@pytest.mark.parametrize("name", ["generated", "repaired", "evaluations", "gated"])
+def test_what_was_made_or_judged_anew_must_be_filtered_anew(at_half: Settings, name: str) -> None:
+    path = getattr(run_of(at_half), name)
+    path.write_text((path.read_text() if path.exists() else "") + "\n")
+    with pytest.raises(RunError, match="has changed since it was filtered: run 02_filter again"):
+        as_filtered(Settings.of(run=at_half.run, outputs_dir=at_half.outputs_dir))
 
 
 def test_labels_that_were_read_once_are_read_again_by_what_comes_after(at_half: Settings, tmp_path: Path) -> None:
@@ -195,3 +206,14 @@ def test_labels_that_were_read_once_are_read_again_by_what_comes_after(at_half: 
     assert as_filtered(asked).review_csv == str(sheet)
     sheet.unlink()
     assert as_filtered(asked).review_csv == ""
+
+
+def test_labels_can_be_left_out_again_and_go_when_samples_are_judged_anew(at_half: Settings, tmp_path: Path) -> None:
+    write_sheet(at_half)
+    sheet = tmp_path / "labels.csv"
+    sheet.write_bytes(run_of(at_half).review.read_bytes())
+    write_statistics(at_half.model_copy(update={"review_csv": str(sheet)}))
+    asked = {"run": at_half.run, "outputs_dir": at_half.outputs_dir}
+    assert as_filtered(Settings.of(**asked, review_csv="")).review_csv == ""
+    update_manifest(run_of(at_half), "judging", {})
+    assert as_filtered(Settings.of(**asked)).review_csv == ""

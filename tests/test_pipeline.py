@@ -209,7 +209,7 @@ def test_a_refused_call_is_counted_and_never_resent(provider: Provider, settings
     for _ in range(2):
         made = generate_samples(seed_file, topics, settings)
         assert {(failure.stage, failure.reason) for failure in made.failures} == {("gold", "refusal")}
-        assert "frontier_llm" in made.failures[0].detail and made.failures[0].cost_usd > 0
+        assert "frontier_llm" in made.failures[0].detail
     assert provider.calls == 12
 
 

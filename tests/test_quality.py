@@ -170,6 +170,16 @@ def test_a_formula_is_found_in_each_of_the_three_written_fields(field: str) -> N
     assert said.startswith(f"{field}: “i get that")
 
 
+def test_a_repaired_sample_is_no_formula_beside_its_own_original() -> None:
+    """Explanation and follow-up are the original's and were counted with it."""
+    gate = Formulas(opening, 0.05)
+    for number in range(5):
+        assert not gate(a_sample(str(number), explanation="It is all", follow_up=f"f{number} is so", response=f"r{number} is so"))
+    for number in range(5):
+        repaired = a_sample(f"{number}_repaired", explanation="It is all", response=f"s{number} is so", repaired_from=str(number))
+        assert not gate(repaired)
+
+
 @unhurried
 @given(st.lists(st.sampled_from(["one two three", "four five six", "seven"]), max_size=60), st.integers(0, 60))
 def test_a_longer_run_decides_on_its_first_samples_as_a_shorter_one_did(openings: list[str], cut: int) -> None:

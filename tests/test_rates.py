@@ -129,6 +129,16 @@ def test_the_interval_holds_the_truth_in_at_least_94_of_100_simulated_runs(
     assert sum(held) >= 0.94 * len(held)
 
 
+@pytest.mark.parametrize(
+    ("passed", "caught", "recognised"),
+    [(Share(100, 1000), Share(30, 50), None), (Share(290, 300), Share(160, 160), Share(30, 60))],
+    ids=["fewer pass than bad ones would", "more pass than good ones would"],
+)
+def test_rates_that_contradict_one_another_have_no_corrected_rate(passed: Share, caught: Share, recognised: Share | None) -> None:
+    """A judge that lets 40 % of bad responses through can't pass 10 % of all; one that recognises half of good ones can't pass 97 %."""
+    assert corrected_rate(passed, caught=caught, recognised=recognised) is None
+
+
 @unhurried
 @given(passed=COUNTS, caught=COUNTS, recognised=COUNTS)
 def test_a_corrected_rate_lies_within_its_interval_and_within_0_and_1(

@@ -15,7 +15,7 @@ from lib.generate import generate_samples
 from lib.judge import judge_samples
 from lib.plan import Cell, Refills, Topics, plan, planned_cells
 from lib.quality import gate_samples
-from lib.run import made_samples, run_of
+from lib.run import RunError, made_samples, recorded_settings, run_of
 from lib.schema import Sample
 from lib.seeds import SeedFile
 from lib.settings import Settings
@@ -164,6 +164,37 @@ def test_a_judge_that_passes_nothing_ends_it_after_a_bounded_number_of_rounds(pr
     done = top_up(filtered.model_copy(update={"target_kept": 24, "judge_model": "claude-haiku-5-5", "budget_usd": 500.0}))
     assert done is not None and done.rounds == 8
     assert "rounds did not suffice" in done.why
+
+
+def test_an_answer_that_stays_invalid_is_not_paid_for_in_every_round(provider: Provider, filtered: Settings) -> None:
+    """Half of the added samples get verdicts on an invented id: each is tried three times, once, however many rounds follow."""
+    judge, asked = strict(0.0), Counter[str]()
+
+    def answer(request: Request) -> dict[str, Any] | None:
+        found = judge(request)
+        if found and draw("odd", request.body_hash) < 0.5:
+            asked[request.body_hash] += 1
+            found["verdicts"][0]["rubric_id"] = "r99"
+        return found
+
+    provider.settings.answer = answer
+    done = top_up(filtered)
+    assert done is not None and done.rounds >= 2
+    assert asked and set(asked.values()) == {3}
+
+
+def test_topping_up_leaves_the_runs_recorded_settings_as_they_were(filtered: Settings) -> None:
+    before = recorded_settings(run_of(filtered)).min_call_success
+    top_up(filtered)
+    assert recorded_settings(run_of(filtered)).min_call_success == before > 0
+
+
+def test_seeds_that_have_changed_since_are_not_mixed_in(filtered: Settings) -> None:
+    manifest = json.loads(run_of(filtered).manifest.read_text())
+    manifest["generation"]["inputs_sha256"]["seeds"] = "0" * 64
+    run_of(filtered).manifest.write_text(json.dumps(manifest))
+    with pytest.raises(RunError, match="has changed since the samples were made"):
+        top_up(filtered)
 
 
 def test_where_no_further_sample_can_be_made_it_stops_after_one_round(provider: Provider, filtered: Settings) -> None:

@@ -125,10 +125,9 @@ class Journal:
         self._entries.put((entry, stored))
         await stored
 
-    def spent_usd(self, *, slot: str = "") -> float:
-        """Return what was paid in this run, or for one slot."""
-        where, values = (" WHERE slot = ?", (slot,)) if slot else ("", ())
-        return float(self._reader.execute(f"SELECT TOTAL(cost_usd) FROM reply{where}", values).fetchone()[0])
+    def spent_usd(self) -> float:
+        """Return what was paid in this run."""
+        return float(self._reader.execute("SELECT TOTAL(cost_usd) FROM reply").fetchone()[0])
 
     def paid_since(self, key: str, at: float) -> bool:
         return self._reader.execute("SELECT 1 FROM reply WHERE key = ? AND at >= ?", (key, at)).fetchone() is not None

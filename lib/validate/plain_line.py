@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from lib.validate.chat_format import CONTROL, STRICT_ROLES
+from lib.validate.jsonl import MAX_LINE_BYTES
 
 HEADS = {role: b'{"role": "%b", "content": ' % role.encode() for role in STRICT_ROLES}
 ESCAPED_CONTROL = re.compile(rb"\\(?=u00)")  # with one literal byte first it is sought at memchr's speed, six times that of `in`
@@ -34,6 +35,8 @@ def plain_turns(line: bytes, *, strict: bool) -> tuple[list[Turn], bytes] | None
 
     Equal to its own encoding it holds no key twice, no surplus escape and no other end than a newline.
     """
+    if len(line) > MAX_LINE_BYTES:
+        return None
     try:
         turns = _conversation(line).messages
     except ValueError:

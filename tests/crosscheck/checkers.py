@@ -14,8 +14,8 @@ RIGHT = "right"
 
 
 def kit(path: Path, *, strict: bool = True) -> str:
-    report = validate_file(path, strict=strict)
-    return ", ".join(report.counts) or RIGHT
+    """Return the codes of what is wrong, warnings among them."""
+    return ", ".join(validate_file(path, strict=strict).counts) or RIGHT
 
 
 def kit_general(path: Path) -> str:
@@ -40,8 +40,10 @@ def datasets(path: Path) -> str:
 
     wanted = {"messages": List({"role": Value("string"), "content": Value("string")})}
     with TemporaryDirectory() as cache:
+        plain = Path(cache) / "train.jsonl"  # it reads a path as a pattern
+        plain.write_bytes(path.read_bytes())
         try:
-            found = load_dataset("json", data_files=str(path), split="train", cache_dir=cache)
+            found = load_dataset("json", data_files=str(plain), split="train", cache_dir=cache)
         except Exception as error:  # noqa: BLE001  # whatever it raises is its verdict
             return f"fails: {type(error).__name__}"
         return RIGHT if dict(found.features) == wanted else f"other features: {found.features}"[:80]
@@ -56,7 +58,7 @@ def mistral(path: Path) -> str:
 
     validator = MistralRequestValidatorV3(mode=ValidationMode.finetuning)
     try:
-        for raw in path.read_text(encoding="utf-8").splitlines():
+        for raw in path.read_text(encoding="utf-8").removesuffix("\n").split("\n"):
             value = json.loads(raw)
             request = ChatCompletionRequest(messages=value["messages"], tools=value.get("tools"))
             validator.validate_messages(request.messages, continue_final_message=False)
