@@ -99,7 +99,7 @@ lint: $(READY_DEV) ## style, types, and that notebooks are committed without out
 	@$(PY) -m mypy
 	@$(PY) -m nbstripout --verify --keep-id --extra-keys "metadata.papermill cell.metadata.papermill" notebooks/*.ipynb
 
-bench: $(READY_DEV) ## the benchmarks: one table, about fifteen minutes
+bench: $(READY_DEV) ## the benchmarks: one table, about twenty minutes
 	@$(PY) -m tests.bench
 
 setup: $(READY) ## only install
