@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from lib.filters import decisions
 from lib.finetune import example_line, example_messages
-from lib.run import Run, run_of, update_manifest, whole_file
+from lib.run import SIDES, Run, run_of, update_manifest, whole_file
 from lib.schema import Evaluation, Sample
 from lib.scores import critical_score, weighted_score
 from lib.settings import Settings
@@ -20,7 +20,6 @@ from lib.taxonomy import AREA_OF
 if TYPE_CHECKING:
     import pyarrow as pa
 
-SIDES = ("train", "validation")
 ROWS_A_GROUP = 1000
 
 

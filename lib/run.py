@@ -24,6 +24,7 @@ PLAN_SETTINGS = (
     "seeds_csv", "topics_csv", "on_bad_row", "num_seeds", "samples_per_seed", "subjects", "misconception_types", "random_seed", "model",
     "scenario_effort", "gold_effort", "show_rubrics_to_tutor",
 )  # fmt: skip
+SIDES = ("train", "validation")
 RECORDED_VERSIONS = ("anthropic", "pydantic", "papermill", "pandas", "matplotlib")
 
 
@@ -111,8 +112,7 @@ class Run:
 
     def dataset_files(self) -> list[Path]:
         """What the kit itself writes there; anything else in the folder is the user's."""
-        sides = ("train", "validation")
-        return [self.dataset / "README.md"] + [self.dataset / name for side in sides for name in (f"{side}.jsonl", f"data/{side}.parquet")]
+        return [self.dataset / "README.md"] + [self.dataset / name for side in SIDES for name in (f"{side}.jsonl", f"data/{side}.parquet")]
 
     def checkpoint(self, number: int) -> Path:
         return self.dir / f"_checkpoint_{number}.jsonl"
@@ -256,8 +256,12 @@ def as_filtered(settings: Settings) -> Settings:
 
 def filtered_from(run: Run) -> dict[str, str]:
     """Return the digests of the files that decide what is kept."""
-    sources = (run.generated, run.repaired, run.topped_up, run.gated, run.evaluations)
-    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sources if path.exists()}
+    digests = {}
+    for path in (run.generated, run.repaired, run.topped_up, run.gated, run.evaluations):
+        if path.exists():
+            with path.open("rb") as file:
+                digests[path.name] = hashlib.file_digest(file, "sha256").hexdigest()
+    return digests
 
 
 def recorded_settings(run: Run) -> Settings:
