@@ -1,5 +1,32 @@
-"""A user's mistake, or the provider's refusal to go on, as one clear line instead of a traceback."""
+"""A user's mistake, or the provider's refusal to go on, as one clear line instead of a traceback; and how it may quote foreign text."""
+
+import re
+from collections.abc import Iterable
+
+LONGEST_QUOTE = 300  # characters of foreign text in one message
+SHORTEST_SECRET = 8  # shorter "keys" are placeholders such as `none`, and would cut holes into ordinary words
+REMOVED = "[key removed]"
+# C0, C1, the line separators, and the marks that turn the direction of what follows: a terminal obeys them, or shows another text.
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]+")
+LONE_SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
 class KitError(Exception):
     """Says where, what, and what to do next. Everything else that is raised is a bug."""
+
+
+def plain(text: object, *, secrets: Iterable[str] = (), longest: int = LONGEST_QUOTE) -> str:
+    """Return foreign text as one line that may be shown and stored.
+
+    Secrets, control characters and lone surrogates are taken out, and what is longer than `longest` characters ends in "…".
+    """
+    line = " ".join(CONTROL.sub(" ", without_secrets(str(text), secrets)).split())
+    return line if len(line) <= longest else line[: longest - 1].rstrip() + "…"
+
+
+def without_secrets(text: str, secrets: Iterable[str]) -> str:
+    """Return `text` with every secret replaced by a remark, and lone surrogates by U+FFFD, so that it can be stored as UTF-8."""
+    for secret in secrets:
+        if len(secret) >= SHORTEST_SECRET:
+            text = text.replace(secret, REMOVED)
+    return LONE_SURROGATE.sub("\ufffd", text)

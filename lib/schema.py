@@ -5,10 +5,11 @@ enforces their enums and required fields, pydantic the bounds, and fields stand 
 """
 
 import hashlib
+import unicodedata
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 Severity = Literal["critical", "critical_negative", "not_critical"]
 WEIGHT_OF: dict[Severity, int] = {"critical": 5, "critical_negative": -5, "not_critical": 1}
@@ -68,7 +69,27 @@ Spoiling = Literal[
     "ban_broken",
 ]
 Origin = Literal["plan", "repair", "top_up"]
-Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+BLANK_LETTERS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")  # letters and marks by their category, but nothing to see
+
+
+def is_blank(text: str) -> bool:
+    """Whether nothing of `text` can be seen: it holds only white space, control, format and filler characters."""
+    return all(_is_invisible(character) for character in text)
+
+
+def _is_invisible(character: str) -> bool:
+    is_variation_selector = "\ufe00" <= character <= "\ufe0f" or "\U000e0100" <= character <= "\U000e01ef"
+    blank = character.isspace() or character in BLANK_LETTERS or is_variation_selector
+    return blank or unicodedata.category(character) in ("Cc", "Cf", "Zs", "Zl", "Zp")
+
+
+def _visible(text: str) -> str:
+    if is_blank(text):
+        raise ValueError("nothing in it can be seen")
+    return text
+
+
+Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1), AfterValidator(_visible)]
 
 
 class Record(BaseModel):
