@@ -9,11 +9,12 @@ import os
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from lib.errors import KitError
+from lib.bounds import MOST_SAMPLES, MOST_SEED, ModelName, Names, PathText, PriceText, RunName, Text, problem
+from lib.errors import KitError, plain
 from lib.taxonomy import MISCONCEPTION_TYPES, SUBJECTS
 
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
@@ -26,48 +27,46 @@ class SettingsError(KitError):
     """A parameter is misspelt or out of bounds."""
 
 
-def _names(value: Any) -> Any:
-    """Let `subjects` be written "a, b" on a command line and ["a", "b"] in a notebook."""
-    return [name.strip() for name in value.split(",") if name.strip()] if isinstance(value, str) else value
-
-
-Names = Annotated[tuple[str, ...], BeforeValidator(_names)]
 Effort = Literal["", "low", "medium", "high"]
 
 
 class Settings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, coerce_numbers_to_str=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, coerce_numbers_to_str=True, allow_inf_nan=False)
 
-    run: str = Field("quick", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="name of the run: its folder is outputs/<run>")
-    outputs_dir: str = Field("outputs", description="where run folders are")
-    seeds_csv: str = Field("data/seeds.csv", description="seed prompts in TutorBench's columns")
-    topics_csv: str = Field("data/topics.csv", description="columns subject, topic, level")
+    run: RunName = Field("quick", description="name of the run: its folder is outputs/<run>")
+    outputs_dir: PathText = Field("outputs", description="where run folders are")
+    seeds_csv: PathText = Field("data/seeds.csv", description="seed prompts in TutorBench's columns")
+    topics_csv: PathText = Field("data/topics.csv", description="columns subject, topic, level")
     on_bad_row: Literal["skip", "stop"] = Field("skip", description="set an unusable seed row aside, or stop")
-    num_seeds: int = Field(2, ge=1, description="seeds used")
-    samples_per_seed: int = Field(2, ge=1, description="variations made of each seed")
+    num_seeds: int = Field(2, ge=1, le=MOST_SAMPLES, description="seeds used")
+    samples_per_seed: int = Field(2, ge=1, le=MOST_SAMPLES, description="variations made of each seed")
     subjects: Names = Field(SUBJECTS, description="subjects of the samples; empty: all 28")
     misconception_types: Names = Field(tuple(kind.id for kind in MISCONCEPTION_TYPES), description="kinds of misconception; empty: all 8")
-    random_seed: int = Field(0, ge=0, description="plan, order of criteria and every other draw")
+    random_seed: int = Field(0, ge=0, le=MOST_SEED, description="plan, order of criteria and every other draw")
 
     provider: Literal["auto", "anthropic", "local"] = Field("auto", description="auto: local when there is no key")
     mode: Literal["live", "batch"] = Field("live", description="batch: half the price, up to 24 h")
-    model: str = Field(DEFAULT_MODEL, description="writes scenarios and gold responses")
-    judge_model: str = Field(DEFAULT_JUDGE_MODEL, description="judges them; another model than the writer")
+    model: ModelName = Field(DEFAULT_MODEL, description="writes scenarios and gold responses")
+    judge_model: ModelName = Field(DEFAULT_JUDGE_MODEL, description="judges them; another model than the writer")
     max_concurrency: int = Field(50, ge=1, le=5000, description="calls in flight (the embedded model: always 1)")
-    budget_usd: float = Field(5.0, gt=0, allow_inf_nan=False, description="hard cap of what this run may cost in all, US dollars")
-    price_usd_per_mtok: str = Field("", description="'input/output' for a model without a listed price, e.g. '2/10'; '0/0' if free")
+    budget_usd: float = Field(5.0, gt=0, le=10_000_000, description="hard cap of what this run may cost in all, US dollars")
+    price_usd_per_mtok: PriceText = Field("", description="'input/output' for a model without a listed price, e.g. '2/10'; '0/0' if free")
     scenario_effort: Effort = Field("medium", description="how much the model thinks; empty: not sent")
     gold_effort: Effort = Field("medium", description="the same for gold responses")
     judge_effort: Effort = Field("low", description="the same for judging")
     max_tokens: int = Field(8000, ge=256, le=21_000, description="room for one answer, thinking included, tokens")
-    batch_poll_s: float = Field(30.0, gt=0, description="how often a batch is looked at, seconds")
-    timeout_s: float = Field(600.0, gt=0, allow_inf_nan=False, description="longest wait for one answer, seconds")
+    batch_poll_s: float = Field(30.0, ge=0.01, le=3_600, description="how often a batch is looked at, seconds")
+    timeout_s: float = Field(600.0, ge=1, le=86_400, description="longest wait for one answer, seconds")
     min_call_success: float = Field(0.9, ge=0, le=1, description="share of samples made below which the run counts as failed")
 
-    length_tolerance: float = Field(0.5, ge=0, description="share by which a response may leave its assigned length before it is dropped")
-    max_shared_words: int = Field(20, ge=8, description="longest run of words that may stand in its seed, its explanation or the benchmark")
+    length_tolerance: float = Field(
+        0.5, ge=0, le=1_000, description="share by which a response may leave its assigned length before it is dropped"
+    )
+    max_shared_words: int = Field(
+        20, ge=8, le=10_000, description="longest run of words that may stand in its seed, its explanation or the benchmark"
+    )
     max_shared_share: float = Field(0.25, ge=0, le=1, description="the same as a share of its 8-word sequences")
-    benchmark_csv: str = Field("", description="what samples must not overlap with: any CSV, all of its cells; empty: not checked")
+    benchmark_csv: Text = Field("", description="what samples must not overlap with: any CSV, all of its cells; empty: not checked")
     near_duplicate_similarity: float = Field(0.7, ge=0.6, le=1, description="Jaccard similarity from which two texts count as the same")
     max_alike_share: float = Field(0.05, gt=0, le=1, description="share of samples that may open, or close, with the same three words")
 
@@ -75,12 +74,12 @@ class Settings(BaseModel):
     planted_share: float = Field(0.05, ge=0, le=1, description="share of samples judged again in a spoiled copy, to measure the judge")
     show_rubrics_to_tutor: bool = Field(default=False, description="true only to measure what it does: it inflates keep rates")
     critical_pass_threshold: float = Field(0.80, ge=0, lt=1, description="keep when MORE than this share of critical rubrics pass")
-    review_samples: int = Field(30, ge=1, description="samples on the sheet that people fill in (make review)")
-    review_csv: str = Field("", description="the filled-in sheet; empty: none")
-    compare_with: str = Field("", description="another run of the same plan to compare with; empty: none")
+    review_samples: int = Field(30, ge=1, le=10_000, description="samples on the sheet that people fill in (make review)")
+    review_csv: Text = Field("", description="the filled-in sheet; empty: none")
+    compare_with: Text = Field("", description="another run of the same plan to compare with; empty: none")
     validation_share: float = Field(0.1, ge=0, le=0.5, description="share of kept samples set aside for validation; 0: no split")
     top_up: bool = Field(default=False, description="after filtering, repair near misses and refill what fell short")
-    target_kept: int = Field(0, ge=0, description="kept samples to reach by topping up; 0: as many as were planned")
+    target_kept: int = Field(0, ge=0, le=MOST_SAMPLES, description="kept samples to reach by topping up; 0: as many as were planned")
 
     @field_validator("subjects")
     @classmethod
@@ -106,6 +105,15 @@ class Settings(BaseModel):
             raise ValueError("must be odd, so that there is a majority")
         return votes
 
+    @model_validator(mode="after")
+    def _not_too_many(self) -> Self:
+        if self.planned_samples > MOST_SAMPLES:
+            raise ValueError(
+                f"`num_seeds` × `samples_per_seed` = {self.planned_samples:,}: a run can have up to {MOST_SAMPLES:,} samples. "
+                "Lower one of them, or make several runs."
+            )
+        return self
+
     @property
     def run_dir(self) -> Path:
         return from_root(self.outputs_dir) / self.run
@@ -125,12 +133,24 @@ class Settings(BaseModel):
         try:
             return cls(**values)
         except ValidationError as error:
-            raise SettingsError("\n".join(_problem(entry) for entry in error.errors())) from None
+            raise SettingsError("\n".join(problem(entry, cls.model_fields) for entry in error.errors())) from None
+
+    @classmethod
+    def accepts(cls, name: str, value: Any) -> bool:
+        """Whether `value` alone, with every other parameter at its default, is allowed."""
+        try:
+            cls(**{name: value})
+        except ValidationError:
+            return False
+        return True
 
 
 def from_root(path: str) -> Path:
-    """Return `path`, relative ones taken from the project's root, whatever folder the kernel runs in."""
-    return PROJECT_ROOT / Path(path).expanduser()
+    """Return `path`, relative ones taken from the project's root, whatever folder the kernel runs in. Raises SettingsError."""
+    try:
+        return PROJECT_ROOT / Path(path).expanduser()
+    except RuntimeError:  # `~name`, and there is no such user
+        raise SettingsError(f"{plain(path)}: the home folder that it begins with is not there. Write the whole path.") from None
 
 
 def short_path(path: Path) -> str:
@@ -194,15 +214,6 @@ def _nearest(name: str, known: Iterable[str], *, cutoff: float) -> str:
 
 def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
-
-
-def _problem(entry: Any) -> str:
-    name = ".".join(str(part) for part in entry["loc"])
-    if entry["type"] == "extra_forbidden":
-        return f"`{name}` is not a parameter."
-    meaning = Settings.model_fields[name.split(".")[0]].description
-    said = "use letters, digits, dots, dashes and underscores" if entry["type"] == "string_pattern_mismatch" else entry["msg"]
-    return f"`{name}` = {entry['input']!r}: {said}. It is: {meaning}."
 
 
 def _shell() -> Any:

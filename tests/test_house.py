@@ -27,9 +27,9 @@ from lib.taxonomy import MISCONCEPTION_TYPES, SUBJECTS
 
 # Left to right as data flows; a module imports only from lines above its own, or from its left.
 ORDER = """
-    errors
-    schema  taxonomy  settings  seeds  plan  prompts
-    run  loop  progress
+    errors  files  ordered_lines
+    schema  taxonomy  bounds  settings  seeds  plan  prompts
+    run  manifest  loop  progress
     llm.call  llm.budget  llm.journal  llm.window  llm.local  llm.local_server  llm.provider  llm.live  llm.batch  llm.ask
     validate.jsonl  validate.chat_format  validate.plain_line  validate.tokens  validate.report  validate.check  validate.__main__
     rates  scores
