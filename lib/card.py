@@ -4,10 +4,11 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from lib.files import whole_file
+from lib.manifest import read_manifest, recorded_settings, section_of
 from lib.prompts import render
 from lib.rates import Share
-from lib.run import read_jsonl, read_manifest, recorded_settings, run_of, whole_file
-from lib.schema import Sample
+from lib.run import holding, kept_samples, run_of
 from lib.seeds import SeedFileError, read_seeds
 from lib.settings import PROJECT_ROOT, Settings
 from lib.splits import SIMILARITY, Split
@@ -21,6 +22,7 @@ SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_
 UNLABELLED = "No people's labels: the corrected rate assumes that the judge passes every good reply."
 
 
+@holding
 def write_card(settings: Settings, split: Split) -> Path:
     """Write the card and return its path. Raises RunError when the run has not been filtered."""
     path = run_of(settings).dataset / "README.md"
@@ -31,14 +33,15 @@ def write_card(settings: Settings, split: Split) -> Path:
 
 def card(settings: Settings, split: Split) -> str:
     manifest, found, judge = read_manifest(run_of(settings)), statistics(settings), trust(settings)
-    generation, judging = manifest["generation"], manifest["judging"]
+    run = run_of(settings)
+    generation, judging = section_of(run, "generation", made_by="01_generate"), section_of(run, "judging", made_by="02_filter")
     kept = Counter[tuple[str, str]]()
     writers: dict[str, None] = {}
-    for sample in read_jsonl(run_of(settings).filtered, Sample, made_by="02_filter"):
+    for sample in kept_samples(run_of(settings)):
         kept[sample.metadata.subject, sample.metadata.misconception_type] += 1
         writers |= dict.fromkeys(sample.metadata.models.values())
     planned = recorded_settings(run_of(settings))
-    counts, not_checked = manifest["dataset"]["counts"], manifest.get("gating", {}).get("not_checked", [])
+    counts, not_checked = section_of(run, "dataset", made_by="04_validate")["counts"], manifest.get("gating", {}).get("not_checked", [])
     subjects = [row["subject"] for row in found["by_subject"]]
     values: dict[str, Any] = {
         "title": f"Tutoring replies, run {settings.run}",
@@ -102,7 +105,7 @@ def family(model: str) -> str:
 
 def _is_own(generation: dict[str, Any]) -> bool:
     try:
-        return bool(read_seeds(OWN_SEEDS).sha256 == generation["inputs_sha256"]["seeds"])
+        return bool(read_seeds(OWN_SEEDS).sha256 == generation["inputs_sha256"].get("seeds"))
     except SeedFileError:
         return False
 
@@ -110,7 +113,7 @@ def _is_own(generation: dict[str, Any]) -> bool:
 def _seeds_licence(generation: dict[str, Any]) -> str:
     if _is_own(generation):
         return "the kit's own (CC BY 4.0)."
-    digest = generation["inputs_sha256"]["seeds"][:16]
+    digest = generation["inputs_sha256"].get("seeds", "unknown")[:16]
     return (
         f"a file of the user's (sha256 `{digest}…`). **Fill in its licence**: TutorBench's rows are CC BY-NC 4.0 and a benchmark, which "
         "restricts the result to non-commercial use and taints an evaluation on it."

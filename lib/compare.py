@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from lib.errors import KitError
 from lib.filters import decisions
+from lib.manifest import read_manifest, recorded_settings, section_of
 from lib.rates import mcnemar_p, paired_difference
-from lib.run import Run, read_manifest, recorded_settings, run_of
+from lib.run import Run, run_of
 from lib.settings import Settings
 from lib.trust import trust
 from lib.variety import variety_table
@@ -99,9 +100,10 @@ def comparison_table(found: Comparison) -> "pd.DataFrame":
 
 
 def _require_same_plan(other: Settings, this: Settings, manifests: tuple[dict[str, Any], ...]) -> None:
-    one, two = (manifest["generation"] for manifest in manifests)
-    different = [name for name in PLAN if one["settings"][name] != two["settings"][name]]
-    different += [f"the {name} file" for name in ("seeds", "topics") if one["inputs_sha256"][name] != two["inputs_sha256"][name]]
+    one, two = (recorded_settings(run_of(each)) for each in (other, this))
+    different = [name for name in PLAN if getattr(one, name) != getattr(two, name)]
+    files, others = (manifest["generation"]["inputs_sha256"] for manifest in manifests)
+    different += [f"the {name} file" for name in ("seeds", "topics") if files.get(name) != others.get(name)]
     if different:
         names = ", ".join(different)
         raise CompareError(f"{other.run} and {this.run} have different plans ({names} differ): only runs of one plan can be compared.")
@@ -112,10 +114,16 @@ def _changed(runs: tuple[Run, Run]) -> Iterator[tuple[str, tuple[str, str]]]:
     for name in sorted(two.keys() - WITHOUT_EFFECT):
         if one[name] != two[name]:
             yield name, (str(one[name]), str(two[name]))
-    first, second = ({**found["generation"]["prompt_sha256"], **found["judging"]["prompt_sha256"]} for found in map(read_manifest, runs))
+    first, second = map(_prompts, runs)
     for stage, digest in sorted(second.items()):
         if first.get(stage) != digest:
             yield f"prompt of {stage}", (str(first.get(stage))[:8], digest[:8])
+
+
+def _prompts(run: Run) -> dict[str, str]:
+    """Return the digest of each prompt that the run's samples and evaluations were made with."""
+    made, judged = section_of(run, "generation", made_by="01_generate"), section_of(run, "judging", made_by="02_filter")
+    return made["prompt_sha256"] | judged["prompt_sha256"]  # type: ignore[no-any-return]  # checked when read
 
 
 def _rows(other: Settings, this: Settings, manifests: tuple[dict[str, Any], ...]) -> Iterator[tuple[str, str, str]]:

@@ -8,9 +8,11 @@ from contextlib import ExitStack
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from lib.files import whole_file
 from lib.filters import decisions
 from lib.finetune import example_line, example_messages
-from lib.run import SIDES, Run, run_of, update_manifest, whole_file
+from lib.manifest import update_manifest
+from lib.run import SIDES, Run, holding, remove, run_of
 from lib.schema import Evaluation, Sample
 from lib.scores import critical_score, weighted_score
 from lib.settings import Settings
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 ROWS_A_GROUP = 1000
 
 
+@holding
 def write_dataset(settings: Settings, split: Split) -> dict[str, int]:
     """Write the Parquet and JSONL files of each side that has samples, in plan order; return how many are on each."""
     run = run_of(settings)
@@ -45,7 +48,7 @@ def _write_side(run: Run, side: str, rows: Iterator[tuple[Sample, Evaluation]]) 
     first = next(rows, None)
     if first is None:
         for path in paths:
-            path.unlink(missing_ok=True)
+            remove(path)
         return 0
     count, chunk = 0, [first, *islice(rows, ROWS_A_GROUP - 1)]
     with ExitStack() as files:

@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lib.files import whole_file
 from lib.rates import Share
-from lib.run import Run
+from lib.run import Run, held
 from lib.schema import Spoiling
 from lib.stats import keep_rates
 from lib.taxonomy import AREA_OF, SUBJECTS, TYPE_BY_ID, label
@@ -107,9 +108,9 @@ def scores(table: "pd.DataFrame", *, note: str) -> "Figure":
 
 def save(figure: "Figure", run: Run, name: str) -> Path:
     """Save as `figures/<name>.png` and return the path."""
-    run.figures.mkdir(parents=True, exist_ok=True)
     path = run.figures / f"{name}.png"
-    figure.savefig(path, bbox_inches="tight")
+    with held(run), whole_file(path, binary=True) as file:
+        figure.savefig(file, format="png", bbox_inches="tight")
     return path
 
 

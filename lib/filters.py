@@ -3,11 +3,14 @@
 from collections.abc import Iterator
 from fractions import Fraction
 
+from lib.files import RunError, json_line, read_jsonl, whole_file, write_jsonl
 from lib.finetune import example_line
-from lib.run import json_line, made_samples, read_jsonl, run_of, whole_file, write_jsonl
-from lib.schema import Decision, DropReason, Evaluation, Failure, Sample
+from lib.run import Run, holding, made_samples, recorded_failures, remove, run_of
+from lib.schema import Decision, DropReason, Evaluation, Planted, Sample
 from lib.scores import critical_score
 from lib.settings import Settings
+
+AGAIN = "Run 02_filter again (make filter): it writes the file anew, and nothing is paid twice."
 
 
 def drop_reason(sample: Sample, evaluation: Evaluation, *, threshold: Fraction) -> tuple[DropReason, str] | None:
@@ -32,20 +35,53 @@ def decide(sample: Sample, evaluation: Evaluation | None, *, threshold: Fraction
 
 
 def decisions(settings: Settings) -> Iterator[tuple[Sample, Evaluation | None, Decision]]:
-    """Yield every made sample of the run with its evaluation, if any, and its decision; in plan order, one at a time in memory."""
+    """Yield every made sample of the run with its evaluation, if any, and its decision; in plan order, one at a time in memory.
+
+    Raises RunError where the files don't belong together: an evaluation or a gate's decision out of order, twice, or of no sample, or an
+    evaluation whose verdicts are not those of its sample's criteria.
+    """
     run = run_of(settings)
-    evaluations = read_jsonl(run.evaluations, Evaluation, made_by="02_filter")
-    gated = {decision.id: decision for decision in read_jsonl(run.gated, Decision, made_by="02_filter")}
-    unjudged = {failure.id: failure.reason for failure in _failures(settings) if failure.stage == "judge"}
-    waiting = next(evaluations, None)
+    evaluations = enumerate(read_jsonl(run.evaluations, Evaluation, made_by="02_filter"), start=1)
+    gated = _gated(run)
+    unjudged = {failure.id: failure.reason for failure in recorded_failures(run) if failure.stage == "judge"}
+    line, waiting = next(evaluations, (0, None))
     for sample in made_samples(run):
-        evaluation = waiting if waiting and waiting.id == sample.id else None
-        if evaluation:
-            waiting = next(evaluations, None)
+        evaluation = None
+        if waiting and waiting.id == sample.id:
+            evaluation = waiting
+            _require_all_verdicts(sample, evaluation, where=f"{run.evaluations}, line {line}")
+            line, waiting = next(evaluations, (0, None))
         judged = decide(sample, evaluation, threshold=settings.threshold, why_unjudged=unjudged.get(sample.id, ""))
-        yield sample, evaluation, gated.get(sample.id, judged)
+        yield sample, evaluation, gated.pop(sample.id, judged)
+    if waiting:
+        raise RunError(
+            f"{run.evaluations}, line {line}: {waiting.id} stands out of the samples' order, twice, or is no sample of this run. {AGAIN}"
+        )
+    for name in gated:
+        raise RunError(f"{run.gated}: {name} is no sample of this run. {AGAIN}")
 
 
+def planted_failures(run: Run) -> Iterator[tuple[Planted, Sample]]:
+    """Yield every planted failure of the run and the sample it was made from.
+
+    Raises RunError where one stands twice, is of no sample, or lacks a verdict.
+    """
+    planted = list(read_jsonl(run.planted, Planted, made_by="02_filter"))
+    wanted = {copy.sample_id for copy in planted}
+    originals = {sample.id: sample for sample in made_samples(run) if sample.id in wanted}
+    seen: set[str] = set()
+    for line, copy in enumerate(planted, start=1):
+        where = f"{run.planted}, line {line}"
+        if copy.id in seen:
+            raise RunError(f"{where}: {copy.id} stands twice. {AGAIN}")
+        if copy.sample_id not in originals:
+            raise RunError(f"{where}: {copy.sample_id} is no sample of this run. {AGAIN}")
+        _require_all_verdicts(originals[copy.sample_id], copy.evaluation, where=where)
+        seen.add(copy.id)
+        yield copy, originals[copy.sample_id]
+
+
+@holding
 def filter_samples(settings: Settings) -> None:
     """Write the kept samples with metadata, their training lines, and the dropped and unjudged ones with their reasons.
 
@@ -53,7 +89,7 @@ def filter_samples(settings: Settings) -> None:
     """
     run = run_of(settings)
     for path in run.dataset_files():
-        path.unlink(missing_ok=True)
+        remove(path)
     dropped: list[Decision] = []
     with whole_file(run.filtered) as filtered, whole_file(run.finetune) as finetune:
         for sample, _, decision in decisions(settings):
@@ -65,6 +101,18 @@ def filter_samples(settings: Settings) -> None:
     write_jsonl(run.dropped, dropped)
 
 
-def _failures(settings: Settings) -> list[Failure]:
-    run = run_of(settings)
-    return list(read_jsonl(run.failures, Failure, made_by="01_generate")) if run.failures.exists() else []
+def _gated(run: Run) -> dict[str, Decision]:
+    found: dict[str, Decision] = {}
+    for line, decision in enumerate(read_jsonl(run.gated, Decision, made_by="02_filter"), start=1):
+        if decision.id in found:
+            raise RunError(f"{run.gated}, line {line}: {decision.id} stands twice. {AGAIN}")
+        found[decision.id] = decision
+    return found
+
+
+def _require_all_verdicts(sample: Sample, evaluation: Evaluation, *, where: str) -> None:
+    """Raise RunError unless the evaluation has one verdict for each criterion of the sample, in the criteria's order."""
+    wanted, given = [rubric.id for rubric in sample.metadata.rubrics], [verdict.rubric_id for verdict in evaluation.verdicts]
+    if given != wanted:
+        names = ", ".join(given) or "nothing"
+        raise RunError(f"{where}: {evaluation.id} has verdicts on {names}, and its criteria are {', '.join(wanted)}. {AGAIN}")

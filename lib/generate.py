@@ -1,14 +1,15 @@
 """slot -> scenario and rubrics -> gold response -> sample; and all slots of a plan, through one window."""
 
-import hashlib
 import math
 from dataclasses import replace
 
+from lib.files import sha256_of
 from lib.llm.ask import Asker
 from lib.llm.call import Call
+from lib.manifest import PLAN_SETTINGS, forget_top_up, read_manifest, require_sound_records
 from lib.plan import Topics, plan
 from lib.prompts import gold_prompt, scenario_prompt, template_sha256
-from lib.run import PLAN_SETTINGS, forget_checkpoints, forget_top_up, read_manifest, run_of
+from lib.run import forget_checkpoints, held, run_of
 from lib.schema import (
     WEIGHT_OF,
     GoldAnswer,
@@ -35,7 +36,14 @@ def generate_samples(seed_file: SeedFile, topics: Topics, settings: Settings) ->
 
     Raises RunFailed when fewer than `min_call_success` could be made, ProviderError when none can, RunError when the folder is busy.
     """
+    with held(run_of(settings)):
+        return _generated(seed_file, topics, settings)
+
+
+def _generated(seed_file: SeedFile, topics: Topics, settings: Settings) -> Tally:
     run, seeds = run_of(settings), {seed.row: seed for seed in seed_file.seeds}
+    require_sound_records(run)
+    topics_sha256 = sha256_of(from_root(settings.topics_csv))
     remarks = [*_seed_remarks(seed_file, settings), *_topic_remarks(topics, settings), *_plan_remarks(settings)]
 
     async def make(ask: Asker, slot: Slot) -> Sample:
@@ -52,7 +60,6 @@ def generate_samples(seed_file: SeedFile, topics: Topics, settings: Settings) ->
     forget_top_up(run)
     forget_checkpoints(run, beyond=math.ceil(work.total / work.chunk))
     tally = replace(tally, remarks=(*remarks, *tally.remarks))
-    topics_sha256 = hashlib.sha256(from_root(settings.topics_csv).read_bytes()).hexdigest()
     record(
         tally,
         "generation",

@@ -12,6 +12,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from lib.errors import KitError
+from lib.files import make_folder
+from lib.run import notebooks_held, run_of
 from lib.settings import PROJECT_ROOT, settings_of, short_path
 
 
@@ -27,7 +29,7 @@ def run_notebook(name: str, pairs: list[str]) -> Path:
     wanted = settings.model_dump(mode="json", include=settings.model_fields_set)
     done = settings.run_dir / "notebooks" / f"{name}.ipynb"
     failed = done.with_suffix(".failed.ipynb")
-    done.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(done.parent)
     os.environ["TUTORING_HEADLESS"] = "1"
     try:
         papermill.execute_notebook(
@@ -49,7 +51,8 @@ def run_notebooks(names: Iterable[str], pairs: list[str]) -> int:
     for name in names:
         print(f"── {name} ──", flush=True)
         try:
-            run_notebook(name, pairs)
+            with notebooks_held(run_of(settings_of(pairs))):  # a second `make` must not write over the first one's copies
+                run_notebook(name, pairs)
         except KitError as error:
             print(f"\n{name}: {error}", file=sys.stderr)
             return 1

@@ -12,11 +12,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from statistics import median_low
 
+from lib.files import RunError, read_jsonl
 from lib.llm.ask import Asker
 from lib.llm.call import Call, Reply
+from lib.manifest import require_sound_records
 from lib.planted import MARK, SPOILINGS, Plant, drawn, spoil, spoiled_copy, with_plants
 from lib.prompts import judge_prompt, template_sha256
-from lib.run import RunError, made_samples, read_jsonl, run_of
+from lib.run import holding, made_samples, run_of
 from lib.schema import Decision, Evaluation, Failure, JudgementAnswer, Planted, Rubric, Sample, Verdict
 from lib.settings import Settings
 from lib.work import Pass, Tally, Targets, again, record, require_enough, work_through
@@ -28,6 +30,7 @@ ALIKE = str.maketrans({"“": '"', "”": '"', "‘": "'", "’": "'", "‹": "<
 NONE_GIVEN_UP: Mapping[str, Failure] = {}
 
 
+@holding
 def judge_samples(settings: Settings, *, at_any_rate: bool = False, given_up: Mapping[str, Failure] = NONE_GIVEN_UP) -> Tally:
     """Judge every sample that passed the gates, and the planted failures, or replay it; write `evaluations.jsonl` and `planted.jsonl`.
 
@@ -35,6 +38,7 @@ def judge_samples(settings: Settings, *, at_any_rate: bool = False, given_up: Ma
     ProviderError when none can, RunError when nothing was made.
     """
     run = run_of(settings)
+    require_sound_records(run)
     ids = [(sample.id, sample.metadata.origin) for sample in to_judge(settings)]
     if not ids and next(made_samples(run), None) is None:
         raise RunError(f"{run.generated}: no sample was made. See failures.jsonl beside it.")

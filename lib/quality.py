@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lib.errors import KitError
-from lib.run import as_planned, made_samples, read_manifest, run_of, update_manifest, write_jsonl
+from lib.files import write_jsonl
+from lib.manifest import as_planned, read_manifest, update_manifest
+from lib.run import holding, made_samples, run_of
 from lib.schema import Decision, DropReason, Sample, Seed
 from lib.seeds import SeedFile, read_seeds
 from lib.settings import Settings, from_root
@@ -53,6 +55,7 @@ class Gating:
         return f"{self.made:,} samples, {out:,} dropped before judging, {self.made - out:,} go to the judge"
 
 
+@holding
 def gate_samples(settings: Settings) -> Gating:
     """Write `gated.jsonl`, the samples that need no judge to be dropped.
 

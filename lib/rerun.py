@@ -3,16 +3,17 @@
 python -m lib.rerun outputs/<run> [run=<name> and any other setting]
 """
 
-import hashlib
 import sys
 from pathlib import Path
 
 from lib.errors import KitError
+from lib.files import is_file, sha256_of
 from lib.headless import run_notebooks
+from lib.manifest import read_manifest, recorded_settings
 from lib.prompts import STAGES, template_sha256
-from lib.run import Run, read_manifest, recorded_settings
+from lib.run import Run
 from lib.settings import Settings, check_names, from_root, setting_pairs, short_path
-from lib.summary import summary
+from lib.summary import print_summary
 
 NOTEBOOKS = ("01_generate", "02_filter", "03_analyze", "04_validate")
 
@@ -28,9 +29,9 @@ def again(folder: Path, pairs: list[str]) -> Settings:
 def changed_since(folder: Path, settings: Settings) -> list[str]:
     """Return what is no longer as it was when the run was made: seeds, topics, prompts."""
     manifest = read_manifest(Run(folder))
-    now = {name: hashlib.sha256(from_root(path).read_bytes()).hexdigest() for name, path in _inputs(settings).items()}
-    recorded = manifest["generation"]["inputs_sha256"]
-    found = [f"the {name} file has changed since" for name, digest in now.items() if recorded[name] != digest]
+    now = {name: sha256_of(from_root(path)) for name, path in _inputs(settings).items()}
+    recorded = manifest.get("generation", {}).get("inputs_sha256", {})
+    found = [f"the {name} file has changed since" for name, digest in now.items() if recorded.get(name) != digest]
     prompts = [manifest.get(section, {}).get("prompt_sha256", {}) for section in ("generation", "judging", "top_up")]
     recorded = {stage: digest for digests in prompts for stage, digest in digests.items()}
     edited = [stage for stage in STAGES if stage in recorded and recorded[stage] != template_sha256(stage)]
@@ -39,22 +40,19 @@ def changed_since(folder: Path, settings: Settings) -> list[str]:
 
 def _inputs(settings: Settings) -> dict[str, str]:
     paths = {"seeds": settings.seeds_csv, "topics": settings.topics_csv}
-    return {name: path for name, path in paths.items() if from_root(path).is_file()}
+    return {name: path for name, path in paths.items() if is_file(from_root(path))}
 
 
 def main(arguments: list[str]) -> int:
     folder, *pairs = arguments
     try:
-        path = from_root(folder) if from_root(folder).exists() else from_root(Settings().outputs_dir) / folder
+        path = from_root(folder) if is_file(Run(from_root(folder)).manifest) else from_root(Settings().outputs_dir) / folder
         settings = again(path, pairs)
         print(f"{short_path(path)} again, as {short_path(settings.run_dir)}", *changed_since(path, settings), sep="\n  ", flush=True)
     except KitError as error:
         print(error, file=sys.stderr)
         return 1
-    if failed := run_notebooks(NOTEBOOKS, setting_pairs(settings)):
-        return failed
-    print(summary(settings))
-    return 0
+    return run_notebooks(NOTEBOOKS, setting_pairs(settings)) or print_summary(settings)
 
 
 if __name__ == "__main__":

@@ -14,9 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lib.errors import KitError
+from lib.files import whole_file
 from lib.filters import decisions
 from lib.rates import Share, cohen_kappa
-from lib.run import run_of, whole_file
+from lib.run import holding, run_of
 from lib.schema import Evaluation, Sample
 from lib.settings import Settings, from_root, settings_of, short_path
 
@@ -82,6 +83,7 @@ class Agreement:
         return Share(self.samples.neither, self.samples.neither + self.samples.only_judge)
 
 
+@holding
 def write_sheet(settings: Settings) -> Path:
     """Write `review.csv` and return its path. Raises ReviewError rather than overwrite what people have filled in."""
     run = run_of(settings)

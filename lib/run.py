@@ -1,35 +1,24 @@
-"""A run's folder: where its files are, one holder at a time, files written whole or not at all, and the manifest."""
+"""A run's folder: the names in it, one holder at a time, and its records with their ids checked."""
 
-import hashlib
-import json
 import os
-import platform
-from array import array
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.metadata import version
+from functools import wraps
 from pathlib import Path
-from tempfile import NamedTemporaryFile, TemporaryFile
-from typing import Any, TypeVar
+from typing import Concatenate, ParamSpec, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
-from lib.errors import KitError
-from lib.schema import Sample
-from lib.settings import Settings, from_root
+from lib.files import RunError, make_folder, read_jsonl, remove_unfinished, require_writable, trouble_told, write_json
+from lib.schema import Failure, Sample
+from lib.settings import Settings
 
-R = TypeVar("R", bound=BaseModel)
-PLAN_SETTINGS = (
-    "seeds_csv", "topics_csv", "on_bad_row", "num_seeds", "samples_per_seed", "subjects", "misconception_types", "random_seed", "model",
-    "scenario_effort", "gold_effort", "show_rubrics_to_tutor",
-)  # fmt: skip
+P = ParamSpec("P")
+T = TypeVar("T")
 SIDES = ("train", "validation")
-RECORDED_VERSIONS = ("anthropic", "pydantic", "papermill", "pandas", "matplotlib")
-
-
-class RunError(KitError):
-    """The run's folder is not in the state that this step needs."""
+OLD_CHECKPOINTS = "_checkpoint_*.jsonl"  # what earlier versions called them
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,209 +104,137 @@ class Run:
         return [self.dataset / "README.md"] + [self.dataset / name for side in SIDES for name in (f"{side}.jsonl", f"data/{side}.parquet")]
 
     def checkpoint(self, number: int) -> Path:
-        return self.dir / f"_checkpoint_{number}.jsonl"
+        return self.dir / f"{self.generated.stem}_checkpoint_{number}.jsonl"
+
+    def checkpoints(self) -> Iterator[tuple[int, Path]]:
+        """Yield the number and the path of each checkpoint in the folder."""
+        for path in self.dir.glob(f"{self.generated.stem}_checkpoint_*.jsonl"):
+            if found := re.fullmatch(r".*_checkpoint_(\d+)\.jsonl", path.name):
+                yield int(found[1]), path
 
 
 def run_of(settings: Settings) -> Run:
     return Run(settings.run_dir)
 
 
+# ── one holder at a time ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
 @contextmanager
 def held(run: Run) -> Iterator[None]:
-    """Hold the folder while replies are bought. Raises RunError when another process does."""
+    """Hold the folder while its files are written; within one process, what holds it may call what holds it too.
+
+    Raises RunError when another process holds it, or when nothing can be written there.
+    """
+    with _locked(run.dir / ".lock") as is_outermost:
+        if is_outermost:
+            remove_unfinished(run.dir)
+            require_writable(run.dir)
+        yield
+
+
+@contextmanager
+def notebooks_held(run: Run) -> Iterator[None]:
+    """Hold the executed copies in the folder while notebooks run without a screen. Their kernels hold the folder itself.
+
+    Raises RunError when another process does the same, or when a copy can't be written.
+    """
+    with _locked(run.dir / ".notebooks.lock"), trouble_told(run.dir / "notebooks", doing="written"):
+        yield
+
+
+def holding(function: Callable[Concatenate[Settings, P], T]) -> Callable[Concatenate[Settings, P], T]:
+    """Return `function(settings, …)` as one that holds the run's folder while it works. Raises RunError when another process does."""
+
+    @wraps(function)
+    def holds(settings: Settings, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        with held(run_of(settings)):
+            return function(settings, *args, **kwargs)
+
+    return holds
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[bool]:
+    """Hold a lock file; yield whether this process did not hold it already."""
     from filelock import FileLock, Timeout
 
-    run.dir.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(run.dir / ".lock", timeout=0)
+    make_folder(path.parent)
+    lock = FileLock(path, timeout=0, is_singleton=True)  # one object a path: a lock counts how often its own process takes it
+    with trouble_told(path, doing="written"):
+        try:
+            lock.acquire()
+        except Timeout:
+            raise RunError(
+                f"{path.parent}: another run is at work in this folder. Wait for it, stop it, or choose another RUN name."
+            ) from None
     try:
-        lock.acquire()
-    except Timeout:
-        raise RunError(f"{run.dir}: another run is at work in this folder. Wait for it, stop it, or choose another RUN name.") from None
-    try:
-        yield
+        yield lock.lock_counter == 1
     finally:
         lock.release()
 
 
-@contextmanager
-def whole_file(path: Path, *, binary: bool = False) -> Iterator[Any]:
-    """Yield a file (UTF-8 unless `binary`) that takes `path`'s place when all is written and synced; on an error `path` stays as it was."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    how: Any = {"mode": "wb"} if binary else {"mode": "w", "encoding": "utf-8", "newline": "\n"}
-    with NamedTemporaryFile(**how, dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-        try:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        except BaseException:
-            file.close()
-            Path(file.name).unlink()
-            raise
-    Path(file.name).chmod(0o644)
-    Path(file.name).replace(path)
-
-
-def write_jsonl(path: Path, records: Iterable[BaseModel]) -> int:
-    """Write one record a line; return how many."""
-    count = 0
-    with whole_file(path) as file:
-        for record in records:
-            file.write(json_line(record))
-            count += 1
-    return count
-
-
-def write_json(path: Path, value: Any) -> None:
-    with whole_file(path) as file:
-        json.dump(value, file, ensure_ascii=False, indent=2, allow_nan=False)
-        file.write("\n")
-
-
-def json_line(record: BaseModel) -> str:
-    return record.model_dump_json() + "\n"
-
-
-def read_jsonl(path: Path, kind: type[R], *, made_by: str) -> Iterator[R]:
-    """Yield the records of `path`. Raises RunError naming the line, or the notebook `made_by` that has yet to be run."""
-    try:
-        file = path.open(encoding="utf-8")
-    except FileNotFoundError:
-        raise RunError(f"{path} is not there yet: run {made_by} with the same RUN first.") from None
-    with file:
-        for number, line in enumerate(file, start=1):
-            try:
-                yield kind.model_validate_json(line)
-            except ValidationError as error:
-                first = error.errors()[0]
-                where = ".".join(str(part) for part in first["loc"])
-                raise RunError(f"{path}, line {number}: {where} {first['msg']}. Run {made_by} again: it writes the file anew.") from None
+# ── records ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def made_samples(run: Run) -> Iterator[Sample]:
-    """Yield every sample of the run: the plan's, then what topping up repaired and added."""
-    yield from read_jsonl(run.generated, Sample, made_by="01_generate")
+    """Yield every sample of the run: the plan's, then what topping up repaired and added.
+
+    Raises RunError where an id stands twice, or where a sample's criteria share one.
+    """
+    seen: set[str] = set()
+    yield from _distinct(run.generated, seen, made_by="01_generate")
     for path in (run.repaired, run.topped_up):
-        if path.exists():
-            yield from read_jsonl(path, Sample, made_by="02_filter")
+        if os.path.lexists(path):
+            yield from _distinct(path, seen, made_by="make topup")
 
 
-def update_manifest(run: Run, section: str, values: dict[str, Any]) -> None:
-    """Put `values` under `section`. Everything that differs between two equal runs lives here: cost, times, versions."""
-    manifest = read_manifest(run)
-    manifest["versions"] = {"python": platform.python_version(), **{name: version(name) for name in RECORDED_VERSIONS}}
-    manifest[section] = values
-    if section in ("generation", "judging"):  # labels are of the replies that were judged before
-        manifest.pop("people", None)
-    write_json(run.manifest, manifest)
+def kept_samples(run: Run) -> Iterator[Sample]:
+    """Yield the samples that were kept. Raises RunError when the run has not been filtered, or where an id stands twice."""
+    return _distinct(run.filtered, set(), made_by="02_filter")
 
 
-def forget_top_up(run: Run) -> None:
-    """Take away what topping up added: it belongs to samples that are made anew. The journal still has every reply."""
-    for extra in (run.repaired, run.topped_up):
-        extra.unlink(missing_ok=True)
-    manifest = read_manifest(run)
-    if manifest.pop("top_up", None):
-        write_json(run.manifest, manifest)
+def recorded_failures(run: Run) -> list[Failure]:
+    """Return what `failures.jsonl` holds; nothing when it is not there. Raises RunError, which says what to delete."""
+    if not os.path.lexists(run.failures):
+        return []
+    remedy = "Delete this line, or the whole file (it only lists what failed), and run again."
+    return list(read_jsonl(run.failures, Failure, made_by="01_generate", remedy=remedy))
+
+
+def write_validation(run: Run, report: BaseModel) -> None:
+    """Write `validation_report.json`."""
+    with held(run):
+        write_json(run.validation, report.model_dump(mode="json"))
 
 
 def forget_checkpoints(run: Run, *, beyond: int) -> None:
-    """Take away the checkpoints of a longer plan that the folder held before."""
-    number = beyond + 1
-    while (path := run.checkpoint(number)).exists():
-        path.unlink()
-        number += 1
+    """Remove the checkpoints of a longer plan that the folder held before, and those of earlier versions, which had other names."""
+    surplus = [path for number, path in run.checkpoints() if number > beyond]
+    for path in (*surplus, *run.dir.glob(OLD_CHECKPOINTS)):
+        remove(path)
 
 
-def as_planned(settings: Settings) -> Settings:
-    """Return `settings` with the plan, the writer and the seeds that the run's samples were made with, as the manifest has them."""
-    recorded = read_manifest(run_of(settings)).get("generation", {}).get("settings", {})
-    return settings.model_copy(update=Settings.of(**recorded).model_dump(include=set(PLAN_SETTINGS)) if recorded else {})
+def remove(path: Path) -> None:
+    """Remove the file, if it is there. Raises RunError."""
+    with trouble_told(path, doing="removed"):
+        path.unlink(missing_ok=True)
 
 
-def as_filtered(settings: Settings) -> Settings:
-    """Return `settings` with the threshold that the run was filtered with, and the sheet of people's labels that was last read.
-
-    Raises RunError when what is in the files is not what would be shown: not filtered, filtered at another threshold, or made, repaired
-    or judged anew since.
-    """
-    run, manifest = run_of(settings), read_manifest(run_of(settings))
-    if "filtering" not in manifest:
-        raise RunError(f"{run.dir} has not been filtered yet: run 02_filter with the same RUN first.")
-    threshold, asked = manifest["filtering"]["threshold"], settings.critical_pass_threshold
-    if "critical_pass_threshold" in settings.model_fields_set and asked != threshold:
-        raise RunError(f"{run.dir} was filtered at {threshold}, not at {asked}: run 02_filter again (make filter) to change that.")
-    if manifest["filtering"]["of"] != filtered_from(run):
-        raise RunError(f"{run.dir} has changed since it was filtered: run 02_filter again (make filter) first.")
-    labels = settings.review_csv
-    if "review_csv" not in settings.model_fields_set and from_root(recorded := manifest.get("people", {}).get("review_csv", "")).is_file():
-        labels = recorded
-    return settings.model_copy(update={"critical_pass_threshold": threshold, "review_csv": labels})
+def _distinct(path: Path, seen: set[str], *, made_by: str) -> Iterator[Sample]:
+    for number, sample in enumerate(read_jsonl(path, Sample, made_by=made_by), start=1):
+        if sample.id in seen:
+            raise RunError(
+                f"{path}, line {number}: there is a sample {sample.id} before this one. Run {made_by} again: it writes the file anew."
+            )
+        if twice := _twice(rubric.id for rubric in sample.metadata.rubrics):
+            raise RunError(
+                f"{path}, line {number}: two criteria of {sample.id} are called {twice}. Run {made_by} again: it writes the file anew."
+            )
+        seen.add(sample.id)
+        yield sample
 
 
-def filtered_from(run: Run) -> dict[str, str]:
-    """Return the digests of the files that decide what is kept."""
-    digests = {}
-    for path in (run.generated, run.repaired, run.topped_up, run.gated, run.evaluations):
-        if path.exists():
-            with path.open("rb") as file:
-                digests[path.name] = hashlib.file_digest(file, "sha256").hexdigest()
-    return digests
-
-
-def recorded_settings(run: Run) -> Settings:
-    """Return the settings that the run was made, and if it was, judged with. Raises RunError when it has not been made."""
-    manifest = read_manifest(run)
-    if "generation" not in manifest:
-        raise RunError(f"{run.dir} has no finished run: its manifest.json does not say how it was made.")
-    last = manifest.get("judging", manifest["generation"])["settings"]
-    return Settings.of(**last | {name: manifest["generation"]["settings"][name] for name in PLAN_SETTINGS})
-
-
-def write_parameters(run: Run) -> None:
-    """Write `params.yaml`, which papermill takes with -f: all settings but the run's own name and place."""
-    settings = recorded_settings(run)
-    with whole_file(run.parameters) as file:
-        file.write(
-            "# python -m papermill -k python3 --log-level ERROR -f params.yaml -r run <a new name> notebooks/01_generate.ipynb out.ipynb\n"
-        )
-        for name, value in settings.model_dump(mode="json", exclude={"run", "outputs_dir"}).items():
-            file.write(f"{name}: {json.dumps(value, ensure_ascii=False)}  # {Settings.model_fields[name].description}\n")
-
-
-def read_manifest(run: Run) -> dict[str, Any]:
-    return json.loads(run.manifest.read_text(encoding="utf-8")) if run.manifest.exists() else {}
-
-
-class OrderedLines:
-    """Lines that come in any order, written in theirs. What waits lies in a temporary file; memory holds two numbers a line."""
-
-    def __init__(self) -> None:
-        self._spool = TemporaryFile("w+b")  # noqa: SIM115  # closed by close()
-        self._starts, self._lengths = array("q"), array("q")  # a length of 0: not there
-        self._count = self._end = 0
-
-    def add(self, index: int, line: str) -> None:
-        raw = line.encode("utf-8")
-        self._spool.seek(self._end)
-        self._spool.write(raw)
-        if (lacking := index + 1 - len(self._starts)) > 0:
-            self._starts.extend([0] * lacking)
-            self._lengths.extend([0] * lacking)
-        self._starts[index], self._lengths[index] = self._end, len(raw)
-        self._end += len(raw)
-        self._count += 1
-
-    def __len__(self) -> int:
-        return self._count
-
-    def write(self, path: Path, *, first: int = 0, last: int | None = None) -> None:
-        """Write the lines whose index is in first..last (inclusive; all by default) to `path`, in order."""
-        end = len(self._starts) if last is None else min(last + 1, len(self._starts))
-        with whole_file(path) as file:
-            for start, length in zip(self._starts[first:end], self._lengths[first:end], strict=True):
-                if length:
-                    self._spool.seek(start)
-                    file.write(self._spool.read(length).decode("utf-8"))
-
-    def close(self) -> None:
-        self._spool.close()
+def _twice(names: Iterable[str]) -> str:
+    seen: set[str] = set()
+    return next((name for name in names if name in seen or seen.add(name)), "")  # type: ignore[func-returns-value]

@@ -12,13 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 from lib.compare import Comparison, comparison_table
 from lib.estimate import Estimate
-from lib.filters import decisions
+from lib.files import read_text
+from lib.filters import decisions, planted_failures
+from lib.manifest import read_manifest
+from lib.plan import Cell
 from lib.planted import FEWEST
 from lib.prompts import Prompt
 from lib.quality import Gating
 from lib.rates import Share
-from lib.run import made_samples, read_jsonl, read_manifest, run_of
-from lib.schema import Evaluation, Planted, Sample, Slot
+from lib.run import made_samples, run_of
+from lib.schema import Evaluation, Sample, Slot
 from lib.seeds import SeedFile
 from lib.settings import Settings, short_path
 from lib.splits import Split
@@ -61,15 +64,16 @@ def seeds(seed_file: SeedFile) -> None:
     )
 
 
-def plan(slots: Sequence[Slot]) -> None:
-    """How the plan is balanced, and its first slots."""
-    for name in ("subject", "misconception_type"):
-        counts = Counter(getattr(slot, name) for slot in slots).values()
-        print(f"{len(slots):,} slots over {len(counts)} × {label(name).lower()}, each {_span(counts)}")
-    cells = Counter((slot.subject, slot.misconception_type) for slot in slots).values()
-    print(f"{len(cells)} cells of subject and kind are visited, each {_span(cells)}")
+def plan(first: Sequence[Slot], cells: Counter[Cell]) -> None:
+    """How the plan is balanced over its cells, and its first slots. A long plan is never held in memory as a whole."""
+    for place, name in enumerate(("subject", "misconception_type")):
+        counts: Counter[str] = Counter()
+        for cell, count in cells.items():
+            counts[cell[place]] += count
+        print(f"{cells.total():,} slots over {len(counts)} × {label(name).lower()}, each {_span(counts.values())}")
+    print(f"{len(cells)} cells of subject and kind are visited, each {_span(cells.values())}")
     columns = ("id", "seed_row", "subject", "misconception_type", "topic", "level")
-    _table({name: getattr(slot, name) for name in columns} for slot in slots[:8])
+    _table({name: getattr(slot, name) for name in columns} for slot in first)
 
 
 def prompt(sent: Prompt) -> None:
@@ -135,13 +139,10 @@ def gates(done: Gating) -> None:
 
 def planted(settings: Settings, *, count: int) -> None:
     """The first planted failures: what was done to the response, and the judge's verdicts on it."""
-    run = run_of(settings)
-    copies = list(islice(read_jsonl(run.planted, Planted, made_by="02_filter"), count))
-    originals = {sample.id: sample for sample in made_samples(run) if sample.id in {copy.sample_id for copy in copies}}
-    if not copies:
+    pairs = list(islice(planted_failures(run_of(settings)), count))
+    if not pairs:
         print("No failure was planted.")
-    for copy in copies:
-        sample = originals[copy.sample_id]
+    for copy, sample in pairs:
         _html(f"<h4>{escape(copy.sample_id)}, spoiled: {escape(label(copy.spoiling).lower())}</h4><i>{escape(copy.fault)}</i>")
         _html(f"<b>Student</b>{_box(sample.metadata.follow_up)}<b>Spoiled response</b>{_box(copy.response)}")
         _verdicts(sample, copy.evaluation)
@@ -279,14 +280,14 @@ def markdown(path: Path) -> None:
     """A Markdown file as a reader of it would see it, without its header of metadata."""
     from IPython import display
 
-    body = path.read_text(encoding="utf-8").split("---\n", 2)[-1]
+    body = read_text(path).split("---\n", 2)[-1]
     display.display(display.Markdown(body))  # type: ignore[no-untyped-call]  # IPython has no types
 
 
 def files(settings: Settings) -> None:
     """Every file of the run with its size."""
     found = sorted(path for path in run_of(settings).dir.glob("*.json*"))
-    _table({"file": short_path(path), "bytes": f"{path.stat().st_size:,}"} for path in found if not path.name.startswith("_"))
+    _table({"file": short_path(path), "bytes": f"{path.stat().st_size:,}"} for path in found if "_checkpoint_" not in path.name)
 
 
 def problems(report: "Report") -> None:

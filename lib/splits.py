@@ -12,7 +12,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from lib.quality import minhash_of, question_and_follow_up, shingled_words
-from lib.run import read_jsonl, run_of
+from lib.run import kept_samples, run_of
 from lib.schema import Sample
 from lib.settings import Settings
 
@@ -51,8 +51,7 @@ class Split:
 
 def split_samples(settings: Settings) -> Split:
     """Return the split of the run's kept samples. Raises RunError when the run has not been filtered."""
-    kept = read_jsonl(run_of(settings).filtered, Sample, made_by="02_filter")
-    return split(groups_of(kept), share=settings.validation_share, random_seed=settings.random_seed)
+    return split(groups_of(kept_samples(run_of(settings))), share=settings.validation_share, random_seed=settings.random_seed)
 
 
 def groups_of(samples: Iterable[Sample]) -> list[Group]:

@@ -8,10 +8,12 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from lib.files import write_json
 from lib.filters import decisions
 from lib.llm.journal import ledger
+from lib.manifest import filtered_from, update_manifest
 from lib.rates import wilson_interval
-from lib.run import filtered_from, run_of, update_manifest, write_json
+from lib.run import holding, run_of
 from lib.schema import Decision, DropReason, Evaluation, Sample
 from lib.scores import critical_score, weighted_score
 from lib.settings import Settings
@@ -111,6 +113,7 @@ def funnel(table: "pd.DataFrame") -> list[dict[str, Any]]:
     return rows
 
 
+@holding
 def write_statistics(settings: Settings) -> dict[str, Any]:
     """Write `filtering_statistics.json` and return what it holds; what a kept sample cost goes to the manifest."""
     run, found = run_of(settings), statistics(settings)

@@ -10,16 +10,18 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 
+from lib.files import RunError
 from lib.filters import decisions, filter_samples
 from lib.generate import make_sample
 from lib.judge import NONE_GIVEN_UP, judge_samples
 from lib.llm.ask import Asker
 from lib.llm.call import Call
 from lib.llm.journal import ledger
+from lib.manifest import as_planned, forget_top_up, update_manifest
 from lib.plan import REFILL, Cell, Refills, planned_cells, read_topics
 from lib.prompts import repair_prompt, template_sha256
 from lib.quality import gate_samples, seeds_as_used
-from lib.run import Run, RunError, as_planned, forget_top_up, made_samples, read_jsonl, run_of, update_manifest
+from lib.run import Run, held, made_samples, recorded_failures, run_of
 from lib.schema import DropReason, Failure, GoldAnswer, Message, Sample, Slot
 from lib.scores import critical_score
 from lib.settings import Settings, from_root
@@ -64,6 +66,11 @@ def top_up(settings: Settings) -> TopUp | None:
     """
     if not settings.top_up:
         return None
+    with held(run_of(settings)):
+        return _topped_up(settings)
+
+
+def _topped_up(settings: Settings) -> TopUp:
     run, target = run_of(settings), _target(settings)
     writing = as_planned(settings)
     forget_top_up(run)
@@ -174,8 +181,7 @@ def _repair(judging: Settings, writing: Settings) -> tuple[Failure, ...]:
 
 def _given_up(run: Run) -> dict[str, Failure]:
     """Return the failures on record that asking once more would only pay for again, by id."""
-    recorded = read_jsonl(run.failures, Failure, made_by="01_generate")
-    return {failure.id: failure for failure in recorded if failure.reason in ("invalid_answer", "truncated", "rejected")}
+    return {failure.id: failure for failure in recorded_failures(run) if failure.reason in ("invalid_answer", "truncated", "rejected")}
 
 
 def _judged_anew(judging: Settings, *, given_up: Mapping[str, Failure] = NONE_GIVEN_UP) -> Counter[Cell]:

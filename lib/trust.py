@@ -5,12 +5,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lib.filters import decisions, drop_reason
+from lib.filters import decisions, drop_reason, planted_failures
+from lib.manifest import read_manifest
 from lib.planted import FEWEST, SPOILINGS
 from lib.rates import Share, corrected_rate
 from lib.review import Agreement, Counts, agreement
-from lib.run import made_samples, read_jsonl, read_manifest, run_of
-from lib.schema import Planted, Spoiling
+from lib.run import run_of
+from lib.schema import Spoiling
 from lib.settings import Settings
 
 HIGH_KEEP_RATE, LOW_KEEP_RATE, LOW_CATCH_RATE, HIGH_UNFOUND_RATE = 0.95, 0.50, 0.80, 0.10
@@ -159,13 +160,9 @@ def trust(settings: Settings) -> Trust:
 
 def catches(settings: Settings) -> dict[Spoiling, Share]:
     """Return how many planted failures of each kind were caught: the spoiled copy would not be kept, by the judge's verdicts alone."""
-    run = run_of(settings)
-    planted = list(read_jsonl(run.planted, Planted, made_by="02_filter"))
-    wanted = {copy.sample_id for copy in planted}
-    originals = {sample.id: sample for sample in made_samples(run) if sample.id in wanted}
     shares = dict.fromkeys(SPOILINGS, Share(0, 0))
-    for copy in planted:
-        caught = drop_reason(originals[copy.sample_id], copy.evaluation, threshold=settings.threshold) is not None
+    for copy, original in planted_failures(run_of(settings)):
+        caught = drop_reason(original, copy.evaluation, threshold=settings.threshold) is not None
         share = shares[copy.spoiling]
         shares[copy.spoiling] = Share(share.hits + caught, share.total + 1)
     return shares

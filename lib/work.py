@@ -14,12 +14,15 @@ from typing import Any, Protocol, TypeVar, cast
 from pydantic import BaseModel
 
 from lib.errors import KitError
+from lib.files import json_line, write_jsonl
 from lib.llm.ask import Asker, for_each, open_asker
 from lib.llm.call import CallFailed, FailureReason
 from lib.llm.journal import ledger
 from lib.loop import finish
+from lib.manifest import update_manifest, write_parameters
+from lib.ordered_lines import OrderedLines
 from lib.progress import progress_bar
-from lib.run import OrderedLines, Run, held, json_line, read_jsonl, run_of, update_manifest, write_jsonl, write_parameters
+from lib.run import Run, held, recorded_failures, run_of
 from lib.schema import Failure
 from lib.settings import Settings
 
@@ -80,7 +83,7 @@ def work_through(things: Iterable[T], make: Callable[[Asker, T], Awaitable[BaseM
     Raises RunFailed when interrupted; ProviderError when no call can succeed; RunError when the folder is busy.
     """
     run = run_of(settings)
-    lines = {kind: OrderedLines() for kind in work.targets}
+    lines = {kind: OrderedLines(run.dir) for kind in work.targets}
     try:
         with held(run):
             return finish(_through(things, make, lines, work=work, settings=settings))
@@ -196,12 +199,12 @@ async def _through(
 
 def _write_failures(run: Run, failures: Sequence[Failure], *, is_own: Callable[[Failure], bool]) -> None:
     """Replace what `failures.jsonl` says of an earlier such pass."""
-    earlier = list(read_jsonl(run.failures, Failure, made_by="01_generate")) if run.failures.exists() else []
+    earlier = recorded_failures(run)
     write_jsonl(run.failures, [failure for failure in earlier if not is_own(failure)] + list(failures))
 
 
 class _Checkpoints:
-    """Writes `_checkpoint_<k>.jsonl` as soon as all of its things are done, whichever others are still under way."""
+    """Writes a checkpoint as soon as all of its things are done, whichever others are still under way."""
 
     def __init__(self, work: Pass, run: Run, lines: OrderedLines) -> None:
         self._run, self._lines, self._size = run, lines, work.chunk

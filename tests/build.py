@@ -2,12 +2,16 @@
 
 import gzip
 import os
-from collections.abc import Sequence
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lib.run import run_of, write_jsonl
+from lib.files import write_jsonl
+from lib.run import Run, run_of
 from lib.schema import (
     Decision,
     Evaluation,
@@ -27,7 +31,7 @@ from lib.schema import (
     Style,
     Verdict,
 )
-from lib.settings import Settings
+from lib.settings import PROJECT_ROOT, Settings
 
 if TYPE_CHECKING:
     import tiktoken
@@ -188,6 +192,18 @@ def write_kept(settings: Settings, samples: Sequence[Sample]) -> Settings:
     write_run(settings, samples, [an_evaluation(sample) for sample in samples])
     write_jsonl(run_of(settings).filtered, samples)
     return settings
+
+
+@contextmanager
+def held_by_another_process(run: Run) -> Iterator[None]:
+    """Hold the run's folder in a second process, as a run that is under way does."""
+    script = (
+        "import sys, pathlib; from lib.run import Run, held\nwith held(Run(pathlib.Path(sys.argv[1]))): print(flush=True); sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", script, str(run.dir)]
+    with subprocess.Popen(command, cwd=PROJECT_ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout and other.stdout.readline() == b"\n"
+        yield
 
 
 def tiktoken_o200k(cache: Path) -> "tiktoken.Encoding":

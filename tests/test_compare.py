@@ -7,8 +7,9 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from lib.compare import CompareError, compare_runs, comparison_table
+from lib.manifest import update_manifest
 from lib.rates import mcnemar_p, paired_difference
-from lib.run import run_of, update_manifest
+from lib.run import run_of
 from lib.settings import Settings
 from lib.stats import write_statistics
 from tests.build import a_sample, an_evaluation, write_run

@@ -10,7 +10,8 @@ from pyarrow import parquet
 from lib.card import family, write_card
 from lib.dataset import schema, write_dataset
 from lib.finetune import example_line
-from lib.run import run_of, update_manifest
+from lib.manifest import update_manifest
+from lib.run import run_of
 from lib.schema import Sample
 from lib.settings import PROJECT_ROOT, Settings
 from lib.splits import split_samples

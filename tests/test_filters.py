@@ -8,9 +8,11 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from lib.files import RunError, read_jsonl, write_jsonl
 from lib.filters import decide, drop_reason, filter_samples
+from lib.manifest import as_filtered, update_manifest
 from lib.review import write_sheet
-from lib.run import RunError, as_filtered, read_jsonl, run_of, update_manifest, write_jsonl
+from lib.run import run_of
 from lib.schema import Decision, DropReason, Failure, Sample
 from lib.settings import Settings
 from lib.stats import write_statistics

@@ -7,13 +7,15 @@ from typing import Any
 
 import pytest
 
+from lib.files import read_jsonl
 from lib.filters import filter_samples
 from lib.generate import generate_samples
 from lib.judge import evaluation, judge_samples
+from lib.manifest import update_manifest
 from lib.plan import Topics
 from lib.planted import FEWEST, SPOILINGS, drawn, planted_count
 from lib.quality import gate_samples
-from lib.run import read_jsonl, run_of, update_manifest
+from lib.run import run_of
 from lib.schema import Evaluation, JudgementAnswer, Planted, Sample, VerdictAnswer
 from lib.seeds import SeedFile
 from lib.settings import Settings, SettingsError

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from lib.files import RunError
 from lib.filters import filter_samples
 from lib.generate import generate_samples
 from lib.judge import judge_samples
@@ -18,19 +19,20 @@ from lib.llm.budget import PriceError
 from lib.llm.call import ProviderError
 from lib.plan import Topics
 from lib.quality import gate_samples
-from lib.run import Run, RunError, run_of
+from lib.run import Run, run_of
 from lib.schema import Failure, Sample
 from lib.seeds import SeedFile
 from lib.settings import PROJECT_ROOT, Settings
 from lib.stats import write_statistics
 from lib.work import RunFailed, Tally
 from tests.answers import Request
+from tests.build import held_by_another_process
 from tests.provider import Provider
 
 PLANTED = 1  # 5 % of six samples, rounded up; of a kind that needs no call to write
 PRODUCTS = (
     "tutoring_samples_generated.jsonl",
-    "_checkpoint_1.jsonl",
+    "tutoring_samples_generated_checkpoint_1.jsonl",
     "failures.jsonl",
     "gated.jsonl",
     "evaluations.jsonl",
@@ -162,9 +164,7 @@ def test_changing_the_judge_asks_only_the_judge_again(provider: Provider, settin
 
 
 def test_a_second_run_on_the_same_folder_is_refused(provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics) -> None:
-    from lib.run import held
-
-    with held(run_of(settings)), pytest.raises(RunError, match="another run is at work"):
+    with held_by_another_process(run_of(settings)), pytest.raises(RunError, match="another run is at work"):
         generate_samples(seed_file, topics, settings)
 
 

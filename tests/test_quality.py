@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from lib.files import RunError, read_jsonl
 from lib.generate import generate_samples
 from lib.judge import to_judge
 from lib.plan import Topics
@@ -29,7 +30,7 @@ from lib.quality import (
     special_token,
     word_sequences,
 )
-from lib.run import RunError, read_jsonl, run_of
+from lib.run import run_of
 from lib.schema import Decision, DropReason, Sample
 from lib.seeds import SeedFile
 from lib.settings import Settings

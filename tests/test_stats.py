@@ -6,7 +6,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from lib.run import run_of, update_manifest
+from lib.manifest import update_manifest
+from lib.run import run_of
 from lib.settings import PROJECT_ROOT, Settings
 from lib.stats import keep_rates, low_keep_rate_advice, pass_rates, statistics
 from lib.trust import SAME_MODEL

@@ -10,12 +10,14 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from lib.files import RunError
 from lib.filters import decisions, filter_samples
 from lib.generate import generate_samples
 from lib.judge import judge_samples
+from lib.manifest import recorded_settings
 from lib.plan import Cell, Refills, Topics, plan, planned_cells
 from lib.quality import gate_samples
-from lib.run import RunError, made_samples, recorded_settings, run_of
+from lib.run import made_samples, run_of
 from lib.schema import Sample
 from lib.seeds import SeedFile
 from lib.settings import Settings

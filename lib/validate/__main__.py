@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lib.errors import KitError
-from lib.run import write_json
+from lib.files import write_json
 from lib.settings import from_root
 from lib.validate.check import TrainingFileError, validate_file
 

@@ -23,6 +23,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+from lib.files import read_jsonl
 from lib.generate import generate_samples, make_sample
 from lib.judge import judge_sample, judge_samples
 from lib.llm.ask import _reply
@@ -31,7 +32,7 @@ from lib.llm.journal import Journal
 from lib.llm.live import request
 from lib.plan import plan, read_topics
 from lib.quality import gate_samples
-from lib.run import read_jsonl, run_of
+from lib.run import run_of
 from lib.schema import Sample
 from lib.seeds import read_seeds
 from lib.settings import PROJECT_ROOT, Settings

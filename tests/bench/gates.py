@@ -17,8 +17,10 @@ from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
 
+from lib.files import write_jsonl
+from lib.manifest import update_manifest
 from lib.quality import gate_samples
-from lib.run import run_of, update_manifest, write_jsonl
+from lib.run import run_of
 from lib.schema import Sample
 from lib.seeds import read_seeds
 from lib.settings import PROJECT_ROOT, Settings
