@@ -1,0 +1,537 @@
+"""A run's folder has one holder at a time, its records belong together, and what an earlier version wrote still opens."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from lib import figures
+from lib.card import write_card
+from lib.compare import compare_runs
+from lib.dataset import write_dataset
+from lib.errors import KitError
+from lib.files import RunError, write_jsonl
+from lib.filters import decisions, filter_samples, planted_failures
+from lib.generate import generate_samples
+from lib.headless import run_notebooks
+from lib.judge import judge_samples
+from lib.manifest import as_filtered, as_planned, read_manifest, recorded_settings, update_manifest
+from lib.plan import Topics
+from lib.quality import gate_samples
+from lib.rerun import again, changed_since
+from lib.review import write_sheet
+from lib.run import Run, held, kept_samples, made_samples, notebooks_held, run_of, write_validation
+from lib.schema import Decision, Failure
+from lib.seeds import SeedFile
+from lib.settings import PROJECT_ROOT, Settings
+from lib.splits import split_samples
+from lib.stats import write_statistics
+from lib.summary import summary
+from lib.topup import top_up
+from lib.trust import catches
+from lib.validate.check import validate_file
+from lib.work import RunFailed
+from tests.build import a_planted, a_sample, an_evaluation, held_by_another_process, rubrics_of, write_run
+from tests.provider import Provider
+
+unhurried = hypothesis_settings(deadline=None, max_examples=60)
+IDS = ("seed001_var1", "seed001_var2", "seed002_var1")
+
+
+def whole_run(seed_file: SeedFile, topics: Topics, settings: Settings) -> Settings:
+    """Do what the four notebooks do, without the figures."""
+    generate_samples(seed_file, topics, settings)
+    gate_samples(settings)
+    judge_samples(settings)
+    filter_samples(settings)
+    write_statistics(settings)
+    return validated(settings)
+
+
+def validated(settings: Settings) -> Settings:
+    """Do what notebook 4 does."""
+    shown = as_filtered(settings)
+    write_validation(run_of(shown), validate_file(run_of(shown).finetune, few_is="warning"))
+    split = split_samples(shown)
+    write_dataset(shown, split)
+    write_card(shown, split)
+    return settings
+
+
+def digests(folder: Path) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+# ── one holder at a time ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def three(settings: Settings) -> Settings:
+    """A run of three samples whose files were written by hand, filtered."""
+    samples = [a_sample(name, rubrics=rubrics_of(5, 5, 1)) for name in IDS]
+    evaluations = [an_evaluation(sample, failed=["r2"] if sample.id == IDS[1] else []) for sample in samples]
+    write_run(settings, samples, evaluations, planted=[a_planted(samples[0], failed=["r1"]), a_planted(samples[2])])
+    update_manifest(run_of(settings), "generation", {"settings": settings.model_dump(mode="json"), "finished": "2026-12-01"})
+    update_manifest(run_of(settings), "judging", {"settings": settings.model_dump(mode="json")})
+    filter_samples(settings)
+    write_statistics(settings)
+    return settings
+
+
+WRITERS: dict[str, Callable[[Settings], object]] = {
+    "gating": gate_samples,
+    "judging": judge_samples,
+    "filtering": filter_samples,
+    "statistics": write_statistics,
+    "topping up": lambda settings: top_up(settings.model_copy(update={"top_up": True})),
+    "the review sheet": write_sheet,
+    "the data set": lambda settings: write_dataset(settings, split_samples(settings)),
+    "the card": lambda settings: write_card(settings, split_samples(settings)),
+    "the validator's report": lambda settings: write_validation(run_of(settings), validate_file(run_of(settings).finetune)),
+    "the manifest": lambda settings: update_manifest(run_of(settings), "people", {}),
+    "a figure": lambda settings: figures.save(None, run_of(settings), "overview"),  # type: ignore[arg-type]  # refused before it is drawn
+}
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_while_another_process_is_at_work_nothing_in_the_folder_is_changed(name: str, three: Settings) -> None:
+    with held_by_another_process(run_of(three)):
+        before = digests(run_of(three).dir)
+        with pytest.raises(RunError, match="another run is at work in this folder"):
+            WRITERS[name](three)
+        assert digests(run_of(three).dir) == before
+
+
+def test_a_second_topping_up_is_refused_before_the_firsts_samples_are_gone(three: Settings) -> None:
+    write_jsonl(run_of(three).repaired, [a_sample(f"{IDS[1]}_repaired", origin="repair", repaired_from=IDS[1])])
+    with held_by_another_process(run_of(three)), pytest.raises(RunError, match="another run is at work"):
+        top_up(three.model_copy(update={"top_up": True}))
+    assert len(run_of(three).repaired.read_text("utf-8").splitlines()) == 1
+
+
+def test_topping_up_that_is_off_needs_no_hold(three: Settings) -> None:
+    with held_by_another_process(run_of(three)):
+        assert top_up(three) is None
+
+
+def test_what_holds_the_folder_may_call_what_holds_it_and_then_lets_go(settings: Settings) -> None:
+    run = run_of(settings)
+    with held(run), held(run):
+        pass
+    with held_by_another_process(run), pytest.raises(RunError), held(run):
+        pass
+    with pytest.raises(ZeroDivisionError), held(run):
+        raise ZeroDivisionError
+    with held_by_another_process(run):
+        pass
+
+
+def test_a_second_make_leaves_the_executed_copies_of_the_first_alone(settings: Settings, capfd: pytest.CaptureFixture[str]) -> None:
+    run = run_of(settings)
+    (run.dir / "notebooks").mkdir(parents=True)
+    copy = run.dir / "notebooks" / "01_generate.failed.ipynb"
+    copy.write_text("the first's", "utf-8")
+    script = (
+        "import sys; from pathlib import Path; from lib.run import Run, notebooks_held\n"
+        "with notebooks_held(Run(Path(sys.argv[1]))): print(flush=True); sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", script, str(run.dir)]
+    with subprocess.Popen(command, cwd=PROJECT_ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout and other.stdout.readline() == b"\n"
+        assert run_notebooks(["01_generate"], [f"outputs_dir={settings.outputs_dir}", "run=t"]) == 1
+    assert "another run is at work in this folder" in capfd.readouterr().err
+    assert copy.read_text("utf-8") == "the first's"
+
+
+def test_a_notebook_holds_the_folder_while_the_one_that_started_it_holds_the_copies(settings: Settings) -> None:
+    with notebooks_held(run_of(settings)), held_by_another_process(run_of(settings)):
+        pass
+
+
+WATCH = """
+import fcntl, os, sys
+from pathlib import Path
+from lib import figures
+from lib.plan import read_topics
+from lib.seeds import read_seeds
+from lib.settings import PROJECT_ROOT, Settings
+from lib.run import run_of
+from lib.stats import sample_table
+from lib.review import write_sheet
+from lib.topup import top_up
+from tests.test_run import whole_run
+from tests.test_run import validated
+
+settings = Settings.of(**__import__("json").loads(sys.argv[1]))
+folder = str(settings.run_dir) + os.sep
+found, busy = set(), []
+
+def watch(event, args):
+    writes = event == "open" and (set(args[1] or "") & set("wax+") or args[2] & (os.O_WRONLY | os.O_RDWR))
+    if busy or not (writes or event in ("os.rename", "os.remove", "sqlite3.connect")):
+        return
+    path = str(args[0])
+    if not path.startswith(folder) or path.endswith(".lock"):
+        return
+    busy.append(event)
+    lock = os.open(folder + ".lock", os.O_RDONLY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        found.add(f"{event} {path}")
+    except BlockingIOError:
+        found.add("held")
+    finally:
+        os.close(lock)
+        busy.clear()
+
+sys.addaudithook(watch)
+whole_run(read_seeds(PROJECT_ROOT / "data/seeds.csv"), read_topics(PROJECT_ROOT / "data/topics.csv"), settings)
+top_up(settings)
+write_sheet(settings)
+figures.save(figures.scores(sample_table(settings), note=""), run_of(settings), "scores")
+print(sorted(found))
+"""
+
+
+def test_no_file_of_a_run_is_opened_renamed_or_removed_without_the_hold(provider: Provider, settings: Settings) -> None:
+    values = settings.model_copy(update={"top_up": True, "target_kept": 8}).model_dump_json()
+    done = subprocess.run([sys.executable, "-c", WATCH, values], cwd=PROJECT_ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "['held']"
+
+
+# ── manifest and failures are sound before anything is paid ──────────────────────────────────────────────────────────
+
+DAMAGED_MANIFESTS = ["", "{", '{"generation": {"settings', "[]", "3", '{"a": NaN}', '{"a": 1e999}', '{"a": "\\ud800"}', "\x00" * 9]
+WRONG_MANIFESTS = [
+    '{"generation": 3}',
+    '{"generation": []}',
+    '{"generation": {"settings": []}}',
+    '{"generation": {"counts": {"total": "many"}}}',
+    '{"filtering": {"threshold": 80}}',
+    '{"judging": {"ledger": [{"cost_usd": "a lot"}]}}',
+    '{"gating": {"not_checked": 4}}',
+]
+
+
+@pytest.mark.parametrize("text", DAMAGED_MANIFESTS + WRONG_MANIFESTS)
+def test_a_damaged_manifest_is_told_before_a_call_is_paid_and_its_remedy_helps(
+    text: str, provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics
+) -> None:
+    run = run_of(settings)
+    run.dir.mkdir(parents=True)
+    run.manifest.write_text(text, "utf-8")
+    with pytest.raises(RunError, match=r"manifest\.json: .* Delete the file and run 01_generate and 02_filter again") as caught:
+        generate_samples(seed_file, topics, settings)
+    assert "\n" not in str(caught.value)
+    assert provider.calls == 0
+    run.manifest.unlink()
+    assert generate_samples(seed_file, topics, settings).done == 6
+
+
+@pytest.mark.parametrize("line", ["{", '{"id": "a"}', "", '["a"]', "\x00", '{"id": 1, "stage": "gold", "reason": "", "detail": ""}'])
+def test_a_bad_line_among_the_failures_is_told_before_a_call_is_paid_and_its_remedy_helps(
+    line: str, provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics
+) -> None:
+    run = run_of(settings)
+    write_jsonl(run.failures, [Failure(id="a", stage="gold", reason="refusal", detail="")])
+    with run.failures.open("a", encoding="utf-8") as file:
+        file.write(line + "\n")
+    with pytest.raises(RunError, match=r"failures\.jsonl, line 2: .* Delete this line, or the whole file"):
+        generate_samples(seed_file, topics, settings)
+    assert provider.calls == 0
+    run.failures.unlink()
+    assert generate_samples(seed_file, topics, settings).done == 6
+    run.failures.write_text(line + "\n", "utf-8")
+    gate_samples(settings)
+    calls = provider.calls
+    with pytest.raises(RunError, match=r"failures\.jsonl, line 1: "):
+        judge_samples(settings)
+    assert provider.calls == calls
+
+
+KEYS = st.sampled_from(
+    "generation judging gating filtering people dataset top_up settings counts total done failed provider finished threshold of ledger "
+    "cost_usd inputs_sha256 prompt_sha256 not_checked review_csv repaired added why seeds num_seeds subjects model".split()
+)
+LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)
+ANY_JSON = st.recursive(LEAVES, lambda inner: st.lists(inner, max_size=2) | st.dictionaries(KEYS, inner, max_size=4), max_leaves=12)
+
+
+@hypothesis_settings(deadline=None, max_examples=150)
+@given(value=st.dictionaries(KEYS, ANY_JSON, max_size=5))
+def test_whatever_stands_in_the_manifest_every_reader_of_it_ends_in_a_value_or_in_one_clear_error(
+    value: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    settings = Settings.of(outputs_dir=str(tmp_path_factory.getbasetemp()), run="manifest")
+    run = run_of(settings)
+    run.dir.mkdir(exist_ok=True)
+    run.manifest.write_text(json.dumps(value), "utf-8")
+    run.statistics.write_text('{"total_samples": 0, "kept_samples": 0, "removed_samples": 0, "unjudged_samples": 0}', "utf-8")
+    run.validation.write_text('{"examples": 0, "errors": 0, "warnings": 0}', "utf-8")
+    readers: list[Callable[[], object]] = [
+        lambda: as_planned(settings),
+        lambda: as_filtered(settings),
+        lambda: recorded_settings(run),
+        lambda: summary(settings),
+        lambda: changed_since(run.dir, again(run.dir, [])),
+        lambda: compare_runs(settings.model_copy(update={"compare_with": "other"})),
+    ]
+    for read in readers:
+        try:
+            read()
+        except KitError:
+            pass
+
+
+@pytest.mark.parametrize("name", ["filtering_statistics.json", "validation_report.json"])
+@pytest.mark.parametrize(
+    ("text", "said"), [("", "not a whole JSON object"), ("{}", "is missing"), ('{"kept_samples": "x"}', "missing|fit")]
+)
+def test_the_summary_names_a_file_that_is_damaged_and_what_writes_it(
+    name: str, text: str, said: str, provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics
+) -> None:
+    whole_run(seed_file, topics, settings)
+    assert "6 planned = 6 made" in summary(settings)
+    (run_of(settings).dir / name).write_text(text, "utf-8")
+    with pytest.raises(RunError, match=rf"{name}: .*({said}).* Run 0\d_\w+ again: it writes the file anew\."):
+        summary(settings)
+
+
+# ── records that don't belong together ───────────────────────────────────────────────────────────────────────────────
+
+
+def change(path: Path, how: Callable[[list[dict[str, Any]]], list[dict[str, Any]]]) -> None:
+    records = how([json.loads(line) for line in path.read_text("utf-8").splitlines()])
+    path.write_text("".join(json.dumps(record) + "\n" for record in records), "utf-8")
+
+
+def without_a_verdict(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    del records[0]["verdicts"][1]
+    return records
+
+
+def with_other_rubrics(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    records[1]["verdicts"][0]["rubric_id"] = "r9"
+    return records
+
+
+def with_the_id(name: str) -> Callable[[list[dict[str, Any]]], list[dict[str, Any]]]:
+    return lambda records: [*records[:-1], records[-1] | {"id": name}]
+
+
+def with_one_rubric_twice(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    records[2]["metadata"]["rubrics"][1]["id"] = "r1"
+    return records
+
+
+HAND_EDITED: dict[str, tuple[str, Callable[[list[dict[str, Any]]], list[dict[str, Any]]], str]] = {
+    "a sample twice": (
+        "tutoring_samples_generated.jsonl",
+        lambda records: [*records, records[0]],
+        r"generated\.jsonl, line 4: there is a sample seed001_var1",
+    ),
+    "criteria of one id": (
+        "tutoring_samples_generated.jsonl",
+        with_one_rubric_twice,
+        r"generated\.jsonl, line 3: two criteria of seed002_var1 are called r1",
+    ),
+    "samples in another order": (
+        "tutoring_samples_generated.jsonl",
+        lambda records: records[::-1],
+        r"evaluations\.jsonl, line 2: seed001_var2 stands out of",
+    ),
+    "an evaluation twice": (
+        "evaluations.jsonl",
+        lambda records: [*records, records[0]],
+        r"evaluations\.jsonl, line 4: seed001_var1 stands out of",
+    ),
+    "evaluations in another order": (
+        "evaluations.jsonl",
+        lambda records: [records[1], records[0], records[2]],
+        r"evaluations\.jsonl, line 2: seed001_var1 stands out of",
+    ),
+    "an evaluation of no sample": (
+        "evaluations.jsonl",
+        with_the_id("seed009_var1"),
+        r"evaluations\.jsonl, line 3: seed009_var1 stands out of",
+    ),
+    "a verdict missing": ("evaluations.jsonl", without_a_verdict, r"evaluations\.jsonl, line 1: seed001_var1 has verdicts on r1, r3"),
+    "a verdict on an unknown criterion": (
+        "evaluations.jsonl",
+        with_other_rubrics,
+        r"evaluations\.jsonl, line 2: seed001_var2 has verdicts on r9, r2, r3",
+    ),
+    "a gated sample of no run": ("gated.jsonl", lambda _: [{"id": "x", "status": "dropped"}], r"gated\.jsonl: x is no sample of this run"),
+    "a gated sample twice": (
+        "gated.jsonl",
+        lambda _: [{"id": IDS[0], "status": "dropped"}] * 2,
+        r"gated\.jsonl, line 2: seed001_var1 stands twice",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", HAND_EDITED)
+def test_files_that_do_not_belong_together_are_told_by_file_line_and_id(name: str, three: Settings) -> None:
+    file, how, said = HAND_EDITED[name]
+    change(run_of(three).dir / file, how)
+    with pytest.raises(RunError, match=rf"{said}.* again") as caught:
+        filter_samples(three)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        (lambda records: [*records, records[0]], "line 3: .* stands twice"),
+        (lambda records: [records[0] | {"sample_id": "seed009_var1"}], "line 1: seed009_var1 is no sample"),
+        (
+            lambda records: [records[0] | {"evaluation": without_a_verdict([records[0]["evaluation"]])[0]}],
+            "line 1: .* has verdicts on r1, r3",
+        ),
+    ],
+)
+def test_planted_failures_that_do_not_belong_to_the_run_are_told(
+    how: Callable[[list[dict[str, Any]]], list[dict[str, Any]]], said: str, three: Settings
+) -> None:
+    assert sum(share.hits for share in catches(three).values()) == 1
+    change(run_of(three).planted, how)
+    with pytest.raises(RunError, match=rf"planted\.jsonl, {said}"):
+        list(planted_failures(run_of(three)))
+
+
+def test_a_kept_sample_that_stands_twice_is_told(three: Settings) -> None:
+    change(run_of(three).filtered, lambda records: [*records, records[0]])
+    with pytest.raises(RunError, match=r"filtered\.jsonl, line 3: there is a sample seed001_var1 before this one"):
+        split_samples(three)
+    with pytest.raises(RunError, match="before this one"):
+        list(kept_samples(run_of(three)))
+
+
+def test_a_sample_that_topping_up_made_and_the_plan_has_too_is_told(three: Settings) -> None:
+    write_jsonl(run_of(three).topped_up, [a_sample(IDS[0])])
+    with pytest.raises(RunError, match=r"topped_up\.jsonl, line 1: there is a sample seed001_var1"):
+        list(made_samples(run_of(three)))
+
+
+@unhurried
+@given(order=st.lists(st.integers(0, 2), max_size=4))
+def test_evaluations_count_where_they_stand_in_order_once_and_nowhere_else(
+    order: list[int], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Right is: strictly rising. What is missing is unjudged, anything else an error."""
+    settings = Settings.of(outputs_dir=str(tmp_path_factory.getbasetemp()), run="order")
+    samples = [a_sample(name) for name in IDS]
+    write_run(settings, samples, [an_evaluation(samples[place]) for place in order])
+    try:
+        found = list(decisions(settings))
+    except RunError:
+        assert order != sorted(set(order))
+    else:
+        assert order == sorted(set(order))
+        assert [place for place, (_, evaluation, _) in enumerate(found) if evaluation] == order
+        assert [decision.status for _, _, decision in found] == ["kept" if place in order else "unjudged" for place in range(3)]
+
+
+# ── checkpoints ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_checkpoints_are_named_for_the_file_they_are_parts_of_and_earlier_ones_go(
+    provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics
+) -> None:
+    run = run_of(settings)
+    generate_samples(seed_file, topics, settings.model_copy(update={"num_seeds": 30}))
+    names = {f"tutoring_samples_generated_checkpoint_{number}.jsonl" for number in (1, 2)}
+    assert {path.name for path in run.dir.glob("*checkpoint*")} == names
+    for name in ("_checkpoint_1.jsonl", "_checkpoint_7.jsonl", "tutoring_samples_generated_checkpoint_9.jsonl", "my_checkpoint_1.jsonl"):
+        (run.dir / name).write_text("{}\n", "utf-8")
+    generate_samples(seed_file, topics, settings)
+    assert {path.name for path in run.dir.glob("*checkpoint*")} == {
+        "tutoring_samples_generated_checkpoint_1.jsonl",
+        "my_checkpoint_1.jsonl",
+    }
+    assert run.checkpoint(1).read_bytes() == run.generated.read_bytes()
+
+
+# ── what an earlier version wrote ────────────────────────────────────────────────────────────────────────────────────
+
+
+def as_an_earlier_version_wrote_it(run: Run) -> None:
+    """Take away what the first versions did not write, and give the checkpoints their old names."""
+    manifest = json.loads(run.manifest.read_text("utf-8"))
+    for section in ("generation", "judging"):
+        del manifest[section]["finished"]
+        for name in ("show_rubrics_to_tutor", "votes", "planted_share", "top_up", "target_kept", "compare_with", "validation_share"):
+            del manifest[section]["settings"][name]
+        manifest[section]["settings"] |= {"timeout_s": 0.5, "checkpoint_every": 25}  # out of today's bounds; a parameter that is gone
+    del manifest["judging"]["planted"], manifest["gating"], manifest["filtering"], manifest["dataset"]
+    run.manifest.write_text(json.dumps(manifest), "utf-8")
+    for number, path in list(run.checkpoints()):
+        path.rename(run.dir / f"_checkpoint_{number}.jsonl")
+    for path in (run.parameters, run.dir / ".lock"):
+        path.unlink()
+    change(run.generated, lambda records: [without(record, "origin", "repaired_from") for record in records])
+
+
+def without(record: dict[str, Any], *names: str) -> dict[str, Any]:
+    return record | {"metadata": {name: value for name, value in record["metadata"].items() if name not in names}}
+
+
+@pytest.fixture
+def earlier(provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics) -> Iterator[Settings]:
+    whole_run(seed_file, topics, settings)
+    as_an_earlier_version_wrote_it(run_of(settings))
+    yield Settings.of(run=settings.run, outputs_dir=settings.outputs_dir)
+
+
+def test_an_earlier_versions_run_opens_is_filtered_validated_and_summed_up(provider: Provider, earlier: Settings) -> None:
+    calls = provider.calls
+    assert [sample.id for sample in made_samples(run_of(earlier))][:2] == ["seed001_var1", "seed001_var2"]
+    assert (recorded_settings(run_of(earlier)).num_seeds, recorded_settings(run_of(earlier)).timeout_s) == (3, 600.0)
+    assert as_planned(earlier).planned_samples == 6
+    with pytest.raises(RunError, match="has not been filtered yet"):
+        as_filtered(earlier)
+    gate_samples(earlier)
+    judge_samples(earlier)
+    filter_samples(earlier)
+    write_statistics(earlier)
+    validated(earlier)
+    assert "6 planned = 6 made + 0 failed" in summary(earlier)
+    assert provider.calls == calls
+    assert run_of(earlier).parameters.exists()
+
+
+def test_an_earlier_versions_run_is_made_again_and_its_checkpoints_get_their_new_names(
+    provider: Provider, earlier: Settings, settings: Settings, seed_file: SeedFile, topics: Topics
+) -> None:
+    calls = provider.calls
+    made = generate_samples(seed_file, topics, settings)
+    assert (made.done, provider.calls) == (6, calls)
+    assert [path.name for path in run_of(earlier).dir.glob("*checkpoint*")] == ["tutoring_samples_generated_checkpoint_1.jsonl"]
+    assert again(run_of(earlier).dir, []).samples_per_seed == 2
+
+
+def test_a_section_that_is_not_there_names_the_notebook_that_writes_it(settings: Settings) -> None:
+    update_manifest(run_of(settings), "generation", {"settings": settings.model_dump(mode="json")})
+    with pytest.raises(RunError, match=r"nothing of the judging yet\. Run 02_filter"):
+        summary(settings)
+    assert read_manifest(run_of(settings))["generation"]["counts"]["total"] == 0
+
+
+def test_a_run_is_counted_as_unjudged_where_no_evaluation_stands(settings: Settings) -> None:
+    write_run(settings, [a_sample(IDS[0]), a_sample(IDS[1])], gated=[Decision(id=IDS[1], status="dropped", reason="special_token")])
+    assert [decision.status for _, _, decision in decisions(settings)] == ["unjudged", "dropped"]
+
+
+def test_a_pass_that_is_interrupted_lets_go_of_the_folder(settings: Settings) -> None:
+    with pytest.raises(RunFailed), held(run_of(settings)):
+        raise RunFailed("Interrupted")
+    with held_by_another_process(run_of(settings)):
+        pass
