@@ -194,15 +194,21 @@ def write_kept(settings: Settings, samples: Sequence[Sample]) -> Settings:
     return settings
 
 
+class FolderBusy(Exception):
+    """The second process was refused."""
+
+
 @contextmanager
 def held_by_another_process(run: Run) -> Iterator[None]:
-    """Hold the run's folder in a second process, as a run that is under way does."""
+    """Hold the run's folder in a second process, as a run that is under way does. Raises FolderBusy when that is refused."""
     script = (
         "import sys, pathlib; from lib.run import Run, held\nwith held(Run(pathlib.Path(sys.argv[1]))): print(flush=True); sys.stdin.read()"
     )
     command = [sys.executable, "-c", script, str(run.dir)]
-    with subprocess.Popen(command, cwd=PROJECT_ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
-        assert other.stdout and other.stdout.readline() == b"\n"
+    pipe, none = subprocess.PIPE, subprocess.DEVNULL
+    with subprocess.Popen(command, cwd=PROJECT_ROOT, stdin=pipe, stdout=pipe, stderr=none) as other:
+        if not (other.stdout and other.stdout.readline() == b"\n"):
+            raise FolderBusy
         yield
 
 

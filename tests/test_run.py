@@ -38,7 +38,7 @@ from lib.topup import top_up
 from lib.trust import catches
 from lib.validate.check import validate_file
 from lib.work import RunFailed
-from tests.build import a_planted, a_sample, an_evaluation, held_by_another_process, rubrics_of, write_run
+from tests.build import FolderBusy, a_planted, a_sample, an_evaluation, held_by_another_process, rubrics_of, write_run
 from tests.provider import Provider
 
 unhurried = hypothesis_settings(deadline=None, max_examples=60)
@@ -114,6 +114,16 @@ def test_a_second_topping_up_is_refused_before_the_firsts_samples_are_gone(three
     with held_by_another_process(run_of(three)), pytest.raises(RunError, match="another run is at work"):
         top_up(three.model_copy(update={"top_up": True}))
     assert len(run_of(three).repaired.read_text("utf-8").splitlines()) == 1
+
+
+def test_between_the_steps_of_topping_up_no_other_run_gets_in(three: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    def step(_: Settings) -> None:
+        with held_by_another_process(run_of(three)):
+            raise AssertionError("it got in")
+
+    monkeypatch.setattr("lib.topup._judged_anew", step)
+    with pytest.raises(FolderBusy):
+        top_up(three.model_copy(update={"top_up": True}))
 
 
 def test_topping_up_that_is_off_needs_no_hold(three: Settings) -> None:

@@ -13,6 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lib import estimate
+from lib.llm.budget import price_of
+from lib.llm.call import Usage
 from lib.settings import PROJECT_ROOT, Settings, SettingsError, check_names, from_root, notebook_settings, settings_of
 from lib.taxonomy import MISCONCEPTION_TYPES, SUBJECTS
 
@@ -72,6 +74,113 @@ OUT_OF_BOUNDS: list[tuple[str, Any]] = [
     ("misconception_types", "overgeneralization, typo"),
     ("show_rubrics_to_tutor", "perhaps"),
 ]
+
+
+NUMBERS = [name for name, field in Settings.model_fields.items() if field.annotation in (int, float)]
+TEXTS = [name for name, field in Settings.model_fields.items() if field.annotation is str]
+PYDANTICS_WORDS = re.compile(r"Input should|Value error|valid string|String should|Assertion|\?\.|It is:")
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), "-inf", "1e400", "1" * 5000, 10**30, -(10**30), None, "", [], {}])
+def test_every_number_has_an_upper_and_a_lower_bound_and_is_finite(name: str, value: Any) -> None:
+    message = refusal(**{name: value})
+    assert message.startswith(f"`{name}` = ")
+    assert "number" in message and Settings.model_fields[name].description in message
+    assert len(message) < 500 and not PYDANTICS_WORDS.search(message)
+
+
+@pytest.mark.parametrize("name", TEXTS)
+@pytest.mark.parametrize(
+    "value", [" ", "\t", "\u200b", "a\nb", "a\x00b", "a\x1b[31mb", "a\udcffb", "a\u2028b", "x" * 1001, None, [], {"a": 1}]
+)
+def test_no_text_is_blank_endless_or_holds_what_can_not_be_printed(name: str, value: Any) -> None:
+    message = refusal(**{name: value})
+    assert message.startswith(f"`{name}` = ") and message.isprintable()
+    assert len(message) < 500 and not PYDANTICS_WORDS.search(message)
+
+
+@pytest.mark.parametrize("name", ["outputs_dir", "seeds_csv", "topics_csv", "model", "judge_model", "run"])
+def test_what_must_name_something_is_not_empty(name: str) -> None:
+    assert f"`{name}` = ''" in refusal(**{name: ""})
+
+
+@pytest.mark.parametrize(
+    "names", [[" "], ["a\nb"], ["x" * 201], ["a", ""], ["\u200b"], "a\x07b", ["a\udc80"], [f"s{number}" for number in range(1001)]]
+)
+def test_a_subject_that_is_blank_endless_or_not_printable_is_refused(names: Any) -> None:
+    assert refusal(subjects=names).startswith("`subjects` = ")
+
+
+def test_blanks_around_a_name_do_not_count() -> None:
+    assert Settings.of(subjects=[" finance ", "my subject"]).subjects == ("finance", "my subject")
+
+
+@pytest.mark.parametrize("name", ["a b", "a\u00a0b", " a", "a\u200bb", "x" * 201])
+def test_a_models_name_has_no_blanks_and_can_be_printed(name: str) -> None:
+    assert "`model`" in refusal(model=name) and "`judge_model`" in refusal(judge_model=name)
+    assert Settings.of(model="hf.co/Qwen/Qwen3-8B:Q4_K_M@1").model == "hf.co/Qwen/Qwen3-8B:Q4_K_M@1"
+
+
+def test_a_plan_may_have_a_million_samples_and_no_more() -> None:
+    """The design says 100,000 to 1,000,000."""
+    assert Settings.of(num_seeds=1_000_000, samples_per_seed=1).planned_samples == 1_000_000
+    assert Settings.of(num_seeds=1, samples_per_seed=1_000_000).planned_samples == 1_000_000
+    assert "`num_seeds` = 1000001: give a whole number from 1 to 1,000,000" in refusal(num_seeds=1_000_001)
+    said = refusal(num_seeds=500_001, samples_per_seed=2)
+    assert said.startswith("`num_seeds` × `samples_per_seed` = 1,000,002: a run can have up to 1,000,000 samples")
+
+
+@pytest.mark.parametrize(("name", "least", "most"), [("timeout_s", 1, 86_400), ("batch_poll_s", 0.01, 3_600)])
+def test_a_wait_is_neither_none_nor_endless(name: str, least: float, most: float) -> None:
+    for value in (least, most):
+        assert getattr(Settings.of(**{name: value}), name) == value
+    for value in (least / 2, most * 2, 1e-9):
+        assert f"give a number from {least:,} to {most:,}" in refusal(**{name: value})
+
+
+@pytest.mark.parametrize("price", ["-1/2", "1/-2", "nan/1", "1/inf", "1e999/1", "1", "1/2/3", "/", "2,10", "2/1e9", "a/b", "--/1"])
+def test_a_price_is_two_finite_numbers_that_are_not_negative(price: str) -> None:
+    assert "write 'input/output'" in refusal(price_usd_per_mtok=price)
+
+
+@pytest.mark.parametrize("price", ["", "2/10", "0/0", " 0.25 / 1.5 ", "1e1/2"])
+def test_a_price_may_be_left_out_or_free(price: str) -> None:
+    assert Settings.of(price_usd_per_mtok=price).price_usd_per_mtok == price
+
+
+@settings(deadline=None)
+@given(price=st.text(st.sampled_from("0123456789./-+e nainf_"), max_size=12))
+def test_every_price_that_is_accepted_can_be_reckoned_with(price: str) -> None:
+    """A negative one would take the cap away, and one that is no number could not be stored."""
+    try:
+        accepted = Settings.of(price_usd_per_mtok=price).price_usd_per_mtok
+    except SettingsError:
+        return
+    if accepted:
+        cost = price_of("a-model", override=accepted).cost_usd(Usage(input=1_000_000, output=1_000_000))
+        assert 0 <= cost < 1_000_000
+
+
+@pytest.mark.parametrize("name", ["a" * 101, "a.", "a..", "1."])
+def test_a_run_name_is_short_and_does_not_end_in_a_dot(name: str) -> None:
+    """Windows drops the dot, and a folder's name must leave room for what lies in it."""
+    assert "`run`" in refusal(run=name)
+    assert Settings.of(run="a" * 100).run == "a" * 100
+
+
+def test_what_may_be_given_is_said_in_plain_words() -> None:
+    assert refusal(mode="fast") == "`mode` = 'fast': give live or batch. Meaning: batch: half the price, up to 24 h."
+    assert refusal(top_up="perhaps").startswith("`top_up` = 'perhaps': give true or false. Meaning: ")
+    assert refusal(num_seeds=0) == "`num_seeds` = 0: give a whole number from 1 to 1,000,000. Meaning: seeds used."
+    assert "give a number above 0 and up to 1." in refusal(max_alike_share=0)
+    assert "give a number from 0 and below 1." in refusal(critical_pass_threshold=1)
+    assert "did you mean algorithms instead of algoritms? Meaning" in refusal(subjects="algoritms")
+
+
+def test_a_home_folder_that_is_not_there_is_one_clear_line() -> None:
+    with pytest.raises(SettingsError, match=r"~nobody-has-this-name/x: the home folder .* Write the whole path"):
+        from_root("~nobody-has-this-name/x")
 
 
 @pytest.mark.parametrize(("name", "value"), OUT_OF_BOUNDS)
