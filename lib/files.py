@@ -49,7 +49,9 @@ def trouble_told(path: Path, *, doing: str) -> Iterator[None]:
         raise
     except OSError as error:
         advice = ADVICE.get(error.errno or 0, "Check the disk and the name, then run again.")
-        raise RunError(f"{path}: can't be {doing} ({plain(error.strerror or error)}). {advice}") from None
+        inside = isinstance(error.filename, str) and Path(error.filename).is_relative_to(path) and not error.filename.endswith(UNFINISHED)
+        name = error.filename if inside else path
+        raise RunError(f"{name}: can't be {doing} ({plain(error.strerror or error)}). {advice}") from None
 
 
 def make_folder(path: Path) -> None:

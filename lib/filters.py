@@ -5,6 +5,7 @@ from fractions import Fraction
 
 from lib.files import RunError, json_line, read_jsonl, whole_file, write_jsonl
 from lib.finetune import example_line
+from lib.manifest import forget_section
 from lib.run import Run, holding, made_samples, recorded_failures, remove, run_of
 from lib.schema import Decision, DropReason, Evaluation, Planted, Sample
 from lib.scores import critical_score
@@ -88,6 +89,7 @@ def filter_samples(settings: Settings) -> None:
     The data set of an earlier filtering goes: it would not be that of these files.
     """
     run = run_of(settings)
+    forget_section(run, "filtering")  # until all files are written, the run counts as not filtered
     for path in run.dataset_files():
         remove(path)
     dropped: list[Decision] = []

@@ -144,8 +144,15 @@ def forget_top_up(run: Run) -> None:
     with held(run):
         for extra in (run.repaired, run.topped_up):
             remove(extra)
+        forget_section(run, "top_up")
+
+
+def forget_section(run: Run, section: str) -> None:
+    """Remove one section, where it is there."""
+    with held(run):
         manifest = _stored(run)
-        if manifest.pop("top_up", None):
+        if section in manifest:
+            del manifest[section]
             write_json(run.manifest, manifest)
 
 

@@ -144,10 +144,15 @@ def notebooks_held(run: Run) -> Iterator[None]:
 
 
 def holding(function: Callable[Concatenate[Settings, P], T]) -> Callable[Concatenate[Settings, P], T]:
-    """Return `function(settings, …)` as one that holds the run's folder while it works. Raises RunError when another process does."""
+    """Return `function(settings, …)` as one that holds the run's folder while it works.
+
+    Raises RunError when another process does, or when there is no such folder.
+    """
 
     @wraps(function)
     def holds(settings: Settings, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        if not os.path.lexists(settings.run_dir):  # a misspelt name must not leave a folder
+            raise RunError(f"{settings.run_dir} is not there yet: run 01_generate with the same RUN first.")
         with held(run_of(settings)):
             return function(settings, *args, **kwargs)
 

@@ -126,6 +126,13 @@ def test_between_the_steps_of_topping_up_no_other_run_gets_in(three: Settings, m
         top_up(three.model_copy(update={"top_up": True}))
 
 
+@pytest.mark.parametrize("name", ["gating", "judging", "filtering", "statistics", "the review sheet"])
+def test_a_misspelt_run_leaves_no_folder(name: str, settings: Settings) -> None:
+    with pytest.raises(RunError, match="is not there yet: run 01_generate with the same RUN first"):
+        WRITERS[name](settings)
+    assert not run_of(settings).dir.exists()
+
+
 def test_topping_up_that_is_off_needs_no_hold(three: Settings) -> None:
     with held_by_another_process(run_of(three)):
         assert top_up(three) is None
@@ -417,6 +424,16 @@ def test_planted_failures_that_do_not_belong_to_the_run_are_told(
         list(planted_failures(run_of(three)))
 
 
+def test_a_filtering_that_failed_in_the_middle_does_not_count_as_one(three: Settings) -> None:
+    assert as_filtered(three).critical_pass_threshold == 0.8
+    run_of(three).dropped.unlink()
+    run_of(three).dropped.mkdir()
+    with pytest.raises(RunError, match=r"dropped\.jsonl: can't be written"):
+        filter_samples(three.model_copy(update={"critical_pass_threshold": 0.5}))
+    with pytest.raises(RunError, match="has not been filtered yet"):
+        as_filtered(three)
+
+
 def test_a_kept_sample_that_stands_twice_is_told(three: Settings) -> None:
     change(run_of(three).filtered, lambda records: [*records, records[0]])
     with pytest.raises(RunError, match=r"filtered\.jsonl, line 3: there is a sample seed001_var1 before this one"):
@@ -545,3 +562,34 @@ def test_a_pass_that_is_interrupted_lets_go_of_the_folder(settings: Settings) ->
         raise RunFailed("Interrupted")
     with held_by_another_process(run_of(settings)):
         pass
+
+
+# ── a long plan ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+LONG_PLAN = """
+import resource, sys
+import lib.generate
+from lib.errors import KitError
+from lib.plan import planned_cells, read_topics
+from lib.seeds import read_seeds
+from lib.settings import Settings, from_root
+
+async def first_call(*_):
+    raise KitError("the first call")
+
+lib.generate.make_sample = first_call
+settings = Settings.of(num_seeds=1_000_000, samples_per_seed=1, outputs_dir=sys.argv[1])
+seeds, topics = read_seeds(from_root(settings.seeds_csv)), read_topics(from_root(settings.topics_csv))
+assert planned_cells(settings, settings.planned_samples).total() == 1_000_000
+try:
+    lib.generate.generate_samples(seeds, topics, settings)
+except KitError as error:
+    print(error, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, sep="\\n")
+"""
+
+
+def test_a_plan_of_a_million_samples_takes_little_memory_before_the_first_call(provider: Provider, tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", LONG_PLAN, str(tmp_path)], cwd=PROJECT_ROOT, capture_output=True, text=True, check=True)
+    said, peak_mb = done.stdout.splitlines()
+    assert said == "the first call"
+    assert int(peak_mb) < 300  # the packages alone take about 100
