@@ -590,6 +590,6 @@ except KitError as error:
 
 def test_a_plan_of_a_million_samples_takes_little_memory_before_the_first_call(provider: Provider, tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", LONG_PLAN, str(tmp_path)], cwd=PROJECT_ROOT, capture_output=True, text=True, check=True)
-    said, peak_mb = done.stdout.splitlines()
+    said, peak_mb = done.stdout.splitlines()[-2:]
     assert said == "the first call"
     assert int(peak_mb) < 300  # the packages alone take about 100
