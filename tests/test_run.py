@@ -568,6 +568,7 @@ def test_a_pass_that_is_interrupted_lets_go_of_the_folder(settings: Settings) ->
 
 LONG_PLAN = """
 import sys, tracemalloc
+import anthropic  # heavy to import: not to be measured
 import lib.generate
 from lib.errors import KitError
 from lib.plan import planned_cells, read_topics
