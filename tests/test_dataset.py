@@ -10,7 +10,7 @@ from pyarrow import parquet
 from lib.card import family, write_card
 from lib.dataset import schema, write_dataset
 from lib.finetune import example_line
-from lib.run import run_of, update_manifest
+from lib.run import read_jsonl, run_of, update_manifest
 from lib.schema import Sample
 from lib.settings import PROJECT_ROOT, Settings
 from lib.splits import split_samples
@@ -126,6 +126,18 @@ def test_a_run_that_keeps_nothing_has_a_card_all_the_same(settings: Settings) ->
 
 def test_planted_failures_are_in_none_of_it(made: Settings) -> None:
     assert not any(b"Spoiled." in path.read_bytes() for path in run_of(made).dataset.rglob("*") if path.is_file())
+
+
+def test_every_line_that_is_written_is_one_line_for_every_reader(settings: Settings) -> None:
+    """`str.splitlines` also ends lines at U+0085, U+2028 and U+2029, which JSON may hold as they are."""
+    sample = a_sample(response="One\u2028two\u2029three\x85four\x0b\x0c\x1c\x1d\x1efive.")
+    split = split_samples(with_records(settings, [sample]))
+    write_dataset(settings, split)
+    for path in (run_of(settings).filtered, run_of(settings).generated, run_of(settings).dataset / "train.jsonl"):
+        assert len(path.read_text("utf-8").splitlines()) == 1
+    assert next(read_jsonl(run_of(settings).filtered, Sample, made_by="")) == sample
+    line = json.loads((run_of(settings).dataset / "train.jsonl").read_text("utf-8"))
+    assert line["messages"][2]["content"] == sample.response
 
 
 # ── card ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
