@@ -33,7 +33,7 @@ ORDER = """
     llm.call  llm.budget  llm.journal  llm.window  llm.local  llm.local_server  llm.provider  llm.live  llm.batch  llm.ask
     validate.jsonl  validate.control_tokens  validate.tools  validate.chat_format
     validate.plain_line  validate.tokens  validate.report  validate.check  validate.__main__
-    words  rates  scores
+    words  evidence  rubric_ids  rates  scores
     work  generate  quality  planted  judge
     finetune  filters  topup  splits
     review  trust  variety
