@@ -4,7 +4,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from lib.prompts import render
+from lib.prompts import cell, render
 from lib.rates import Share
 from lib.run import read_jsonl, read_manifest, recorded_settings, run_of, whole_file
 from lib.schema import Sample
@@ -110,7 +110,7 @@ def _is_own(generation: dict[str, Any]) -> bool:
 def _seeds_licence(generation: dict[str, Any]) -> str:
     if _is_own(generation):
         return "the kit's own (CC BY 4.0)."
-    digest = generation["inputs_sha256"]["seeds"][:16]
+    digest = cell(generation["inputs_sha256"]["seeds"][:16])
     return (
         f"a file of the user's (sha256 `{digest}…`). **Fill in its licence**: TutorBench's rows are CC BY-NC 4.0 and a benchmark, which "
         "restricts the result to non-commercial use and taints an evaluation on it."
