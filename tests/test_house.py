@@ -37,7 +37,7 @@ ORDER = """
     work  generate  quality  planted  judge
     finetune  filters  topup  splits
     review  trust  variety
-    stats  figures  estimate  dataset  card  compare
+    stats  fonts  figures  estimate  dataset  card  compare
     show  summary  headless  rerun
 """.split()  # a list of strings would hide the layers
 
