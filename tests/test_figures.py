@@ -86,6 +86,6 @@ def test_usual_labels_open_no_further_font(tmp_path: Path, monkeypatch: pytest.M
     drawn(tmp_path, "us_history", "number_theory", "café — naïve “quoted” → α ≤ β")
 
 
-@pytest.mark.parametrize("name", ["$x$", r"$\frac{", "a $5 model for $6", "tab\tbell\x07", "line\nline"])
+@pytest.mark.parametrize("name", ["$x$", r"$\frac{$", "a $5 model for $6", "tab\tbell\x07", "line\nline"])
 def test_a_name_is_drawn_as_text_whatever_is_in_it(tmp_path: Path, name: str) -> None:
     drawn(tmp_path, name, note=f"written by {name}")
