@@ -6,7 +6,7 @@ from typing import Any
 
 from lib.files import whole_file
 from lib.manifest import read_manifest, recorded_settings, section_of
-from lib.prompts import render
+from lib.prompts import cell, render
 from lib.rates import Share
 from lib.run import holding, kept_samples, run_of
 from lib.seeds import SeedFileError, read_seeds
@@ -113,7 +113,7 @@ def _is_own(generation: dict[str, Any]) -> bool:
 def _seeds_licence(generation: dict[str, Any]) -> str:
     if _is_own(generation):
         return "the kit's own (CC BY 4.0)."
-    digest = generation["inputs_sha256"].get("seeds", "unknown")[:16]
+    digest = cell(generation["inputs_sha256"].get("seeds", "unknown")[:16])
     return (
         f"a file of the user's (sha256 `{digest}…`). **Fill in its licence**: TutorBench's rows are CC BY-NC 4.0 and a benchmark, which "
         "restricts the result to non-commercial use and taints an evaluation on it."

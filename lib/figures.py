@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lib.files import whole_file
+from lib.fonts import drawable, families
 from lib.rates import Share
 from lib.run import Run, held
 from lib.schema import Spoiling
@@ -56,7 +57,7 @@ def keep_rate_heatmap(cells: "pd.DataFrame", *, note: str) -> "Figure":
     """Draw keep rate and counts of each subject x type cell that has samples; cells without stay blank."""
     plt = _pyplot()
     subjects, types = cells["subject"].nunique(), cells["misconception_type"].nunique()
-    with plt.rc_context(STYLE):
+    with plt.rc_context(_style(note, *cells["subject"], *cells["misconception_type"])):
         figure: Figure
         figure, axes = plt.subplots(figsize=(3.6 + 0.95 * types, 2.4 + 0.26 * subjects))
         image = _draw_cells(axes, cells, counts=True)
@@ -71,7 +72,7 @@ def overview(table: "pd.DataFrame", statistics: Mapping[str, Any], caught: Mappi
     plt = _pyplot()
     kinds, cells = keep_rates(table, ["misconception_type"]), keep_rates(table, ["subject", "misconception_type"])
     catch_rates = _catch_rates(caught)
-    with plt.rc_context(STYLE):
+    with plt.rc_context(_style(note, *cells["subject"], *cells["misconception_type"])):
         figure: Figure
         figure, panels = plt.subplot_mosaic([["funnel", "cells"], ["kinds", "cells"], ["caught", "cells"]], figsize=(13, 8.5))
         _draw_funnel(panels["funnel"], statistics["funnel"])
@@ -90,7 +91,7 @@ def scores(table: "pd.DataFrame", *, note: str) -> "Figure":
     """Draw the judge's quality scores and how many critical criteria a sample fails, kept and dropped apart."""
     plt = _pyplot()
     judged = table[table["critical_total"].notna()]
-    with plt.rc_context(STYLE):
+    with plt.rc_context(_style(note)):
         figure: Figure
         figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6))
         _stacked(left, judged, column="quality_score", values=[1, 2, 3, 4, 5])
@@ -116,7 +117,7 @@ def save(figure: "Figure", run: Run, name: str) -> Path:
 
 def _rate_bars(rates: "pd.DataFrame", names: Sequence[str], *, rate: str, total: str, passed: str, title: str, note: str) -> "Figure":
     plt = _pyplot()
-    with plt.rc_context(STYLE):
+    with plt.rc_context(_style(note, *names)):
         figure: Figure
         figure, axes = plt.subplots(figsize=(9, 1.6 + 0.32 * max(len(rates), 2)))
         _draw_rates(axes, rates, names, columns=(rate, total, passed), title=title)
@@ -194,9 +195,15 @@ def _stacked(axes: "Axes", table: "pd.DataFrame", *, column: str, values: Sequen
     axes.set_ylabel("samples")
 
 
+def _style(*texts: str) -> dict[str, Any]:
+    """Return the style of a figure that shows these texts: with further fonts where matplotlib's own lacks a character."""
+    fonts = families(texts)
+    return STYLE | {"font.family": fonts} if len(fonts) > 1 else STYLE
+
+
 def _label(name: str) -> str:
     """Return the name as people read it; a dollar sign would begin a formula."""
-    return label(name).replace("$", r"\$")
+    return drawable(label(name)).replace("$", r"\$")
 
 
 def _wrapped(name: str) -> str:
@@ -206,7 +213,7 @@ def _wrapped(name: str) -> str:
 
 
 def _note(figure: "Figure", note: str) -> None:
-    figure.suptitle(note, fontsize=8, color=GREY, x=0.01, ha="left")
+    figure.suptitle(drawable(note), fontsize=8, color=GREY, x=0.01, ha="left", parse_math=False)
 
 
 def _pyplot() -> Any:

@@ -117,7 +117,17 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def json_line(record: BaseModel) -> str:
-    return record.model_dump_json() + "\n"
+    return one_line(record.model_dump_json())
+
+
+def one_line(text: str) -> str:
+    """Return JSON as a line with its end, in which no reader finds another: `str.splitlines` also ends lines at these three characters.
+
+    JSON escapes the others that it ends lines at. Text without them stays as it is.
+    """
+    for separator in ("\x85", "\u2028", "\u2029"):
+        text = text.replace(separator, f"\\u{ord(separator):04x}")
+    return text + "\n"
 
 
 def read_jsonl(path: Path, kind: type[R], *, made_by: str, remedy: str = "") -> Iterator[R]:

@@ -2,6 +2,7 @@
 
 import json
 
+from lib.files import one_line
 from lib.schema import Sample
 
 SYSTEM_PROMPT = (
@@ -12,7 +13,7 @@ SYSTEM_PROMPT = (
 
 def example_line(sample: Sample) -> str:
     """Return the training example as a JSON line. Source of the format: OpenAI, supervised fine-tuning, chat-format JSONL."""
-    return json.dumps({"messages": example_messages(sample)}, ensure_ascii=False) + "\n"
+    return one_line(json.dumps({"messages": example_messages(sample)}, ensure_ascii=False))
 
 
 def example_messages(sample: Sample) -> list[dict[str, str]]:

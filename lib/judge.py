@@ -6,26 +6,23 @@ response. A set of verdicts that is not complete leaves the sample unjudged: it 
 
 import asyncio
 import random
-import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from statistics import median_low
 
+from lib.evidence import quote_found
 from lib.files import RunError, read_jsonl
 from lib.llm.ask import Asker
 from lib.llm.call import Call, Reply
 from lib.manifest import require_sound_records
 from lib.planted import MARK, SPOILINGS, Plant, drawn, spoil, spoiled_copy, with_plants
 from lib.prompts import judge_prompt, template_sha256
+from lib.rubric_ids import OwnIds
 from lib.run import holding, made_samples, run_of
-from lib.schema import Decision, Evaluation, Failure, JudgementAnswer, Planted, Rubric, Sample, Verdict
+from lib.schema import Decision, Evaluation, Failure, JudgementAnswer, Planted, Rubric, Sample, Verdict, VerdictAnswer
 from lib.settings import Settings
 from lib.work import Pass, Tally, Targets, again, record, require_enough, work_through
-
-LATEX_SPACE = re.compile(r"\\[,;:! ]|~|\\quad")
-ALIKE = str.maketrans({"“": '"', "”": '"', "‘": "'", "’": "'", "‹": "<", "–": "-", "—": "-", "−": "-", "\u00a0": " ", "\u200b": None})
-
 
 NONE_GIVEN_UP: Mapping[str, Failure] = {}
 
@@ -130,9 +127,10 @@ def shown_order(rubrics: Sequence[Rubric], seed: str) -> list[Rubric]:
 
 def complete_for(rubric_ids: Sequence[str]) -> Callable[[JudgementAnswer], str]:
     """Return the objection to a judgement that lacks, repeats or invents an id ("" when each id has one verdict)."""
+    own = OwnIds(rubric_ids)
 
     def objection(answer: JudgementAnswer) -> str:
-        given = Counter(verdict.rubric_id for verdict in answer.verdicts)
+        given = Counter(own.of(verdict.rubric_id) for verdict in answer.verdicts)
         wanted = Counter(rubric_ids)
         if given == wanted:
             return ""
@@ -148,9 +146,10 @@ def evaluation(sample: Sample, answers: Sequence[JudgementAnswer], *, model: str
     Verdicts stand in the rubrics' own order, whatever order they were shown or answered in. The quality score is the median; strengths
     and weaknesses are those that more than half of the answers name.
     """
+    said = _by_own_id([rubric.id for rubric in sample.metadata.rubrics], answers)
     return Evaluation(
         id=sample.id,
-        verdicts=tuple(_verdict(rubric.id, sample.response, answers) for rubric in sample.metadata.rubrics),
+        verdicts=tuple(_verdict(rubric.id, sample.response, said[rubric.id]) for rubric in sample.metadata.rubrics),
         quality_score=median_low(answer.quality_score for answer in answers),
         strengths=_named([answer.strengths for answer in answers]),
         weaknesses=_named([answer.weaknesses for answer in answers]),
@@ -161,18 +160,25 @@ def evaluation(sample: Sample, answers: Sequence[JudgementAnswer], *, model: str
     )
 
 
-def _verdict(rubric_id: str, response: str, answers: Sequence[JudgementAnswer]) -> Verdict:
-    said = [next(verdict for verdict in answer.verdicts if verdict.rubric_id == rubric_id) for answer in answers]
+def _by_own_id(rubric_ids: Sequence[str], answers: Sequence[JudgementAnswer]) -> dict[str, list[VerdictAnswer]]:
+    """Return the verdicts of each rubric, in the order of the answers."""
+    own, said = OwnIds(rubric_ids), dict[str, list[VerdictAnswer]]()
+    for answer in answers:
+        for verdict in answer.verdicts:
+            said.setdefault(own.of(verdict.rubric_id), []).append(verdict)
+    return said
+
+
+def _verdict(rubric_id: str, response: str, said: Sequence[VerdictAnswer]) -> Verdict:
     votes = tuple(verdict.met for verdict in said)
     met = sum(votes) * 2 > len(votes)
     shown = said[votes.index(met)]
-    found = _plain(shown.evidence) in _plain(response) if shown.evidence.strip() else None
     return Verdict(
         rubric_id=rubric_id,
         met=met,
         reasoning=shown.reasoning,
         evidence=shown.evidence,
-        evidence_found=found,
+        evidence_found=quote_found(shown.evidence, response),
         votes=votes if len(votes) > 1 else (),
     )
 
@@ -186,8 +192,3 @@ def _of_samples(tally: Tally, samples: int) -> Tally:
     """Return the tally without the planted failures: they are counted apart."""
     failures = tuple(failure for failure in tally.failures if not is_planted(failure))
     return replace(tally, total=samples, done=samples - len(failures), failures=failures)
-
-
-def _plain(text: str) -> str:
-    """Return `text` without what copying changes: white space, LaTeX spacing, kinds of quotes and dashes, case, quotes around it."""
-    return " ".join(LATEX_SPACE.sub(" ", text.translate(ALIKE)).split()).strip("\"' .…").casefold()

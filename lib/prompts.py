@@ -5,16 +5,16 @@ Each stage has two templates: `<stage>_system.md`, the same for all samples so t
 """
 
 import hashlib
+import json
 import re
 from collections.abc import Mapping, Sequence
 from functools import cache
-from html import escape
 from pathlib import Path
 from typing import Literal, NamedTuple, get_args
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
 
-from lib.errors import KitError
+from lib.errors import KitError, plain
 from lib.schema import Rubric, Sample, ScenarioAnswer, Seed, Slot, Spoiling
 from lib.taxonomy import TYPE_BY_ID, label
 
@@ -25,6 +25,11 @@ OUR_TAGS = re.compile(
     r"<(?=[\s\u200b-\u200d\u2060\ufeff/]*(?:seed_\w+|question|explanation|follow_?up|criteri(?:a|on)|response|misconception|ban|objections?|system|assignment)\b)",
     re.IGNORECASE,
 )
+
+LONGEST_CELL = 5_000  # characters: a list of subjects of the user's own may be long
+# What begins or ends something in Markdown or HTML, wherever it stands; at the beginning of a line, what makes a heading, a list or a rule;
+# and what makes a link of a bare address. An underscore between letters or digits is text.
+MARKDOWN = re.compile(r"[\\`*\[\]~$|<>&@]|(?<![^\W_])_|_(?![^\W_])|^[#+=-]|:(?=//)|(?<=www)\.", re.IGNORECASE)
 
 
 class PromptError(KitError):
@@ -84,8 +89,19 @@ def data(text: str) -> str:
 
 
 def cell(text: object) -> str:
-    """Return `text` as it can stand in one cell of a Markdown table, whatever is in it."""
-    return " ".join(escape(str(text), quote=False).replace("|", "&#124;").split())
+    """Return foreign text as one line of Markdown that shows it and nothing else: no link, image, HTML, formula, heading, new cell."""
+    return MARKDOWN.sub(lambda found: _harmless(found[0]), plain(text, longest=LONGEST_CELL))
+
+
+def _harmless(mark: str) -> str:
+    if mark in "$\\":  # JupyterLab typesets formulas after entities are read, but not across an element's end
+        return f"<span>{mark if mark == '$' else '&#92;'}</span>"
+    return {"<": "&lt;", ">": "&gt;", "&": "&amp;"}.get(mark, f"&#{ord(mark)};")
+
+
+def yaml_text(text: object) -> str:
+    """Return foreign text as a quoted string for a YAML header, on one line."""
+    return json.dumps(plain(text, longest=LONGEST_CELL), ensure_ascii=False)
 
 
 def _prompt(stage: Stage, **values: object) -> Prompt:
@@ -108,5 +124,5 @@ def _environment() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
     )
-    environment.filters |= {"data": data, "cell": cell, "label": label}
+    environment.filters |= {"data": data, "cell": cell, "yaml_text": yaml_text, "label": label}
     return environment

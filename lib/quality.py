@@ -21,13 +21,13 @@ from lib.run import holding, made_samples, run_of
 from lib.schema import Decision, DropReason, Sample, Seed
 from lib.seeds import SeedFile, read_seeds
 from lib.settings import Settings, from_root
-from lib.validate.chat_format import SPECIAL_TOKEN
+from lib.validate.control_tokens import UNMISTAKABLE_TOKEN
+from lib.words import words
 
 if TYPE_CHECKING:
     from rensa import RMinHash
 
 Gate = Callable[[Sample], str]
-WORD = re.compile(r"\w+")
 SENTENCE_END = re.compile(r"(?<=[.!?])[\"')\]*_]*\s+")
 NUMBER = re.compile(r"\d+")
 SEQUENCE = 8  # words: the n of n-gram overlap (PaLM, arXiv 2204.02311, section 8)
@@ -120,9 +120,12 @@ def no_critical_rubric(sample: Sample) -> str:
 
 
 def special_token(sample: Sample) -> str:
-    """Trainers read these as control tokens; OpenAI fails the whole job on one."""
+    """Trainers read these as control tokens; OpenAI fails the whole job on one.
+
+    Only tokens that nobody writes for another reason count: a lesson on HTML may strike through with <s>. The validator warns of those.
+    """
     for name, text in texts(sample).items():
-        if found := SPECIAL_TOKEN.search(text):
+        if found := UNMISTAKABLE_TOKEN.search(text):
             return f"{name} holds {found[0]}"
     return ""
 
@@ -166,9 +169,9 @@ def shared(text: str, sequences: frozenset[int]) -> Shared:
 
 
 def word_sequences(text: str) -> Iterator[int]:
-    """Yield a hash of every eight words in a row; case, punctuation and white space do not count."""
-    words = WORD.findall(text.casefold())
-    yield from map(hash, zip(*(words[start:] for start in range(SEQUENCE)), strict=False))
+    """Yield a hash of every eight words in a row; see `words` for what does not count."""
+    in_order = words(text)
+    yield from map(hash, zip(*(in_order[start:] for start in range(SEQUENCE)), strict=False))
 
 
 def copied_explanation(sample: Sample, *, limit: Limit) -> str:
@@ -229,11 +232,11 @@ class NearDuplicates:
         self._exact: dict[int, str] = {}
 
     def __call__(self, sample: Sample) -> str:
-        words = shingled_words(self._text(sample))
-        own, exact = sample.metadata.repaired_from, hash(tuple(words))
+        compared = shingled_words(self._text(sample))
+        own, exact = sample.metadata.repaired_from, hash(tuple(compared))
         if (twin := self._exact.get(exact)) and twin != own:
             return f"the same as {twin}"
-        minhash = minhash_of(words)
+        minhash = minhash_of(compared)
         for number in sorted(self._index.query(minhash)):
             likeness = minhash.jaccard(self._hashes[number])
             if self._ids[number] != own and likeness >= self._similarity:
@@ -246,14 +249,14 @@ class NearDuplicates:
 
 
 def shingled_words(text: str) -> list[str]:
-    return WORD.findall(NUMBER.sub("0", text.casefold()))
+    return NUMBER.sub("0", " ".join(words(text))).split()
 
 
-def minhash_of(words: Sequence[str], *, permutations: int = PERMUTATIONS) -> "RMinHash":
+def minhash_of(compared: Sequence[str], *, permutations: int = PERMUTATIONS) -> "RMinHash":
     from rensa import RMinHash
 
     minhash = RMinHash(num_perm=permutations, seed=1)
-    minhash.update([" ".join(words[start : start + SHINGLE]) for start in range(max(1, len(words) - SHINGLE + 1))])
+    minhash.update([" ".join(compared[start : start + SHINGLE]) for start in range(max(1, len(compared) - SHINGLE + 1))])
     return minhash
 
 
@@ -272,9 +275,9 @@ class Formulas:
         written = ("response",) if sample.metadata.repaired_from else WRITTEN  # the rest was counted with its original
         moves = [(name, self._move(text)) for name, text in texts(sample).items() if name in written]
         allowed = max(FEWEST_ALIKE, math.ceil(self._share * (self._passed + 1)))
-        for name, words in moves:
-            if self._seen[name, words] >= allowed:
-                return f"{name}: “{words} …”, as in {allowed} samples before it"
+        for name, opened in moves:
+            if self._seen[name, opened] >= allowed:
+                return f"{name}: “{opened} …”, as in {allowed} samples before it"
         self._seen.update(moves)
         self._passed += 1
         return ""
@@ -282,7 +285,7 @@ class Formulas:
 
 def opening(text: str) -> str:
     """Return the first three words."""
-    return " ".join(WORD.findall(text.casefold())[:OPENING_WORDS])
+    return " ".join(words(text)[:OPENING_WORDS])
 
 
 def closing(text: str) -> str:

@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from lib.filters import decisions
-from lib.quality import WORD, closing, opening
+from lib.quality import closing, opening
 from lib.run import made_samples, run_of
 from lib.schema import Sample
 from lib.settings import Settings
@@ -22,6 +22,7 @@ PRAISE = re.compile(
     r"|terrific|superb|awesome|sharp)\b",
     re.IGNORECASE,
 )
+WORD = re.compile(r"\w+")
 YOU = re.compile(r"^you(?:['’](?:ve|re)|r)\b", re.IGNORECASE)
 SENTENCE = re.compile(r"^.+?[.!?](?=\s|$)", re.DOTALL)
 # Public figures of 898 to 998 samples: the prompt asked for variety, nothing assigned or measured it.

@@ -1,16 +1,25 @@
 """The data set holds everything that is known of the kept samples, opens by itself, and its card is no kinder than the notebook."""
 
 import json
+import re
+from collections import Counter
+from html import unescape
 from pathlib import Path
 
+import mistune
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 from pyarrow import parquet
 
 from lib.card import family, write_card
 from lib.dataset import schema, write_dataset
+from lib.errors import plain
+from lib.files import read_jsonl
 from lib.finetune import example_line
 from lib.manifest import update_manifest
+from lib.prompts import cell, yaml_text
 from lib.run import run_of
 from lib.schema import Sample
 from lib.settings import PROJECT_ROOT, Settings
@@ -129,6 +138,18 @@ def test_planted_failures_are_in_none_of_it(made: Settings) -> None:
     assert not any(b"Spoiled." in path.read_bytes() for path in run_of(made).dataset.rglob("*") if path.is_file())
 
 
+def test_every_line_that_is_written_is_one_line_for_every_reader(settings: Settings) -> None:
+    """`str.splitlines` also ends lines at U+0085, U+2028 and U+2029, which JSON may hold as they are."""
+    sample = a_sample(response="One\u2028two\u2029three\x85four\x0b\x0c\x1c\x1d\x1efive.")
+    split = split_samples(with_records(settings, [sample]))
+    write_dataset(settings, split)
+    for path in (run_of(settings).filtered, run_of(settings).generated, run_of(settings).dataset / "train.jsonl"):
+        assert len(path.read_text("utf-8").splitlines()) == 1
+    assert next(read_jsonl(run_of(settings).filtered, Sample, made_by="")) == sample
+    line = json.loads((run_of(settings).dataset / "train.jsonl").read_text("utf-8"))
+    assert line["messages"][2]["content"] == sample.response
+
+
 # ── card ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -207,6 +228,52 @@ def test_text_of_a_model_cannot_break_the_table(settings: Settings) -> None:
     write_dataset(settings, split)
     text = write_card(settings, split).read_text("utf-8")
     assert "| written by | a&#124;b&lt;script&gt; |" in text and "<script>" not in text
+
+
+HOSTILE = (
+    "![p](http://x)[l](javascript:1)|<b>\n# h\n---\n$\\href{javascript:1}{x}$ `c` **d** ~~e~~ www.x.org a@b.org \x1b[31m <!-- &lt;i&gt;"
+)
+
+
+def elements(markdown: str) -> Counter[str]:
+    """Return how often each HTML element stands in what a reader of the Markdown sees: with tables, bare addresses and struck words."""
+    html = str(mistune.html(markdown)) + str(
+        mistune.create_markdown(escape=False, plugins=["table", "url", "strikethrough", "math"])(markdown)
+    )
+    return Counter(re.findall(r"<(\w+)", html))
+
+
+def test_foreign_text_stays_text_wherever_it_stands_in_the_card(settings: Settings) -> None:
+    """Names of models, a subject and a setting of the user's own, the endpoint, the notice and a digest: the card keeps its elements."""
+    cards = []
+    for text in ("plain", HOSTILE):
+        of_text = settings.model_copy(update={"subjects": (text,), "model": text})
+        sample = a_sample(subject=text, models={"scenario": text, "gold": text}, notice=text)
+        with_records(of_text, [sample], notice=text, provider=text, inputs_sha256={"seeds": text, "topics": ""}, finished=text)
+        write_run(of_text, [sample], [an_evaluation(sample, model=text)])
+        split = split_samples(of_text)
+        write_dataset(of_text, split)
+        write_card(of_text, split)
+        cards.append((elements(body(of_text)), header(of_text), len(body(of_text).splitlines())))
+        assert "\x1b" not in body(of_text)
+    (usual, usual_header, lines), (found, found_header, found_lines) = cards
+    assert {name: count for name, count in found.items() if count != usual[name]}.keys() <= {"span"}
+    assert (found_header, found_lines) == (usual_header, lines)
+
+
+@given(st.text(st.sampled_from("[]()<>!|*_`~$\\#-+=1.:/@&;\n\t abwxyz\x00\u2028\u202e"), max_size=40))
+def test_any_text_is_one_cell_that_shows_it_and_nothing_else(text: str) -> None:
+    html = str(mistune.html(f"| a | b |\n|---|---|\n| {cell(text)} | end |"))
+    inside = re.findall(r"<td>(.*?)</td>", html, re.DOTALL)
+    assert len(inside) == 2 and inside[1] == "end"
+    assert set(re.findall(r"<(/?\w+)", inside[0])) <= {"span", "/span"}
+    assert " ".join(unescape(re.sub(r"</?span>", "", inside[0])).split()) == plain(text)
+    assert set(re.findall(r"<(\w+)", str(mistune.html(f"- {cell(text)}")))) <= {"ul", "li", "span"}
+
+
+@given(st.text())
+def test_any_text_is_one_string_of_the_header(text: str) -> None:
+    assert yaml.safe_load(f"title: {yaml_text(text)}\nnext: 1") == {"title": plain(text, longest=5_000), "next": 1}
 
 
 def test_what_was_not_checked_is_not_claimed(made: Settings) -> None:

@@ -31,12 +31,13 @@ ORDER = """
     schema  taxonomy  bounds  settings  seeds  plan  prompts
     run  manifest  loop  progress
     llm.call  llm.budget  llm.journal  llm.window  llm.local  llm.local_server  llm.provider  llm.live  llm.batch  llm.ask
-    validate.jsonl  validate.chat_format  validate.plain_line  validate.tokens  validate.report  validate.check  validate.__main__
-    rates  scores
+    validate.jsonl  validate.control_tokens  validate.tools  validate.chat_format
+    validate.plain_line  validate.tokens  validate.report  validate.check  validate.__main__
+    words  evidence  rubric_ids  rates  scores
     work  generate  quality  planted  judge
     finetune  filters  topup  splits
     review  trust  variety
-    stats  figures  estimate  dataset  card  compare
+    stats  fonts  figures  estimate  dataset  card  compare
     show  summary  headless  rerun
 """.split()  # a list of strings would hide the layers
 

@@ -6,17 +6,21 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 
+from lib.evidence import quote_found
 from lib.files import read_jsonl
 from lib.filters import filter_samples
 from lib.generate import generate_samples
-from lib.judge import evaluation, judge_samples
+from lib.judge import complete_for, evaluation, judge_samples
 from lib.manifest import update_manifest
 from lib.plan import Topics
 from lib.planted import FEWEST, SPOILINGS, drawn, planted_count
 from lib.quality import gate_samples
 from lib.run import run_of
-from lib.schema import Evaluation, JudgementAnswer, Planted, Sample, VerdictAnswer
+from lib.schema import Evaluation, Failure, JudgementAnswer, Planted, Sample, VerdictAnswer
 from lib.seeds import SeedFile
 from lib.settings import Settings, SettingsError
 from lib.stats import write_statistics
@@ -354,6 +358,117 @@ def test_a_quote_is_found_whatever_copying_did_to_it(quoted: str) -> None:
 @pytest.mark.parametrize(("quoted", "found"), [("They are not lost", False), ("", None), ("  ", None)])
 def test_a_quote_that_is_not_there_is_told_from_none_given(quoted: str, found: bool | None) -> None:
     assert by_majority(answer_of({"r1": True, "r2": True}, evidence=quoted)).verdicts[0].evidence_found is found
+
+
+REPLY = (
+    "**Good start!** You wrote `x_1 = 2*3`. The *sunk* cost $F = ma$ is lost – naïve, isn’t it?\n\n- First, ignore the cost.\n"
+    "- Second, look at [the tolls](https://x.org). Then 1, 2, 3, ... and so on."
+)
+
+
+@pytest.mark.parametrize(
+    "quoted",
+    [
+        "Good start! You wrote x_1 = 2*3.", "**Good start!** You wrote", "The sunk cost F = ma is lost - nai\u0308ve, isn't it?",
+        "First, ignore the cost. Second, look at the tolls.", "- First, ignore the cost.", "look at [the tolls](https://y.org)",
+        "Good start! … ignore the cost", "“You wrote … is lost”", "The sunk cost [...] ignore the cost ... and so on",
+        "1, 2, 3, … and so on",
+        "Good sta\u00adrt", "ＧＯＯＤ ＳＴＡＲＴ", "\\(F = ma\\) is lost", "_Good start!_ . . . __the sunk cost__",
+    ],
+)  # fmt: skip
+def test_a_quote_without_markdown_in_another_spelling_or_with_an_ellipsis_is_found(quoted: str) -> None:
+    assert quote_found(quoted, REPLY) is True
+
+
+@pytest.mark.parametrize(
+    "quoted",
+    [
+        "Good end!", "The sunk profit is lost", "x_1 = 23", "x_1 = 2+3", "ignore the cost … Good start!", "You … cost … so",
+        "Good start! … the toll is",
+        "The sunk cost … is found", "Good start! … the … of … a", "F … m … a", "None", "x1 = 2*3",
+    ],
+)  # fmt: skip
+def test_an_invented_quote_is_not_found(quoted: str) -> None:
+    assert quote_found(quoted, REPLY) is False
+
+
+@pytest.mark.parametrize("quoted", ["…", "...", "[…]", "“”", "**", "\u200b", '"…"', "`` ``", "\n"])
+def test_a_quote_of_which_nothing_is_left_is_none(quoted: str) -> None:
+    assert quote_found(quoted, REPLY) is None
+
+
+SPOKEN = st.lists(st.sampled_from("so the cost is lost and we build it".split()), min_size=1, max_size=12)
+unhurried = hypothesis_settings(deadline=None)  # the machine may be busy
+
+
+@unhurried
+@given(said_words=SPOKEN, cut=st.tuples(st.integers(0, 12), st.integers(0, 12)), mark=st.sampled_from(["", "*", "**", "_", "`"]))
+def test_every_piece_of_a_reply_is_found_in_it_however_it_is_marked(said_words: list[str], cut: tuple[int, int], mark: str) -> None:
+    reply = " ".join(f"{mark}{word}{mark}" for word in said_words)
+    piece = " ".join(said_words[min(cut) : max(cut)])
+    assert quote_found(piece, reply) is (True if piece else None)
+    assert quote_found(f"{piece} zebra", reply) is False and quote_found(f"the … zebra … {piece}", reply) is False
+
+
+@pytest.mark.parametrize("spelling", ["{}", " {} ", "{}.", "[{}]", "**{}**", "criterion {}", "Criterion {}:", "\u200b{}"])
+@pytest.mark.parametrize("change", [str, str.upper, lambda name: name[1:], lambda name: "r0" + name[1:]])
+def test_an_id_in_another_spelling_is_the_rubrics_own(spelling: str, change: Callable[[str], str]) -> None:
+    found = by_majority(answer_of({spelling.format(change(name)): name == "r2" for name in ("r2", "r1")}))
+    assert [(verdict.rubric_id, verdict.met) for verdict in found.verdicts] == [("r1", False), ("r2", True)]
+    assert complete_for(["r1", "r2"])(answer_of({spelling.format(change(name)): True for name in ("r1", "r2")})) == ""
+
+
+@pytest.mark.parametrize("given_ids", [("r1", "R1", "r2"), ("r1", "1"), ("r1", "r12"), ("r1", "r3"), ("r1",), ("r1", "r2 and r1")])
+def test_an_id_that_stands_twice_is_missing_or_is_none_of_them_is_objected_to(given_ids: tuple[str, ...]) -> None:
+    assert complete_for(["r1", "r2"])(answer_of(dict.fromkeys(given_ids, True))) != ""
+
+
+def test_ids_that_are_spelled_alike_are_each_matched_by_themselves_only() -> None:
+    assert complete_for(["r1", "1", "R1"])(answer_of({"r1": True, "1": True, "R1": False})) == ""
+    assert complete_for(["r1", "1"])(answer_of({"r1": True, "r1.": True})) != ""
+
+
+def test_a_judge_that_spells_the_ids_otherwise_is_paid_once_and_stored_with_the_rubrics_own(judged: Judged) -> None:
+    asked: list[str] = []
+
+    def shouting(ids: list[str], response: str, prompt: str) -> dict[str, Any]:
+        asked.append(prompt)
+        return said({f"Criterion {name.upper()}.": True for name in ids})
+
+    settings, _ = judged(shouting, planted_share=0.0)
+    evaluations = list(read_jsonl(run_of(settings).evaluations, Evaluation, made_by=""))
+    assert [[verdict.rubric_id for verdict in one.verdicts] for one in evaluations] == [[f"r{number}" for number in range(1, 7)]] * 20
+    assert len(asked) == 20
+
+
+def test_a_judge_whose_ids_cannot_be_seen_leaves_everything_unjudged_with_its_reason(judged: Judged) -> None:
+    settings, _ = judged(
+        lambda ids, response, prompt: said({"\u200b" * number: True for number in range(1, 1 + len(ids))}), planted_share=0.0
+    )
+    failures = list(read_jsonl(run_of(settings).failures, Failure, made_by=""))
+    assert {(failure.stage, failure.reason) for failure in failures} == {("judge", "invalid_answer")} and len(failures) == 20
+
+
+def test_evidence_that_cannot_be_seen_is_none(judged: Judged) -> None:
+    _, found = judged(lambda ids, response, prompt: said(dict.fromkeys(ids, True), evidence="\u200b"), planted_share=0.0)
+    assert (found.unfound.hits, found.unfound.total) == (0, 0)
+
+
+@pytest.mark.parametrize("field", ["response", "question", "explanation", "misconception", "follow_up", "topic"])
+def test_a_text_that_nobody_can_see_is_an_invalid_answer_and_recorded(
+    provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics, field: str
+) -> None:
+    answers = scripted(right)
+
+    def answer(request: Request) -> dict[str, Any]:
+        found = answers(request)
+        return found | {field: "\u200b\u2060"} if field in found else found
+
+    provider.settings.answer = answer
+    generate_samples(seed_file, topics, settings.model_copy(update={"min_call_success": 0.0}))
+    failures = list(read_jsonl(run_of(settings).failures, Failure, made_by=""))
+    assert {(failure.stage, failure.reason) for failure in failures} == {("gold" if field == "response" else "scenario", "invalid_answer")}
+    assert len(failures) == 6 and not run_of(settings).generated.read_text()
 
 
 def test_latex_spacing_does_not_hide_a_quote() -> None:

@@ -1,7 +1,9 @@
 """What no rubric sees is found before the judge is paid. Stock phrases don't fire; copies, near-duplicates and formulas do."""
 
 import csv
+from collections.abc import Callable
 from pathlib import Path
+from unicodedata import normalize
 
 import pytest
 from hypothesis import given
@@ -35,6 +37,7 @@ from lib.schema import Decision, DropReason, Sample
 from lib.seeds import SeedFile
 from lib.settings import Settings
 from lib.stats import statistics
+from lib.words import words
 from tests.build import a_sample, a_seed, an_evaluation, rubrics_of, write_run
 from tests.provider import Provider
 
@@ -72,6 +75,20 @@ def test_a_control_token_anywhere_drops_the_sample(name: str) -> None:
     assert special_token(a_sample(**{name: "It ends.<|endoftext|>"})) == f"{name} holds <|endoftext|>"
 
 
+@pytest.mark.parametrize(
+    "token", ["<start_of_turn>", "[/INST]", "<<SYS>>", "<|eot|>", "<｜User｜>", "<|vision_start|>", "<|END_OF_TURN_TOKEN|>", "[TOOL_CALLS]"]
+)
+def test_an_unmistakable_control_token_of_any_family_drops_the_sample(token: str) -> None:
+    assert special_token(a_sample(response=f"So it is.{token}")) == f"response holds {token}"
+
+
+@pytest.mark.parametrize(
+    "text", ["Use <s>old</s> to strike through.", "Write [INST] first.", "git log [ARGS]", "[IMG]a.png[/IMG]", "<pad> fills up", "<|step|>"]
+)
+def test_a_token_that_also_stands_in_lessons_does_not_drop_the_sample(text: str) -> None:
+    assert special_token(a_sample(response=text)) == ""
+
+
 def test_an_average_in_physics_is_no_control_token() -> None:
     assert special_token(a_sample(response="The mean speed <|v|> is not |<v>|.")) == ""
 
@@ -85,6 +102,81 @@ def test_overlap_is_the_longest_run_and_the_share_of_eight_word_sequences() -> N
 def test_case_punctuation_and_line_breaks_do_not_hide_a_copy() -> None:
     sequences = frozenset(word_sequences(LONG))
     assert shared(LONG.upper().replace(" ", "\n").replace(".", " –"), sequences).share == 1.0
+
+
+def as_html(text: str) -> str:
+    return " ".join(f"<em>{word}</em>" for word in text.split())
+
+
+DISGUISES: list[Callable[[str], str]] = [
+    lambda text: " ".join(f"_{word}_" for word in text.split()),
+    lambda text: " ".join(f"**{word}**" for word in text.split()),
+    lambda text: "".join(f"{character}\u00ad" for character in text),
+    lambda text: "\u200b".join(text),
+    lambda text: text.replace(" ", "\u00a0").replace("e", "e\ufe0f"),
+    lambda text: "> " + text.replace(". ", ".\n> "),
+    lambda text: "".join(chr(ord(character) + 0xFEE0) if character.isalpha() else character for character in text),
+    as_html,
+]
+
+
+@pytest.mark.parametrize("disguise", DISGUISES)
+def test_markup_and_invisible_characters_do_not_hide_a_copy(disguise: Callable[[str], str]) -> None:
+    assert words(disguise(LONG)) == words(LONG)
+    assert NearDuplicates(question_and_follow_up, 0.7)(a_sample(question=LONG)) == ""
+    assert copied_explanation(a_sample(explanation=LONG, response=disguise(LONG)), limit=LIMIT)
+
+
+@pytest.mark.parametrize("text", ["Déjà vu à Zürich", "việt nam", "Ça é ñandú", "한국어 문장"])
+def test_an_accent_may_be_a_character_of_its_own(text: str) -> None:
+    assert words(normalize("NFD", text)) == words(normalize("NFC", text))
+
+
+def test_each_character_of_chinese_japanese_and_thai_is_a_word() -> None:
+    assert words("我们学习。") == ("我", "们", "学", "习")
+    assert len(words("カタカナとひらがな")) == 9
+    assert words("ไทย") == ("ไ", "ท", "ย")
+    assert words("हिन्दी में") == ("हिन्दी", "में")
+
+
+def test_a_copy_in_chinese_is_found() -> None:
+    """28 characters, of which only the first is another: 27 in a row are more than the 20 that are allowed."""
+    text = "桥梁已经花费九百万还需要两百万才能开放交通预测已经减半了"
+    assert len(text) == 28
+    assert copied_explanation(a_sample(explanation=text, response="船" + text[1:]), limit=LIMIT).startswith("response: 27 words in a row")
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("a == b", "a != b"), ("x < 3", "x > 3"), ("x ≤ 3", "x < 3"), ("5 + 2", "5 - 2"), ("x * y", "x / y"), ("a && b", "a || b"),
+        ("!done", "done"), ("−3", "3"), ("p → q", "p ∧ q"), ("a × b", "a ÷ b"), ("x^2", "x+2"), ("f(a) - b", "f(a) / b"),
+    ],
+)  # fmt: skip
+def test_another_operator_makes_another_text(one: str, other: str) -> None:
+    assert words(one) != words(other)
+    gate = NearDuplicates(lambda sample: sample.response, 0.7)
+    assert [gate(a_sample(str(number), response=text)) for number, text in enumerate((one, other))] == ["", ""]
+
+
+@pytest.mark.parametrize(
+    ("text", "same"),
+    [
+        ("x ≤ 3", "x <= 3"), ("a ≠ b", "a != b"), ("x − 1", "x - 1"), ("x=1", "x = 1"), ("well-known", "well known"), ("it – so", "it so"),
+        ("- one\n- two", "one two"), ("# One\n=====\ntwo", "one two"), ("R&D", "r & d"), ("it’s", "it's"),
+        ("e-mail and/or *a* b", "e mail and or a b"),
+    ],
+)  # fmt: skip
+def test_another_way_to_write_it_is_the_same_text(text: str, same: str) -> None:
+    assert words(text) == words(same)
+
+
+@unhurried
+@given(st.text(max_size=80))
+def test_the_words_of_any_text_hold_no_blanks_and_stay_the_same_between_marks_that_cannot_be_seen(text: str) -> None:
+    found = words(text)
+    assert all(word and not any(character.isspace() or character == "_" for character in word) for word in found)
+    assert words("\u200b" + text + "\u00ad\ufeff") == found
 
 
 @unhurried

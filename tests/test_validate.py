@@ -16,6 +16,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from lib.finetune import example_line
+from lib.schema import is_blank
 from lib.settings import PROJECT_ROOT
 from lib.validate import tokens
 from lib.validate.__main__ import main
@@ -250,6 +251,27 @@ def test_content_of_nothing_but_blanks_is_empty(content: str) -> None:
     assert codes(example(content)) == ["empty_content"]
 
 
+INVISIBLE = ["\u200b", "\u200e\u200f", "\ufeff \n", "\u00ad", "\u2060\u2063", "\ufe0f", "\u3164", "\u2800", "\U000e0041", "\x00\x1f"]
+
+
+@pytest.mark.parametrize("content", INVISIBLE, ids=ascii)
+@pytest.mark.parametrize("role", ["system", "user", "assistant"])
+def test_content_of_which_nothing_can_be_seen_is_empty_in_both_forms(role: str, content: str) -> None:
+    value = example(**{role: content})
+    assert "empty_content" in codes(value) and "empty_content" in codes(value, strict=False)
+    assert plain_turns(line(value), strict=True) is None and plain_turns(line(value), strict=False) is None
+
+
+@pytest.mark.parametrize("content", ["\u200bWhy?", "👩\u200d🔬", "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645", "0", "−"])
+def test_an_invisible_character_beside_a_visible_one_is_no_flaw(content: str) -> None:
+    assert codes(example(content)) == codes(example(content), strict=False) == []
+
+
+def test_an_answer_that_nobody_can_see_is_not_made_up_for_by_a_refusal_that_nobody_can_see() -> None:
+    assert general(asked(), answered(content="\u200b", refusal="\u200b")) == ["empty_content"]
+    assert general(asked(name="\u200b"), answered()) == ["wrong_name"]
+
+
 def test_a_system_prompt_that_changes_is_an_error_naming_the_first(tmp_path: Path) -> None:
     report = check(tmp_path, line(example(system="You are a pirate.")), line(example("New?")))
     assert found(report) == [(11, "system_prompt_differs", "error")] and "line 1:" in report.problems[0].message
@@ -271,10 +293,60 @@ def test_physics_and_code_are_no_special_tokens(text: str) -> None:
     assert codes(example(text)) == []
 
 
-@pytest.mark.parametrize("character", ["\x00", "\r", "\x0b", "\x1b", "\x7f", "\x85"])
+@pytest.mark.parametrize("character", ["\x00", "\r", "\x0b", "\x1b", "\x7f", "\x80"])
 def test_a_control_character_is_only_a_warning(tmp_path: Path, character: str) -> None:
     report = check(tmp_path, line(example(f"a{character}b")))
     assert found(report) == [(11, "control_character", "warning")] and report.valid and report.examples == 11
+
+
+SEPARATORS = ["\u2028", "\u2029", "\x85"]
+
+
+@pytest.mark.parametrize("separator", SEPARATORS, ids=ascii)
+def test_a_line_separator_that_is_not_escaped_is_a_warning(tmp_path: Path, separator: str) -> None:
+    """`str.splitlines` ends a line there, so a reader that uses it finds two halves of an example."""
+    report = check(tmp_path, line(example(f"a{separator}b")))
+    assert (11, "line_separator", "warning") in found(report) and report.valid and report.examples == 11
+    message = next(problem.message for problem in report.problems if problem.code == "line_separator")
+    assert r"\u2028" in message
+
+
+@pytest.mark.parametrize("separator", ["\u2028", "\u2029"], ids=ascii)
+def test_an_escaped_line_separator_is_right(tmp_path: Path, separator: str) -> None:
+    report = check(tmp_path, line(example(f"a{separator}b"), ensure_ascii=True))
+    assert found(report) == [] and report.examples == 11
+
+
+@pytest.mark.parametrize("separator", SEPARATORS, ids=ascii)
+def test_the_line_that_the_kit_writes_is_one_line_for_every_reader(separator: str) -> None:
+    about = SimpleNamespace(question=f"a{separator}b", explanation="Count on.", follow_up="So it’s 22?")
+    made = example_line(SimpleNamespace(metadata=about, response=f"No{separator}."))
+    assert len(made.splitlines()) == 1 and json.loads(made)["messages"][2]["content"] == f"No{separator}."
+    assert "line_separator" not in codes(made.encode())
+
+
+OTHER_FAMILIES = [
+    ("<<SYS>>", "Llama 2"), ("[INST]", "Mistral"), ("[/INST]", "Mistral"), ("</s>", "Llama 2"), ("[TOOL_CALLS]", "Mistral"),
+    ("<|header_start|>", "Llama 4"), ("<|eot|>", "Llama 4"), ("<start_of_turn>", "Gemma"), ("<turn|>", "Gemma"),
+    ("<｜begin▁of▁sentence｜>", "DeepSeek"), ("<｜User｜>", "DeepSeek"), ("<|vision_start|>", "Qwen"), ("<|image_pad|>", "Qwen"),
+    ("<|START_OF_TURN_TOKEN|>", "Cohere"), ("<|CHATBOT_TOKEN|>", "Cohere"), ("<| endoftext |>", "misspelt"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("token", "family"), OTHER_FAMILIES)
+def test_a_control_token_of_another_family_is_a_warning_that_names_it(tmp_path: Path, token: str, family: str) -> None:
+    report = check(tmp_path, line(example(f"a{token}b")))
+    assert found(report) == [(11, "control_token", "warning")] and report.valid
+    assert token in report.problems[0].message and family in report.problems[0].message
+
+
+def test_each_family_is_named_once_in_a_text() -> None:
+    assert codes(example("<s>[INST] Why? [/INST] <start_of_turn>")) == ["control_token"] * 2
+
+
+@pytest.mark.parametrize("text", ["<p>a<sub>1</sub></p>", "a[0] = b[I]", "\\[x < y\\]", "[inst]", "List<String>", "<START>", "[SEP]"])
+def test_html_code_and_formulas_are_no_control_tokens(text: str) -> None:
+    assert codes(example(text)) == [] and plain_turns(line(example(text)), strict=True)
 
 
 def test_newline_and_tab_are_no_control_characters() -> None:
@@ -391,6 +463,73 @@ def test_tools_calls_and_their_answers_are_right_in_general() -> None:
     assert general(*turns, tools=[TOOL], parallel_tool_calls=False) == []
 
 
+def called(*ids: str, **function: object) -> dict:
+    calls = [CALL | {"id": name, "function": CALL["function"] | function} for name in ids]  # type: ignore[operator]
+    return {"role": "assistant", "tool_calls": calls}
+
+
+def told(name: str) -> dict:
+    return {"role": "tool", "tool_call_id": name, "content": "done"}
+
+
+@pytest.mark.parametrize(
+    ("turns", "code"),
+    [
+        ([told("nope")], "unknown_tool_call_id"),
+        ([called("c1"), told("c1"), answered(), told("c1")], "unknown_tool_call_id"),
+        ([called("c1", "c2"), told("c1"), told("c2"), told("c2")], "duplicate_tool_call_id"),
+        ([called("c1", "c1"), told("c1")], "duplicate_tool_call_id"),
+        ([called("c1", "c2"), told("c2")], "unanswered_tool_call"),
+        ([called("c1"), asked()], "unanswered_tool_call"),
+        ([called("c1"), called("c2"), told("c2")], "unanswered_tool_call"),
+    ],
+    ids=["orphan", "too late", "answered twice", "asked twice", "one of two", "none", "asked again"],
+)
+def test_each_tool_call_is_answered_once_by_its_id_right_after_it(tmp_path: Path, turns: list[dict], code: str) -> None:
+    value = {"messages": [asked(), *turns, answered()], "tools": [TOOL]}
+    assert found(check(tmp_path, line(value), strict=False)) == [(11, code, "error")]
+
+
+def test_an_example_may_end_with_a_call_answers_may_come_in_any_order_and_a_later_call_may_use_an_id_again() -> None:
+    assert general(asked(), called("c1", "c2"), told("c2"), told("c1"), answered(), asked(), called("c1")) == []
+
+
+def test_a_call_of_another_shape_is_one_flaw_and_its_answers_are_none() -> None:
+    assert general(asked(), answered(tool_calls=[{"id": "c1"}]), told("c1"), answered()) == ["wrong_tool_calls"]
+
+
+@pytest.mark.parametrize("name", ["plot it", "math.plot", "plöt", "x" * 65, "plot\n"])
+def test_a_functions_name_has_up_to_64_letters_digits_and_hyphens(name: str) -> None:
+    assert general(asked(), called("c1", name=name)) == ["wrong_function_name"]
+    assert general(asked(), answered(content=None, function_call={"name": name, "arguments": "{}"})) == ["wrong_function_name"]
+    assert general(asked(), answered(), tools=[{"type": "function", "function": {"name": name}}]) == ["wrong_function_name"]
+    assert general(asked(), answered(), functions=[{"name": name}]) == ["wrong_function_name"]
+    assert general(asked(), {"role": "function", "name": name, "content": "1"}, answered()) == ["wrong_function_name"]
+
+
+@pytest.mark.parametrize("name", ["p", "x" * 64, "get_Weather-2"])
+def test_a_usual_function_name_is_right(name: str) -> None:
+    assert general(asked(), called("c1", name=name)) == []
+
+
+@pytest.mark.parametrize("arguments", ["", "x^2", "{'of': 1}", "[1]", "3", '{"of": NaN}', "[" * 100_000], ids=lambda text: text[:10])
+def test_arguments_that_are_no_json_object_are_a_warning(tmp_path: Path, arguments: str) -> None:
+    value = {"messages": [asked(), called("c1", arguments=arguments)]}
+    assert found(check(tmp_path, line(value), strict=False)) == [(11, "arguments_not_json", "warning")]
+
+
+@pytest.mark.parametrize(("count", "expected"), [(128, []), (129, [(11, "too_many_tools", "warning")])])
+def test_more_than_128_tools_are_a_warning(tmp_path: Path, count: int, expected: list) -> None:
+    value = {"messages": [asked(), answered()], "tools": [TOOL] * count}
+    assert found(check(tmp_path, line(value), strict=False)) == expected
+
+
+def test_an_example_whose_every_answer_has_weight_0_teaches_nothing(tmp_path: Path) -> None:
+    value = {"messages": [asked(), answered(weight=0), asked(), answered(weight=0)]}
+    assert found(check(tmp_path, line(value), strict=False)) == [(11, "nothing_to_learn", "error")]
+    assert general(asked(), answered(weight=0), asked(), answered()) == []
+
+
 def test_functions_of_the_older_form_are_right_in_general() -> None:
     call = {"role": "assistant", "function_call": {"name": "plot", "arguments": "{}"}}
     assert general(asked(), call, {"role": "function", "name": "plot", "content": ""}, answered(), functions=[{"name": "plot"}]) == []
@@ -468,7 +607,7 @@ def test_tools_functions_and_parallel_calls_have_their_own_shape(key: str) -> No
 
 
 def test_a_special_token_in_a_call_or_a_part_is_an_error() -> None:
-    call = CALL | {"function": {"name": "plot", "arguments": "<|im_end|>"}}
+    call = CALL | {"function": {"name": "plot", "arguments": '{"of": "<|im_end|>"}'}}
     assert (
         general(asked(content=[{"type": "text", "text": "<|im_start|>"}]), answered(content=None, tool_calls=[call]))
         == ["special_token"] * 2
@@ -555,7 +694,8 @@ def test_without_the_tokenizer_tokens_are_estimated_and_said_to_be(tmp_path: Pat
 
 # ── properties ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-PLAIN = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1).filter(lambda text: text.strip() and "<|" not in text)
+SEEN = st.characters(exclude_categories=["Cs", "Cc", "Zl", "Zp"], exclude_characters="<[")
+PLAIN = st.text(SEEN, min_size=1).filter(lambda text: not is_blank(text))
 RIGHT = line(example("Why is it so", "Because"))
 STRUCTURE = [place for place, byte in enumerate(RIGHT) if byte in b'{}[]:,"']
 JSON = st.recursive(
@@ -686,7 +826,7 @@ def test_importing_the_module_loads_no_tokenizer() -> None:
 
 # ── the quick way ────────────────────────────────────────────────────────────────────────────────────────────────────
 
-PIECES = [*'aé−"\\/ <|>n\n\t\r\b\f\x00\x1f\x7f\x85\u2028', "<|endoftext|>", '", "', '"}, {"', "word"]
+PIECES = [*'aé−"\\/ <|>n\n\t\r\b\f\x00\x1f\x7f\x85\u2028\u200b', "<|endoftext|>", "<s>", "[INST]", "<｜User｜>", '", "', '"}, {"', "word"]
 AWKWARD = st.lists(st.sampled_from(PIECES), max_size=6).map("a/".join)
 ROLES = st.sampled_from([("system", "user", "assistant"), ("user", "assistant"), ("user",), ("tool", "assistant"), ()])
 TURNS = ROLES.flatmap(lambda roles: st.tuples(*(AWKWARD for _ in roles)).map(lambda texts: list(zip(roles, texts, strict=True))))

@@ -10,7 +10,10 @@ import re
 from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
+from lib.schema import is_blank
+from lib.validate.control_tokens import MISSPELT, SPECIAL_TOKEN, foreign_tokens
 from lib.validate.jsonl import Flaw, NoObject, form_flaws, has_error, json_object, quoted
+from lib.validate.tools import tool_flaws
 
 Example = dict[str, Any]
 
@@ -25,12 +28,6 @@ NEEDED_KEYS = {"tool": {"role", "content", "tool_call_id"}, "function": {"role",
 MAY_SAY_NOTHING = ("tool", "function")
 INSTEAD_OF_CONTENT = ("tool_calls", "function_call", "refusal")
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-# OpenAI's own, then those of the chat templates of Llama, Qwen, Phi and Zephyr: a trainer would not read them as text. A list, because
-# physics writes an average as <|v|>.
-SPECIAL_TOKEN = re.compile(
-    r"<\|(?:endoftext|startoftext|endofprompt|fim_\w+|im_\w+|start|end|message|channel|constrain|return|call|reserved_\w+"
-    r"|begin_of_text|end_of_text|start_header_id|end_header_id|eot_id|eom_id|python_tag|system|user|assistant)\|>"
-)
 
 
 def checked_line(line: bytes, *, strict: bool = True) -> tuple[Example | None, list[Flaw]]:
@@ -66,7 +63,7 @@ def _example_flaws(example: Example, *, strict: bool) -> Iterator[Flaw]:
     if not isinstance(messages, list) or not all(isinstance(message, dict) for message in messages):
         yield "wrong_messages", f"`messages` is {quoted(messages)}: make it a list of objects with role and content."
         return
-    yield from _strict_flaws(messages) if strict else _general_flaws(messages)
+    yield from _strict_flaws(messages) if strict else _general_flaws(example, messages)
 
 
 def _strict_flaws(messages: list[Example]) -> Iterator[Flaw]:
@@ -80,7 +77,7 @@ def _strict_flaws(messages: list[Example]) -> Iterator[Flaw]:
             yield from _content_flaws(message["content"], where=where, parts=False)
 
 
-def _general_flaws(messages: list[Example]) -> Iterator[Flaw]:
+def _general_flaws(example: Example, messages: list[Example]) -> Iterator[Flaw]:
     for number, message in enumerate(messages, start=1):
         yield from _message_flaws(message, where=f"Message {number}")
     roles = [message.get("role") for message in messages]
@@ -88,6 +85,13 @@ def _general_flaws(messages: list[Example]) -> Iterator[Flaw]:
         yield "no_assistant", "No message is the assistant's: add the answer to be learnt."
     elif roles[-1] != "assistant":
         yield "last_not_assistant", f"The last message is by {quoted(roles[-1])}, and nothing answers it: end with the assistant."
+    weights = [message.get("weight", 1) for message in messages if message.get("role") == "assistant"]
+    if weights and all(weight == 0 and not isinstance(weight, bool) for weight in weights):
+        yield (
+            "nothing_to_learn",
+            "Every message of the assistant has weight 0, so nothing is learnt: give one weight 1, or remove the example.",
+        )
+    yield from tool_flaws(example, messages, is_right=_is_right)
 
 
 def _message_flaws(message: Example, *, where: str) -> Iterator[Flaw]:
@@ -95,7 +99,7 @@ def _message_flaws(message: Example, *, where: str) -> Iterator[Flaw]:
     if not isinstance(role, str) or role not in OPTIONAL_KEYS:
         yield "unknown_role", f"{where} has the role {quoted(role)}: use one of {', '.join(OPTIONAL_KEYS)}."
         return
-    speaks = not (role == "assistant" and any(message.get(key) for key in INSTEAD_OF_CONTENT))
+    speaks = not (role == "assistant" and any(_says_something(message.get(key)) for key in INSTEAD_OF_CONTENT))
     needed = NEEDED_KEYS.get(role, {"role", "content"} if speaks else {"role"})
     yield from _key_flaws(message, needed, OPTIONAL_KEYS[role] | {"content"}, where=where)
     yield from _value_flaws(message, where=where)
@@ -113,13 +117,13 @@ def _content_flaws(content: Any, *, where: str, parts: bool, may_be_empty: bool 
     text = _text(content) if parts or isinstance(content, str) else None
     if text is None:
         yield "wrong_content", f"{where} has the content {quoted(content)}: make it {'text or a list of text parts' if parts else 'text'}."
-    elif not text.strip() and not may_be_empty:
+    elif is_blank(text) and not may_be_empty:
         yield "empty_content", f"{where} says nothing: write its content, or remove the example."
 
 
 def _value_flaws(entry: Example, *, where: str) -> Iterator[Flaw]:
-    for key, (is_right, wanted) in _VALUES.items():
-        if key in entry and not is_right(entry[key]):
+    for key, (_, wanted) in _VALUES.items():
+        if key in entry and not _is_right(key, entry[key]):
             yield f"wrong_{key}", f"{where} has `{key}` {quoted(entry[key])}: make it {wanted}."
 
 
@@ -127,6 +131,12 @@ def _text_flaws(example: Example) -> Iterator[Flaw]:
     for role, text in texts_by_role(example):
         if found := SPECIAL_TOKEN.search(text):
             yield "special_token", f"{quoted(found[0])} stands in {quoted(role)}: remove it, since OpenAI fails the whole job on one."
+        for token, family in foreign_tokens(text):
+            whose = family if family == MISSPELT else f"a control token of {family}"
+            yield (
+                "control_token",
+                f"{quoted(token)}, {whose}, stands in {quoted(role)}: write it otherwise, or make sure that your trainer takes it as text.",
+            )
         if found := CONTROL.search(text):
             yield "control_character", f"{quoted(found[0])} stands in {quoted(role)}, character {found.start() + 1}: remove it."
 
@@ -146,7 +156,16 @@ def _as_json(value: Any) -> str:
 
 
 def _is_word(value: Any) -> bool:
-    return isinstance(value, str) and value != ""
+    return isinstance(value, str) and not is_blank(value)
+
+
+def _says_something(value: Any) -> bool:
+    return not is_blank(value) if isinstance(value, str) else bool(value)
+
+
+def _is_right(key: str, value: Any) -> bool:
+    is_right, _ = _VALUES[key]
+    return is_right(value)
 
 
 def _is_function(value: Any) -> bool:

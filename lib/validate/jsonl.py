@@ -11,12 +11,18 @@ from typing import Any, BinaryIO
 
 Flaw = tuple[str, str]  # code, and message: what is wrong and what to do
 
-WARNINGS = frozenset({"no_final_newline", "control_character", "last_not_assistant", "duplicate"})  # all other codes are errors
+WARNINGS = frozenset(  # all other codes are errors
+    {
+        "no_final_newline", "control_character", "control_token", "line_separator", "last_not_assistant", "duplicate", "too_many_tools",
+        "arguments_not_json",
+    }
+)  # fmt: skip
 MAX_LINE_BYTES = 16_000_000  # 65,536 tokens are some 300,000 characters; without a limit one endless line would fill the memory
 MAX_DEPTH = 64  # containers in containers; far deeper ones could not be written into a report
 MAX_QUOTED = 60  # characters
 TOO_DEEP: Flaw = ("too_deep", f"The line is nested more than {MAX_DEPTH} levels deep: make it flatter.")
 BOM = b"\xef\xbb\xbf"
+LINE_SEPARATOR = re.compile(rb"\xe2\x80[\xa8\xa9]|\xc2\x85")  # U+2028, U+2029 and U+0085 as UTF-8
 ESCAPED_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
@@ -49,6 +55,11 @@ def form_flaws(line: bytes) -> Iterator[Flaw]:
         yield "bom", "The line begins with a byte order mark: save the file as UTF-8 without BOM."
     if b"\r" in line:
         yield "crlf", r"The line holds a carriage return: end lines with \n alone (dos2unix does it)."
+    if LINE_SEPARATOR.search(line):
+        yield (
+            "line_separator",
+            r"U+2028, U+2029 or U+0085 stands in the line, where some readers end it: write it as \u2028, \u2029 or \u0085.",
+        )
     if not line.endswith(b"\n") and len(line) <= MAX_LINE_BYTES:
         yield "no_final_newline", "The last line has no newline: add one, or what is appended later joins this line."
 

@@ -82,7 +82,7 @@ def crafted() -> Iterator[tuple[str, bytes, str]]:
     yield "empty answer", beside_others([system, user, turn("assistant", "")]), "empty_content"
     yield "blank answer", beside_others([system, user, turn("assistant", " \n")]), "empty_content"
     yield "a name", beside_others([system, turn("user", "Why?", name="Ann"), assistant]), "extra_key"
-    yield "a weight", beside_others([system, user, turn("assistant", "So.", weight=0)]), "extra_key"
+    yield "a weight", beside_others([system, user, turn("assistant", "So.", weight=1)]), "extra_key"
     yield "a weight of 2", beside_others([system, user, turn("assistant", "So.", weight=2)]), "extra_key"
     yield "a tool call", beside_others([user, {"role": "assistant", "tool_calls": [CALL]}], tools=[TOOL]), "extra_key"
     # the text

@@ -1,0 +1,28 @@
+"""an id as a judge spells it -> the rubric's own id: "R1", " r1 ", "r1.", "[r1]", "criterion r1" and "1" all mean r1."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from unicodedata import normalize
+
+AROUND = re.compile(r"^\W*(?:(?:criterion|criteria|rubric|id)\W+)?|\W+$")
+NUMBERED = re.compile(r"r?\W*0*(\d+)")
+
+
+class OwnIds:
+    """The ids of one sample's rubrics. Where two of them are spelled alike, as "r1" and "1", each is matched by itself only."""
+
+    def __init__(self, rubric_ids: Sequence[str]) -> None:
+        counts = Counter(map(spelled, rubric_ids))
+        self._by_spelling = {spelled(name): name for name in rubric_ids if counts[spelled(name)] == 1}
+
+    def of(self, given: str) -> str:
+        """Return the rubric's own id, or `given` as it is when it is the spelling of none."""
+        return self._by_spelling.get(spelled(given), given)
+
+
+def spelled(rubric_id: str) -> str:
+    """Return what all spellings of an id have in common."""
+    bare = AROUND.sub("", normalize("NFKC", rubric_id).casefold())
+    numbered = NUMBERED.fullmatch(bare)
+    return f"r{numbered[1]}" if numbered else bare
