@@ -55,6 +55,7 @@ def _generated(seed_file: SeedFile, topics: Topics, settings: Settings) -> Tally
         targets={Sample: run.generated},
         is_own=lambda failure: failure.stage in ("scenario", "gold", "repair"),
         chunk=SEEDS_A_CHECKPOINT * settings.samples_per_seed,
+        stages=("scenario",),
     )
     tally = work_through(plan(seed_file.seeds, topics, settings), make, work=work, settings=settings)
     forget_top_up(run)

@@ -43,7 +43,9 @@ def judge_samples(settings: Settings, *, at_any_rate: bool = False, given_up: Ma
     ranks = drawn([name for name, origin in ids if origin == "plan"], share=settings.planted_share, random_seed=settings.random_seed)
     things = with_plants(to_judge(settings), ranks, random_seed=settings.random_seed)
     targets: Targets = {Evaluation: run.evaluations, Planted: run.planted}
-    work = Pass("judged", len(ids) + len(ranks), targets, is_own=lambda failure: failure.stage in ("judge", "spoil"))
+    work = Pass(
+        "judged", len(ids) + len(ranks), targets, is_own=lambda failure: failure.stage in ("judge", "spoil"), stages=("judge", "spoil")
+    )
 
     async def judge(ask: Asker, thing: Sample | Plant) -> Evaluation | Planted:
         if failure := given_up.get(thing.id):

@@ -167,7 +167,7 @@ class _Refilling:
 
         self._slots += map(self._refills.next, cells)
         targets: Targets = {Sample: run_of(self._settings).topped_up}
-        work = Pass("added", len(self._slots), targets, is_own=lambda failure: failure.id.startswith(REFILL))
+        work = Pass("added", len(self._slots), targets, is_own=lambda failure: failure.id.startswith(REFILL), stages=("scenario",))
         tally = work_through(self._slots, make, work=work, settings=self._settings)
         self.rounds, self.stuck, self._made = self.rounds + 1, tally.done == self._made, tally.done
         return tally.failures

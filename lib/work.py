@@ -15,16 +15,19 @@ from pydantic import BaseModel
 
 from lib.errors import KitError
 from lib.files import json_line, write_jsonl
-from lib.llm.ask import Asker, for_each, open_asker
+from lib.llm.ask import Asker, open_asker
 from lib.llm.call import CallFailed, FailureReason
 from lib.llm.journal import ledger
-from lib.loop import finish
+from lib.loop import Stopping, finish, for_each
 from lib.manifest import update_manifest, write_parameters
 from lib.ordered_lines import OrderedLines
 from lib.progress import progress_bar
+from lib.prompts import Stage
 from lib.run import Run, held, recorded_failures, run_of
 from lib.schema import Failure
 from lib.settings import Settings
+
+GRACE_S = 60.0  # after the stop button, for calls in flight
 
 
 class HasId(Protocol):
@@ -67,7 +70,8 @@ class Tally:
 @dataclass(frozen=True, slots=True)
 class Pass:
     """`verb`: what happens to a sample. `targets`: the file of each kind of record that is made. `is_own`: which failures on record are
-    this pass's own, to be written anew. `chunk`: how many things a checkpoint of the first target holds (0: none).
+    this pass's own, to be written anew. `chunk`: how many things a checkpoint of the first target holds (0: none). `stages`: in which
+    a thing is asked for under its own id, so that the journal tells whether anything of it was paid for.
     """
 
     verb: str
@@ -75,6 +79,7 @@ class Pass:
     targets: Targets
     is_own: Callable[[Failure], bool]
     chunk: int = 0
+    stages: tuple[Stage, ...] = ()
 
 
 def work_through(things: Iterable[T], make: Callable[[Asker, T], Awaitable[BaseModel]], *, work: Pass, settings: Settings) -> Tally:
@@ -86,7 +91,8 @@ def work_through(things: Iterable[T], make: Callable[[Asker, T], Awaitable[BaseM
     lines = {kind: OrderedLines(run.dir) for kind in work.targets}
     try:
         with held(run):
-            return finish(_through(things, make, lines, work=work, settings=settings))
+            stopping = Stopping(GRACE_S if settings.mode == "live" else 0.0)  # a batch goes on without us
+            return finish(_through(things, make, lines, work=work, settings=settings, stopping=stopping), stopping)
     except KeyboardInterrupt:
         done = sum(map(len, lines.values()))
         raise RunFailed(f"Interrupted: {done:,} of {work.total:,} {work.verb}; run again to continue.") from None
@@ -147,9 +153,7 @@ def ledger_rows(run: Run) -> list[dict[str, object]]:
 
 def again(failure: Failure) -> CallFailed:
     """Return what a call that was given up would end in again, without asking."""
-    failed = CallFailed(cast(FailureReason, failure.reason), failure.detail)
-    failed.stage = failure.stage
-    return failed
+    return CallFailed(cast(FailureReason, failure.reason), failure.detail, stage=failure.stage)
 
 
 async def _through(
@@ -159,16 +163,22 @@ async def _through(
     *,
     work: Pass,
     settings: Settings,
+    stopping: Stopping,
 ) -> Tally:
     run, failures = run_of(settings), dict[int, Failure]()
     checkpoints = _Checkpoints(work, run, next(iter(lines.values())))
     started = time.monotonic()
-    async with open_asker(settings, journal=run.journal) as ask:
+    async with open_asker(settings, journal=run.journal, stopping=stopping) as ask:
         with progress_bar(work.total, description=work.verb.capitalize(), unit="samples") as bar:
             ask.transport.report = lambda said: bar.set_postfix_str(said)
+            stopping.notice = lambda: bar.write(
+                f"Stopping: {ask.window.in_flight} calls in flight are paid for, so they may end, within {GRACE_S:.0f} s. "
+                "Stop again to end at once."
+            )
 
             async def one(index: int, thing: T) -> None:
                 try:
+                    ask.require_budget(thing.id, work.stages)
                     made = await make(ask, thing)
                     lines[type(made)].add(index, json_line(made))
                 except CallFailed as failed:
@@ -177,7 +187,9 @@ async def _through(
                 checkpoints.done(index)
                 bar.update(1)
 
-            await for_each(one, things, width=ask.workers)
+            await for_each(one, things, width=ask.workers, stopping=stopping)
+        if ask.books.journal.restored():
+            ask.transport.remarks.append(f"{run.journal.name} was deleted while the run was at work. It has been written again, complete.")
         for kind, path in work.targets.items():
             lines[kind].write(path)
         in_order = tuple(failures[index] for index in sorted(failures))
@@ -189,11 +201,11 @@ async def _through(
             failures=in_order,
             asked=ask.asked,
             replayed=ask.replayed,
-            cost_usd=ask.budget.spent_usd,
+            cost_usd=ask.books.budget.spent_usd,
             seconds=time.monotonic() - started,
             provider=ask.provider.id,
             notice=ask.provider.notice,
-            remarks=tuple(ask.remarks),
+            remarks=tuple(ask.transport.remarks),
         )
 
 

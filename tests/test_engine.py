@@ -10,7 +10,7 @@ import pytest
 from lib.generate import generate_samples
 from lib.llm.budget import Budget, cacheable, price_of, price_table
 from lib.llm.call import CallFailed, Usage
-from lib.llm.live import retry_after_s
+from lib.llm.problems import retry_after_s
 from lib.llm.window import Window
 from lib.plan import Topics
 from lib.run import run_of

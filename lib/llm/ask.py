@@ -2,22 +2,28 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
-from lib.errors import KitError
+from lib.llm.answers import begins_as_json, reply_or_failure
 from lib.llm.batch import SHARD_REQUESTS, BatchTransport
-from lib.llm.budget import CHARACTERS_PER_TOKEN, CHARACTERS_PER_TOKEN_AT_WORST, FREE, Budget, Price, cache_minimum, price_of
-from lib.llm.call import Call, CallFailed, RawReply, Reply, Usage, wire_schema
-from lib.llm.journal import Entry, Journal
-from lib.llm.live import LiveTransport, Transient
-from lib.llm.provider import Provider, check_models, open_provider
+from lib.llm.batch_wire import BatchWire
+from lib.llm.books import Books, price_for
+from lib.llm.budget import CHARACTERS_PER_TOKEN, Budget, cache_minimum
+from lib.llm.call import Asked, Call, CallFailed, ProviderError, RawReply, Reply, Transient
+from lib.llm.journal import UNREAD, Entry, Journal
+from lib.llm.live import LiveTransport
+from lib.llm.models import check_models
+from lib.llm.provider import Provider, open_provider
 from lib.llm.window import Window
+from lib.loop import Stopping
+from lib.prompts import Stage
 from lib.settings import Settings
 
 if TYPE_CHECKING:
@@ -26,31 +32,39 @@ if TYPE_CHECKING:
 A = TypeVar("A", bound=BaseModel)
 ATTEMPTS_TO_REACH = 10  # at the provider, for one reply
 ANSWERS_TO_PAY = 3  # for one call, when answers are cut off or invalid
+ANSWERS_TO_TELL = 8  # of a stage, all of them prose: the endpoint ignores the schema
 LONGEST_WAIT_S = 60.0  # however long `retry-after` asks for: a limit that holds longer shows again
 PLACE_HELD_S = 1.0  # after a 429
 MOST_TOKENS = 21_000  # above 21,333 the SDK wants streaming
 
 
 class Transport(Protocol):
-    """`report` is told how batches stand; the live transport has nothing to say."""
+    """`report(text)` shows the progress of a batch. `remarks` are what a person should know afterwards.
+
+    `holds(key)`: the reply is bought already, and under way.
+    """
 
     report: Callable[[str], None]
+    remarks: list[str]
 
-    async def send(self, call: Call[Any], *, max_tokens: int, key: str) -> RawReply: ...
+    def holds(self, key: str) -> bool: ...
+
+    async def send(self, call: Call[Any], *, max_tokens: int, asked: Asked) -> RawReply: ...
 
 
 class Asker:
-    """Holds what calls share while a cell's window is open."""
+    """The `ask` function with the state that all calls share: books, window, transport, and whether the stop button was pressed."""
 
     def __init__(
-        self, provider: Provider, *, journal: Journal, budget: Budget, window: Window, transport: Transport, settings: Settings
+        self, provider: Provider, *, books: Books, window: Window, transport: Transport, settings: Settings, stopping: Stopping
     ) -> None:
-        self.provider, self.journal, self.budget, self.window, self.transport = provider, journal, budget, window, transport
+        self.provider, self.books, self.window, self.transport, self.stopping = provider, books, window, transport, stopping
         self.settings = settings
         self.replayed = self.asked = 0
-        self.remarks: list[str] = []
-        self._prices: dict[str, Price] = {}
+        self._prose: Counter[str] = Counter()
+        self._heeding: set[str] = set()  # stages in which the endpoint has answered in JSON
         self._leaders: dict[tuple[str, str, str], asyncio.Event] = {}
+        self._replayable: set[tuple[str, str]] | None = None
 
     @property
     def workers(self) -> int:
@@ -60,49 +74,66 @@ class Asker:
     async def __call__(self, call: Call[A]) -> Reply[A]:
         """Return the reply, from the journal when it was paid for before.
 
-        Raises CallFailed when this call can't be had, ProviderError when none can.
+        Raises CallFailed when this call can't be had, ProviderError when none can, Stopped when nothing new is to be begun.
         """
         call = replace(call, model=self.provider.model(call.model))
         key = call.key(self.provider.id)
-        outcome, raw, paid = self.journal.find(key)
+        found = self.books.journal.find(key)
         try:
-            if outcome:
-                self.replayed += 1
-                return _reply(call, raw, replayed=True)
+            if found.outcome:
+                outcome = reply_or_failure(call, found.raw, replayed=True)
+                if found.outcome == UNREAD:
+                    asked = self.books.asked(call, key=key, max_tokens=call.max_tokens)
+                    await self.books.journal.store(Entry(asked, found.number, _name(outcome), found.raw))
+                if found.outcome != UNREAD or isinstance(outcome, Reply) or not outcome.may_repeat:
+                    self.replayed += 1
+                    return _taken(outcome)
+            self.stopping.check()
             self.asked += 1
-            return await self._until_valid(call, key, paid)
+            return await self._until_valid(call, key, found.paid)
         except CallFailed as failed:
-            failed.stage = call.stage
-            raise
+            raise failed.at(call.stage) from None
+
+    def require_budget(self, slot: str, stages: Sequence[Stage]) -> None:
+        """Raise CallFailed (over_budget) when nothing fits any more and no reply of `slot` could be replayed.
+
+        So a pass whose budget is used up ends without rendering the prompts of all slots that are left.
+        """
+        if not stages or not self.books.budget.is_used_up:
+            return
+        if self._replayable is None:
+            self._replayable = self.books.journal.slots_and_stages()
+        if not any((slot, stage) in self._replayable for stage in stages):
+            raise CallFailed("over_budget", "nothing fits into the budget any more", stage=stages[0])
 
     async def _until_valid(self, call: Call[A], key: str, paid: int) -> Reply[A]:
-        max_tokens, price = call.max_tokens, self._price(call.model)
+        max_tokens = call.max_tokens
         for answer in range(1, ANSWERS_TO_PAY + 1):
-            async with self.budget.reserve(_worst_usd(call, price, max_tokens)):
-                raw = await self._until_reached(call, key, max_tokens)
-                cost_usd = price.cost_usd(raw.usage)
-                self.budget.pay(cost_usd)
-            reply, failed = _reply_or_failure(call, raw)
-            await self.journal.store(Entry(key, paid + answer, failed.reason if failed else "ok", call, raw, cost_usd))
-            if reply:
-                return reply
-            if failed and (failed.reason == "refusal" or answer == ANSWERS_TO_PAY):
-                raise failed
-            if failed and failed.reason == "truncated":
+            asked = self.books.asked(call, key=key, max_tokens=max_tokens)
+            raw = await self._until_reached(call, asked, max_tokens)
+            outcome = reply_or_failure(call, raw, replayed=False)
+            await self.books.journal.store(Entry(asked, paid + answer, _name(outcome), raw))
+            self._require_json(call.stage, raw, outcome)
+            if isinstance(outcome, Reply) or not outcome.may_repeat or answer == ANSWERS_TO_PAY:
+                return _taken(outcome)
+            if outcome.reason == "truncated":
                 max_tokens = min(MOST_TOKENS, max_tokens * 2)
         raise AssertionError("unreachable: the last answer returns or raises")
 
-    async def _until_reached(self, call: Call[Any], key: str, max_tokens: int) -> RawReply:
+    async def _until_reached(self, call: Call[Any], asked: Asked, max_tokens: int) -> RawReply:
+        """Return a reply that is paid for and in the ledger. Raises CallFailed when it can't be had."""
         for attempt in range(1, ATTEMPTS_TO_REACH + 1):
             try:
-                async with self._led(call), self.window.place():
-                    raw = await self._attempt(call, key, max_tokens, attempt)
+                worst_usd = 0.0 if self.transport.holds(asked.key) else asked.worst_usd
+                async with self.books.budget.reserve(worst_usd), self._led(call), self.window.place():
+                    self.stopping.check()
+                    raw = self.books.paid(asked, await self._attempt(call, asked, max_tokens, attempt))
                 self.window.succeeded()
                 return replace(raw, attempts=attempt)
             except Transient as problem:
-                if attempt == ATTEMPTS_TO_REACH:
+                if attempt >= min(ATTEMPTS_TO_REACH, problem.most_attempts):
                     raise CallFailed("unavailable", f"{attempt} attempts, the last: {problem.detail}") from None
-                await asyncio.sleep(_wait_s(attempt, problem.retry_after_s))
+                await self.stopping.pause(_wait_s(attempt, problem.retry_after_s))
         raise AssertionError("unreachable: the last attempt returns or raises")
 
     @asynccontextmanager
@@ -123,54 +154,64 @@ class Asker:
         finally:
             leader.set()
 
-    async def _attempt(self, call: Call[Any], key: str, max_tokens: int, attempt: int) -> RawReply:
-        """Send once. After a 429 the place is held a moment: handed on at once, it would only collect the next rejection."""
+    async def _attempt(self, call: Call[Any], asked: Asked, max_tokens: int, attempt: int) -> RawReply:
+        """Send once. After a 429, keep the place for up to one second, because the next call would be rejected too."""
         try:
-            return await self.transport.send(call, max_tokens=max_tokens, key=key)
+            return await self.transport.send(call, max_tokens=max_tokens, asked=asked)
         except Transient as problem:
             if problem.kind == "429":
                 self.window.rejected()
                 wait_s = _wait_s(attempt, problem.retry_after_s)
-                await asyncio.sleep(min(PLACE_HELD_S, wait_s))
+                await self.stopping.pause(min(PLACE_HELD_S, wait_s))
                 problem.retry_after_s = max(0.0, wait_s - PLACE_HELD_S)
             raise
 
-    def _price(self, model: str) -> Price:
-        if model not in self._prices:
-            self._prices[model] = price_for(model, self.settings, is_local=self.provider.is_local)
-        return self._prices[model]
-
-
-def price_for(model: str, settings: Settings, *, is_local: bool) -> Price:
-    return FREE if is_local else price_of(model, override=settings.price_usd_per_mtok, mode=settings.mode)
+    def _require_json(self, stage: str, raw: RawReply, outcome: Reply[Any] | CallFailed) -> None:
+        """Raise ProviderError when the first finished answers of a stage are all prose: all others would be, and would be paid for."""
+        if stage in self._heeding or (isinstance(outcome, CallFailed) and outcome.reason in ("refusal", "truncated")):
+            return
+        if begins_as_json(raw):
+            self._heeding.add(stage)
+            return
+        self._prose[stage] += 1
+        if self._prose[stage] == ANSWERS_TO_TELL:
+            raise ProviderError(
+                f"{self.provider.host} ignores structured outputs (output_config.format): the first {ANSWERS_TO_TELL} answers of stage "
+                f"{stage} are not JSON ({self.provider.plain(raw.flaw or raw.text, longest=80)}). Use an endpoint that honours them."
+            )
 
 
 @asynccontextmanager
-async def open_asker(settings: Settings, *, journal: Path) -> AsyncIterator[Asker]:
+async def open_asker(settings: Settings, *, journal: Path, stopping: Stopping) -> AsyncIterator[Asker]:
     """Yield `ask`. Before the first call: the models' prices, the key, the host and the models' lifecycle are checked."""
     with open_provider(settings) as provider, Journal(journal) as book:
+        books = Books(book, Budget(settings.budget_usd, spent_usd=book.spent_usd()), settings, is_local=provider.is_local)
         models = [provider.model(name) for name in (settings.model, settings.judge_model)]
         for model in models:
-            price_for(model, settings, is_local=provider.is_local)
+            books.price(model)
         width = provider.width(settings)
         async with provider.client(timeout_s=settings.timeout_s, max_connections=width) as client:
-            remarks = await check_models(client, models)
-            if book.set_aside:
-                remarks.append(f"The journal was corrupt; it is kept as {book.set_aside.name}, and a new one was begun.")
+            remarks = await check_models(client, models, provider=provider, timeout_s=settings.timeout_s)
             window = Window(SHARD_REQUESTS, ramp_from=SHARD_REQUESTS) if settings.mode == "batch" else Window(width)
-            async with _transport(client, book, window, settings) as transport:
-                budget = Budget(settings.budget_usd, spent_usd=book.spent_usd())
-                asker = Asker(provider, journal=book, budget=budget, window=window, transport=transport, settings=settings)
-                asker.remarks = remarks
-                yield asker
+            async with _transport(client, books, window, provider=provider, settings=settings) as transport:
+                transport.remarks[:0] = remarks + book.remarks
+                yield Asker(provider, books=books, window=window, transport=transport, settings=settings, stopping=stopping)
 
 
 @asynccontextmanager
-async def _transport(client: "AsyncAnthropic", book: Journal, window: Window, settings: Settings) -> AsyncIterator[Transport]:
+async def _transport(
+    client: "AsyncAnthropic", books: Books, window: Window, *, provider: Provider, settings: Settings
+) -> AsyncIterator[Transport]:
+    wire = BatchWire(client, provider, timeout_s=settings.timeout_s)
     if settings.mode == "live":
-        yield LiveTransport(client, heed=window.heed)
+        live = LiveTransport(client, provider, timeout_s=settings.timeout_s, heed=window.heed)
+        if books.journal.open_shards():
+            earlier = BatchTransport(wire, books.in_batches(), poll_s=settings.batch_poll_s)
+            await earlier.collect()
+            live.remarks += earlier.remarks
+        yield live
         return
-    batches = BatchTransport(client, book, poll_s=settings.batch_poll_s)
+    batches = BatchTransport(wire, books, poll_s=settings.batch_poll_s)
     try:
         await batches.resume()
         yield batches
@@ -178,55 +219,21 @@ async def _transport(client: "AsyncAnthropic", book: Journal, window: Window, se
         await batches.close()
 
 
-async def for_each(work: Callable[[int, Any], Awaitable[None]], things: Any, *, width: int) -> None:
-    """Run `work(index, thing)` over an iterable with `width` at a time; the next starts as soon as any ends.
-
-    The first exception other than a recorded failure cancels the others.
-    """
-    numbered = enumerate(things)
-
-    async def worker() -> None:
-        for index, thing in numbered:
-            await work(index, thing)
-
-    try:
-        async with asyncio.TaskGroup() as group:
-            for _ in range(width):
-                group.create_task(worker())
-    except* KitError as several:
-        raise several.exceptions[0] from None
+def _taken(outcome: Reply[A] | CallFailed) -> Reply[A]:
+    if isinstance(outcome, CallFailed):
+        raise outcome
+    return outcome
 
 
-def _reply_or_failure(call: Call[A], raw: RawReply) -> tuple[Reply[A] | None, CallFailed | None]:
-    try:
-        return _reply(call, raw, replayed=False), None
-    except CallFailed as failed:
-        return None, failed
-
-
-def _reply(call: Call[A], raw: RawReply, *, replayed: bool) -> Reply[A]:
-    if raw.stop_reason == "refusal":
-        raise CallFailed("refusal", f"the model declined{f' ({raw.stop_detail})' if raw.stop_detail else ''}")
-    if raw.stop_reason == "max_tokens":
-        raise CallFailed("truncated", f"the answer was cut off after {raw.usage.output} tokens")
-    try:
-        answer = call.answer.model_validate_json(raw.text)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise CallFailed("invalid_answer", f"{where or call.answer.__name__}: {first['msg']}") from None
-    if objection := call.objection(answer):
-        raise CallFailed("invalid_answer", objection)
-    return Reply(answer, raw.model, raw.usage, raw.request_id, raw.attempts, replayed)
-
-
-def _worst_usd(call: Call[Any], price: Price, max_tokens: int) -> float:
-    characters = len(call.prompt.system) + len(call.prompt.user) + wire_schema(call.answer).characters
-    tokens = int(characters / CHARACTERS_PER_TOKEN_AT_WORST)
-    return price.cost_usd(Usage(cache_write=tokens, output=max_tokens))
+def _name(outcome: Reply[Any] | CallFailed) -> str:
+    """Return how the journal calls an outcome."""
+    return outcome.reason if isinstance(outcome, CallFailed) else "ok"
 
 
 def _wait_s(attempt: int, retry_after_s: float | None) -> float:
     """Return the provider's own wait where it names one, else 0.5 s doubling, with jitter so that calls don't return together."""
     asked = retry_after_s if retry_after_s is not None else min(30.0, 0.5 * 2 ** (attempt - 1))
     return min(LONGEST_WAIT_S, asked) * random.uniform(1.0, 1.25)
+
+
+__all__ = ["Asker", "open_asker", "price_for"]

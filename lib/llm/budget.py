@@ -87,10 +87,10 @@ def _parsed(override: str) -> tuple[float, float]:
 
 
 class Budget:
-    """`spent_usd` starts with what the journal says was already paid in this run."""
+    """`spent_usd` starts with what the journal says was already paid in this run. `is_used_up`: a call did not fit any more."""
 
     def __init__(self, cap_usd: float, *, spent_usd: float = 0.0) -> None:
-        self.cap_usd, self.spent_usd, self.reserved_usd = cap_usd, spent_usd, 0.0
+        self.cap_usd, self.spent_usd, self.reserved_usd, self.is_used_up = cap_usd, spent_usd, 0.0, False
         self._changed = asyncio.Condition()
 
     @asynccontextmanager
@@ -100,21 +100,29 @@ class Budget:
             async with self._changed:
                 while self.spent_usd + self.reserved_usd + worst_usd > self.cap_usd:
                     if not self.reserved_usd:
+                        self.is_used_up = True
                         raise CallFailed(
                             "over_budget",
                             f"${self.spent_usd:.2f} of ${self.cap_usd:.2f} are spent; the next call may cost ${worst_usd:.3f}",
                         )
                     await self._changed.wait()
-                self.reserved_usd += worst_usd
+                self.hold(worst_usd)
         try:
             yield
         finally:
             if worst_usd > 0:
-                async with self._changed:
-                    self.reserved_usd = max(0.0, self.reserved_usd - worst_usd)
-                    if self.reserved_usd < 1e-9:
-                        self.reserved_usd = 0.0
-                    self._changed.notify_all()
+                await self.release(worst_usd)
+
+    def hold(self, worst_usd: float) -> None:
+        """Set aside what a call under way may cost, whether or not it fits."""
+        self.reserved_usd += worst_usd
+
+    async def release(self, worst_usd: float) -> None:
+        async with self._changed:
+            self.reserved_usd = max(0.0, self.reserved_usd - worst_usd)
+            if self.reserved_usd < 1e-9:
+                self.reserved_usd = 0.0
+            self._changed.notify_all()
 
     def pay(self, cost_usd: float) -> None:
         self.spent_usd += cost_usd

@@ -8,7 +8,7 @@ from typing import Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel
 
-from lib.errors import KitError
+from lib.errors import KitError, plain
 from lib.prompts import Prompt, Stage
 
 A = TypeVar("A", bound=BaseModel)
@@ -40,6 +40,18 @@ class Call(Generic[A]):
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """What the books say of a call: whose reply it is, and the most that it can cost."""
+
+    key: str
+    slot: str
+    stage: str
+    vote: int
+    model: str
+    worst_usd: float
+
+
+@dataclass(frozen=True, slots=True)
 class Usage:
     """Tokens as billed. `output` counts thinking; `input` leaves out what was read from or written to the prompt cache."""
 
@@ -51,36 +63,57 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class RawReply:
-    """What a transport brings: text not yet validated. `stop_detail` names a refusal's category."""
+    """What a transport brings. The text is not yet validated, but it can be stored and shown.
+
+    `usage` is None when the endpoint did not say what it used. `stop_detail` names a refusal's category. `flaw` says why nothing can be
+    made of this reply, whatever its text. `cost_usd` is set once the reply is in the journal.
+    """
 
     text: str
     stop_reason: str
-    usage: Usage
+    usage: Usage | None
     model: str
     request_id: str = ""
     stop_detail: str = ""
     attempts: int = 1
     seconds: float = 0.0
+    flaw: str = ""
+    cost_usd: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Reply(Generic[A]):
-    """`replayed`: it came from the journal and cost nothing now."""
+    """A validated answer. `replayed` is true when it came from the journal and cost nothing now."""
 
     answer: A
     model: str
-    usage: Usage
-    request_id: str
-    attempts: int
     replayed: bool
 
 
 class CallFailed(Exception):
-    """This call can't be had: recorded, counted, and the run goes on. `ask` fills in the stage."""
+    """This call can't be had. It is recorded and counted, and the run goes on.
 
-    def __init__(self, reason: FailureReason, detail: str) -> None:
-        super().__init__(f"{reason}: {detail}")
-        self.reason, self.detail, self.stage = reason, detail, ""
+    `ask` fills in the stage. `may_repeat` is false when the same question would end the same way.
+    """
+
+    def __init__(self, reason: FailureReason, detail: str, *, stage: str = "", may_repeat: bool = True) -> None:
+        self.reason, self.detail, self.stage, self.may_repeat = reason, plain(detail), stage, may_repeat
+        super().__init__(f"{reason}: {self.detail}")
+
+    def at(self, stage: str) -> "CallFailed":
+        """Return the same failure at `stage`. A failed batch gives one failure to many calls, so it is not changed in place."""
+        return CallFailed(self.reason, self.detail, stage=stage, may_repeat=self.may_repeat)
+
+
+class Transient(Exception):
+    """An attempt failed, and another may succeed. `kind` is 429, 529, 5xx, connection, timeout or, of a batch's request, expired.
+
+    `most_attempts` bounds how often such an attempt is made for one reply.
+    """
+
+    def __init__(self, kind: str, detail: str, *, retry_after_s: float | None = None, most_attempts: int = 10) -> None:
+        super().__init__(f"{kind}: {detail}")
+        self.kind, self.detail, self.retry_after_s, self.most_attempts = kind, detail, retry_after_s, most_attempts
 
 
 class ProviderError(KitError):

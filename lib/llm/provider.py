@@ -4,23 +4,25 @@ The key is read here, handed to the SDK's client and shown nowhere.
 """
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies
 
+from lib.errors import LONGEST_QUOTE, plain
+from lib.llm.body import bound_body
 from lib.llm.call import ProviderError
+from lib.llm.problems import host_of
 from lib.settings import PROJECT_ROOT, Settings
 
 if TYPE_CHECKING:
     from anthropic import AsyncAnthropic
 
 ANTHROPIC_HOST = "https://api.anthropic.com"
-SPENDING_LIMIT_SIGNS = ("usage limit", "spend limit", "spend_limit", "usage threshold")
 AIOHTTP_ABOVE = 8  # calls in flight; from there on it takes a fifth less client CPU (50 in flight)
+NO_COMPRESSION = {"Accept-Encoding": "identity"}  # so that the size of what comes is the size of what is read
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,14 +30,24 @@ class Provider:
     """`id` is part of every reply's key. `local_model` is set when the embedded model answers, `notice` then goes into every record."""
 
     id: str
-    base_url: str
+    base_url: str = field(repr=False)
     api_key: str = field(repr=False)
     local_model: str = ""
     notice: str = ""
+    secrets: tuple[str, ...] = field(default=(), repr=False)
 
     @property
     def is_local(self) -> bool:
         return bool(self.local_model)
+
+    @property
+    def all_secrets(self) -> tuple[str, ...]:
+        """What must not be shown or stored, wherever the endpoint repeats it."""
+        return (self.api_key, *self.secrets)
+
+    @property
+    def host(self) -> str:
+        return host_of(self.base_url) or "the endpoint"
 
     def width(self, settings: Settings) -> int:
         """Return how many calls may be in flight: the embedded model answers one at a time."""
@@ -44,22 +56,43 @@ class Provider:
     def model(self, asked: str) -> str:
         return self.local_model or asked
 
+    def plain(self, text: object, *, longest: int = LONGEST_QUOTE) -> str:
+        """Return what the endpoint, or an error about it, says: without keys and control characters, and with the host for the URL."""
+        return plain(str(text).replace(self.base_url.rstrip("/"), self.host), secrets=self.all_secrets, longest=longest)
+
     def client(self, *, timeout_s: float, max_connections: int) -> "AsyncAnthropic":
-        """Return a client that does not retry (the window does, for all calls together). Create and close it in one loop."""
+        """Return a client that neither retries (the window does, for all calls together) nor follows redirects.
+
+        Create and close it in one loop. Raises ProviderError when a proxy or certificate of the environment can't be used.
+        """
         import httpx2
         from anthropic import AsyncAnthropic, DefaultAioHttpClient, DefaultAsyncHttpxClient
 
         limits = httpx2.Limits(max_connections=max_connections, max_keepalive_connections=max_connections)
-        timeout = httpx2.Timeout(timeout_s, connect=30.0)
+        timeout = httpx2.Timeout(timeout_s, connect=min(30.0, timeout_s))
         is_lean = max_connections > AIOHTTP_ABOVE and not getproxies()  # only the default transport is known to heed a proxy
         transport: Any = DefaultAioHttpClient if is_lean else DefaultAsyncHttpxClient
+        try:
+            http = transport(
+                limits=limits,
+                timeout=timeout,
+                trust_env=not self.is_local,
+                follow_redirects=False,
+                event_hooks={"response": [bound_body]},
+            )
+        except (OSError, ValueError, ImportError) as error:  # ssl.SSLError is an OSError; a SOCKS proxy without its package an ImportError
+            raise ProviderError(self._environment_problem(error)) from None
         return AsyncAnthropic(
-            api_key=self.api_key,
-            base_url=self.base_url,
-            max_retries=0,
-            timeout=timeout,
-            http_client=transport(limits=limits, timeout=timeout, trust_env=not self.is_local),
+            api_key=self.api_key, base_url=self.base_url, max_retries=0, timeout=timeout, http_client=http, default_headers=NO_COMPRESSION
         )
+
+    def _environment_problem(self, error: Exception) -> str:
+        names = [name for name in ("SSL_CERT_FILE", "SSL_CERT_DIR") if os.environ.get(name)]
+        if not isinstance(error, OSError):
+            names = [name for name in os.environ if name.lower().endswith("_proxy") and os.environ[name]] or names
+        which = ", ".join(sorted(names)) or "the proxy and certificate variables"
+        said = f"{type(error).__name__}: {error.strerror}" if isinstance(error, OSError) and error.strerror else type(error).__name__
+        return f"No connection can be set up with {which} as set in the environment ({said}). Correct or unset it, then run again."
 
 
 def chosen(settings: Settings) -> str:
@@ -81,93 +114,47 @@ def open_provider(settings: Settings) -> Iterator[Provider]:
         with local_server(file) as server:
             yield Provider(f"local:{file.name}", server.url, "local", server.model, server.notice)
         return
-    base_url = _variable("ANTHROPIC_BASE_URL") or ANTHROPIC_HOST
+    base_url = _base_url()
     key = _variable("ANTHROPIC_API_KEY")
     if not key and base_url == ANTHROPIC_HOST:
         raise ProviderError("No API key: set ANTHROPIC_API_KEY in the environment or in .env (see .env.example), or PROVIDER=local.")
-    yield Provider(_endpoint_id(base_url), base_url, key or "none")
+    if not (key.isascii() and key.isprintable()) or " " in key:
+        raise ProviderError("ANTHROPIC_API_KEY holds a blank, a line break or another character that no key has. Copy the key anew.")
+    yield Provider(_endpoint_id(base_url), base_url, key or "none", secrets=_secrets(base_url))
 
 
-async def check_models(client: "AsyncAnthropic", models: Iterable[str]) -> list[str]:
-    """Return remarks (a model that retires soon). Raises ProviderError for a model that can't do the work.
-
-    Servers without a models endpoint are taken at their word.
-    """
-    remarks = []
-    for model in dict.fromkeys(models):
-        info = await _model_info(client, model)
-        if info is None:
-            continue
-        if info.lifecycle == "retired":
-            raise ProviderError(f"Model `{model}` is retired. Set MODEL or JUDGE_MODEL to a current one.")
-        if info.capabilities is not None and not info.capabilities.structured_outputs.supported:
-            raise ProviderError(
-                f"Model `{model}` has no structured outputs, which this kit needs. Set MODEL or JUDGE_MODEL to another one."
-            )
-        if info.retires_at:
-            days = (info.retires_at - datetime.now(UTC)).days
-            remarks.append(f"Model `{model}` retires on {info.retires_at:%d %B %Y} (in {days} days).")
-    return remarks
-
-
-async def _model_info(client: "AsyncAnthropic", model: str) -> Any:
-    import anthropic
-
-    try:
-        return await client.models.retrieve(model)
-    except anthropic.NotFoundError as error:
-        if _is_anthropic_error(error):
-            raise ProviderError(f"Model `{model}` is unknown to {client.base_url}. Check the spelling of MODEL and JUDGE_MODEL.") from None
-        return None
-    except anthropic.APIStatusError as error:
-        if fatal := fatal_error(error):
-            raise fatal from None
-        return None
-    except anthropic.APIConnectionError as error:
-        raise unreachable(client, error) from None
-    except (AttributeError, TypeError, ValueError):  # an endpoint of another shape
-        return None
-
-
-def unreachable(client: "AsyncAnthropic", error: Exception) -> ProviderError:
-    cause = error.__cause__ or error
-    return ProviderError(
-        f"{client.base_url} can't be reached ({type(cause).__name__}: {cause}). Check ANTHROPIC_BASE_URL and the network, then run again."
-    )
-
-
-def fatal_error(error: Any) -> ProviderError | None:
-    """Return what stops the whole run, or None when only this call failed. `error` is the SDK's APIStatusError."""
-    status, said = error.status_code, _said(error)
-    if status == 401:
-        return ProviderError(f"The key is not accepted (401: {said}). Check ANTHROPIC_API_KEY in the environment or in .env.")
-    if status == 402:
-        return ProviderError(f"Payment is required (402: {said}). Check the account's billing, then run again: what is done is kept.")
-    if status == 403:
-        return ProviderError(f"The key may not do this (403: {said}). Check its workspace and the model's access.")
-    if status == 404:
-        return ProviderError(f"Not found (404: {said}). Check MODEL, JUDGE_MODEL and ANTHROPIC_BASE_URL: the model may be retired.")
-    if status in (400, 429) and any(sign in str(error.body).lower() for sign in SPENDING_LIMIT_SIGNS):
-        return ProviderError(
-            f"The account's spending limit is reached ({status}: {said}). Raise it or wait, then run again: what is done is kept."
-        )
-    return None
+def _base_url() -> str:
+    """Return where calls go. Raises ProviderError for what is no web address, without showing it: it may hold a password."""
+    base_url = _variable("ANTHROPIC_BASE_URL") or ANTHROPIC_HOST
+    is_clean = base_url.isascii() and base_url.isprintable() and " " not in base_url
+    if not is_clean or not base_url.lower().startswith(("http://", "https://")) or not host_of(base_url):
+        raise ProviderError("ANTHROPIC_BASE_URL is no web address. Write it like https://host or http://127.0.0.1:8000, or unset it.")
+    return base_url
 
 
 def _endpoint_id(base_url: str) -> str:
-    """Return "anthropic", or the endpoint's host and port: what may stand in a URL before the host is nobody's business."""
+    """Return "anthropic", or the endpoint's host and port."""
     return "anthropic" if base_url == ANTHROPIC_HOST else urlsplit(base_url).netloc.rpartition("@")[2]
 
 
-def _is_anthropic_error(error: Any) -> bool:
-    return isinstance(error.body, dict) and isinstance(error.body.get("error"), dict)
-
-
-def _said(error: Any) -> str:
-    return str(error.body["error"].get("message", error)) if _is_anthropic_error(error) else str(error.message)[:200]
+def _secrets(base_url: str) -> tuple[str, ...]:
+    """Return what besides the key must not be shown: what stands before the host or in the query, and the values of custom headers."""
+    parts = urlsplit(base_url)
+    found = [parts.username or "", parts.password or "", parts.query, _variable("ANTHROPIC_AUTH_TOKEN")]
+    found += [line.partition(":")[2].strip() for line in _variable("ANTHROPIC_CUSTOM_HEADERS").splitlines()]
+    return tuple(dict.fromkeys(text for secret in found for text in (secret, unquote(secret)) if text))
 
 
 def _variable(name: str) -> str:
+    """Return a variable of the environment, or else of `.env`, without blanks around it. Raises ProviderError."""
     from dotenv import dotenv_values
 
-    return os.environ.get(name) or dotenv_values(PROJECT_ROOT / ".env").get(name) or ""
+    if value := os.environ.get(name, "").strip():
+        return value
+    file = PROJECT_ROOT / ".env"
+    try:
+        return (dotenv_values(file, encoding="utf-8-sig").get(name) or "").strip()
+    except UnicodeDecodeError:
+        raise ProviderError(f"{file} is not UTF-8. Save it as UTF-8 (plain text), then run again.") from None
+    except OSError as error:
+        raise ProviderError(f"{file} can't be read ({error.strerror}). Mend or remove it, then run again.") from None
