@@ -94,6 +94,7 @@ class Settings:
     batch_delay_s: float = 0.0
     batch_faults: dict[str, float] = field(default_factory=dict)  # "errored", "expired"
     batch_script: list[str | None] = field(default_factory=list)  # for POST /batches; "drop" still makes it
+    spoil: Callable[["web.Request", int, object], object] | None = None  # last of all: see `spoiled`
     batch_done_at_cancel: float = 0.0  # share of a canceled batch that had been answered already
     record: bool = True  # keep `provider.requests`
 
@@ -533,9 +534,13 @@ class Provider:
                 self._note(http, body, status=None, outcome="abandoned")
                 raise
             self._note(http, body, status=status, outcome=str(status))
+            payload = await spoiled(self.settings.spoil, http, status, payload)
+            if isinstance(payload, web.StreamResponse):
+                return payload
             headers |= {"request-id": request_id} | (self._bucket.headers(**self._rate) if self._rate else {})
-            kind, text = ("x-jsonl", payload) if isinstance(payload, str) else ("json", json.dumps(payload))
-            return web.Response(status=status, body=text.encode(), content_type=f"application/{kind}", headers=headers)
+            kind, text = ("x-jsonl", payload) if isinstance(payload, str | bytes) else ("json", json.dumps(payload))
+            raw = text if isinstance(text, bytes) else text.encode()
+            return web.Response(status=status, body=raw, content_type=f"application/{kind}", headers=headers)
 
         return respond
 
@@ -600,6 +605,12 @@ class Provider:
     def __exit__(self, *_: object) -> None:
         self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join(timeout=10)
+
+
+async def spoiled(spoil: Callable | None, http: web.Request, status: int, payload: object) -> object:
+    """Return what `spoil` makes of an answer: JSON, bytes as they are, or a whole response; it may be a coroutine."""
+    made = spoil(http, status, payload) if spoil else payload
+    return await made if isinstance(made, Awaitable) else made
 
 
 def key_of(http: web.Request) -> str | None:

@@ -30,7 +30,8 @@ ORDER = """
     errors  files  ordered_lines
     schema  taxonomy  bounds  settings  seeds  plan  prompts
     run  manifest  loop  progress
-    llm.call  llm.budget  llm.journal  llm.window  llm.local  llm.local_server  llm.provider  llm.live  llm.batch  llm.ask
+    llm.call  llm.wire  llm.answers  llm.budget  llm.journal_file  llm.journal  llm.books  llm.window  llm.local  llm.local_server
+    llm.body  llm.provider  llm.problems  llm.models  llm.live  llm.batch_wire  llm.batch  llm.ask
     validate.jsonl  validate.control_tokens  validate.tools  validate.chat_format
     validate.plain_line  validate.tokens  validate.report  validate.check  validate.__main__
     words  evidence  rubric_ids  rates  scores

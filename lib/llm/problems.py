@@ -5,19 +5,16 @@ Nothing that a server says is shown or stored before `provider.plain` has taken 
 
 import time
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from typing import Any
 
 from lib.llm.call import CallFailed, ProviderError, Transient
+from lib.llm.provider import Provider, host_of
 from lib.llm.wire import Unreadable, WireError, of
-
-if TYPE_CHECKING:
-    from lib.llm.provider import Provider
 
 SPENDING_LIMIT_SIGNS = ("usage limit", "spend limit", "spend_limit", "usage threshold")
 
 
-def problem_of(error: Any, provider: "Provider") -> Exception:
+def problem_of(error: Any, provider: Provider) -> Exception:
     """Return what an HTTP error means: ProviderError, Transient, or CallFailed (rejected). `error` is the SDK's APIStatusError."""
     if fatal := fatal_error(error, provider):
         return fatal
@@ -30,7 +27,7 @@ def problem_of(error: Any, provider: "Provider") -> Exception:
     return CallFailed("rejected", f"{status}: {said}")
 
 
-def fatal_error(error: Any, provider: "Provider") -> ProviderError | None:
+def fatal_error(error: Any, provider: Provider) -> ProviderError | None:
     """Return what stops the whole run, or None when only this call failed."""
     status, said = error.status_code, said_by(error, provider)
     if 300 <= status < 400:
@@ -54,7 +51,7 @@ def fatal_error(error: Any, provider: "Provider") -> ProviderError | None:
     return None
 
 
-def unreachable(error: BaseException, provider: "Provider") -> ProviderError:
+def unreachable(error: BaseException, provider: Provider) -> ProviderError:
     cause = error.__cause__ or error
     return ProviderError(
         f"{provider.host} can't be reached ({type(cause).__name__}: {provider.plain(cause)}). "
@@ -62,7 +59,7 @@ def unreachable(error: BaseException, provider: "Provider") -> ProviderError:
     )
 
 
-def said_by(error: Any, provider: "Provider") -> str:
+def said_by(error: Any, provider: Provider) -> str:
     """Return the server's own words."""
     try:
         said = of(WireError, error.body)
@@ -92,13 +89,3 @@ def retry_after_s(headers: Any) -> float | None:
             return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
     except (ValueError, TypeError, OverflowError):
         return None
-
-
-def host_of(url: str) -> str:
-    """Return host and port of `url`, without what may stand before, behind or after them; "" when it has none."""
-    try:
-        parts = urlsplit(url)
-        host = f"[{parts.hostname}]" if parts.hostname and ":" in parts.hostname else parts.hostname
-        return f"{host}:{parts.port}" if host and parts.port else host or ""
-    except ValueError:  # a port that is no number
-        return ""

@@ -14,7 +14,6 @@ from urllib.request import getproxies
 from lib.errors import LONGEST_QUOTE, plain
 from lib.llm.body import bound_body
 from lib.llm.call import ProviderError
-from lib.llm.problems import host_of
 from lib.settings import PROJECT_ROOT, Settings
 
 if TYPE_CHECKING:
@@ -93,6 +92,16 @@ class Provider:
         which = ", ".join(sorted(names)) or "the proxy and certificate variables"
         said = f"{type(error).__name__}: {error.strerror}" if isinstance(error, OSError) and error.strerror else type(error).__name__
         return f"No connection can be set up with {which} as set in the environment ({said}). Correct or unset it, then run again."
+
+
+def host_of(url: str) -> str:
+    """Return host and port of `url`, without what may stand before, behind or after them; "" when it has none."""
+    try:
+        parts = urlsplit(url)
+        host = f"[{parts.hostname}]" if parts.hostname and ":" in parts.hostname else parts.hostname
+        return f"{host}:{parts.port}" if host and parts.port else host or ""
+    except ValueError:  # a port that is no number
+        return ""
 
 
 def chosen(settings: Settings) -> str:
