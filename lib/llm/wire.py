@@ -15,6 +15,7 @@ from lib.errors import LONE_SURROGATE, plain, without_secrets
 from lib.llm.call import RawReply, Usage
 
 LONGEST_NAME = 100  # characters of a model's name, a request's id, a stop reason
+BROKEN = "\ufffd"  # the replacement character
 NOT_A_MESSAGE = "not_a_message"  # the stop reason of a reply that could not be read
 Secrets = Iterable[str]
 Count = Annotated[int, BeforeValidator(lambda count: 0 if count is None else count), Field(ge=0, le=10**9)]
@@ -133,11 +134,17 @@ class WireModel(Wire):
 def read(kind: type[M], content: bytes | str) -> M:
     """Return `content` as a `kind`. Raises Unreadable, with what is wrong and the beginning of what came instead."""
     try:
-        return of(kind, json.loads(content))
+        return of(kind, _whole_characters(json.loads(content)))
     except (ValueError, RecursionError) as error:  # UnicodeDecodeError is a ValueError too
         came = content if isinstance(content, str) else content[:400].decode("utf-8", errors="replace")
         problem = "nested too deep" if isinstance(error, RecursionError) else "no JSON"
         raise Unreadable(f"{problem}: {plain(came, longest=120) or 'empty'}") from None
+
+
+def _whole_characters(value: Any) -> Any:
+    """Return decoded JSON in which every lone surrogate, half of a character, is U+FFFD: it can't be stored otherwise."""
+    text = json.dumps(value, ensure_ascii=False)
+    return json.loads(LONE_SURROGATE.sub(BROKEN, text)) if LONE_SURROGATE.search(text) else value
 
 
 def of(kind: type[M], value: Any) -> M:
@@ -166,7 +173,7 @@ def raw_reply(message: WireMessage, *, secrets: Secrets, request_id: str = "", s
         model=name(message.model),
         request_id=name(request_id or message.id),
         seconds=seconds,
-        flaw="half a character (a lone surrogate) stands in the answer" if LONE_SURROGATE.search(text) else "",
+        flaw="a broken character stands in the answer" if BROKEN in text else "",
     )
 
 
