@@ -367,7 +367,7 @@ class Batches:
     async def listing(self, http: web.Request, body: object) -> dict:
         ids = list(self._made)[::-1]
         if after := http.query.get("after_id"):
-            ids = ids[ids.index(after) + 1 :]
+            ids = ids[ids.index(after) + 1 :] if after in ids else []
         page = ids[: int(http.query.get("limit", 20))]
         described = [self._made[name].described(url=self._provider.url) for name in page]
         edges = {"first_id": page[0] if page else None, "last_id": page[-1] if page else None}

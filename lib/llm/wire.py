@@ -5,6 +5,7 @@ of every text on the way. Source of the shapes: the types of the `anthropic` pac
 """
 
 import json
+import re
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Annotated, Any, TypeVar
@@ -15,6 +16,7 @@ from lib.errors import LONE_SURROGATE, plain, without_secrets
 from lib.llm.call import RawReply, Usage
 
 LONGEST_NAME = 100  # characters of a model's name, a request's id, a stop reason
+MAY_BREAK = re.compile(rb"\\u[dD][89a-fA-F]")  # the escape of a surrogate
 BROKEN = "\ufffd"  # the replacement character
 NOT_A_MESSAGE = "not_a_message"  # the stop reason of a reply that could not be read
 Secrets = Iterable[str]
@@ -131,20 +133,20 @@ class WireModel(Wire):
     capabilities: WireCapabilities | None = None
 
 
-def read(kind: type[M], content: bytes | str) -> M:
+def read(kind: type[M], content: bytes) -> M:
     """Return `content` as a `kind`. Raises Unreadable, with what is wrong and the beginning of what came instead."""
     try:
-        return of(kind, _whole_characters(json.loads(content)))
+        value = json.loads(content)
+        return of(kind, _whole_characters(value) if MAY_BREAK.search(content) else value)
     except (ValueError, RecursionError) as error:  # UnicodeDecodeError is a ValueError too
-        came = content if isinstance(content, str) else content[:400].decode("utf-8", errors="replace")
+        came = content[:400].decode("utf-8", errors="replace")
         problem = "nested too deep" if isinstance(error, RecursionError) else "no JSON"
         raise Unreadable(f"{problem}: {plain(came, longest=120) or 'empty'}") from None
 
 
 def _whole_characters(value: Any) -> Any:
-    """Return decoded JSON in which every lone surrogate, half of a character, is U+FFFD: it can't be stored otherwise."""
-    text = json.dumps(value, ensure_ascii=False)
-    return json.loads(LONE_SURROGATE.sub(BROKEN, text)) if LONE_SURROGATE.search(text) else value
+    """Return decoded JSON with U+FFFD for every lone surrogate. A lone surrogate is half of a character and can't be stored."""
+    return json.loads(LONE_SURROGATE.sub(BROKEN, json.dumps(value, ensure_ascii=False)))
 
 
 def of(kind: type[M], value: Any) -> M:
