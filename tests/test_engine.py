@@ -13,7 +13,9 @@ from lib.llm.call import CallFailed, Usage
 from lib.llm.problems import retry_after_s
 from lib.llm.window import Window
 from lib.plan import Topics
+from lib.prompts import Prompt, scenario_prompt
 from lib.run import run_of
+from lib.schema import Seed, Slot
 from lib.seeds import SeedFile
 from lib.settings import Settings
 from tests.provider import Provider
@@ -179,3 +181,31 @@ def test_a_reservation_waits_for_calls_in_flight_and_fails_when_none_is() -> Non
         return told
 
     assert asyncio.run(three_calls()) == ["first", "second"]
+
+
+def test_a_pass_whose_budget_is_used_up_renders_no_prompt_for_the_slots_that_are_left(
+    provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rendered: list[str] = []
+
+    def counted(slot: Slot, seed: Seed) -> Prompt:
+        rendered.append(slot.id)
+        return scenario_prompt(slot, seed)
+
+    monkeypatch.setattr("lib.generate.scenario_prompt", counted)
+    long = settings.model_copy(update={"num_seeds": 500, "samples_per_seed": 4, "budget_usd": 0.5, "min_call_success": 0.0})
+    made = generate_samples(seed_file, topics, long)
+    assert made.done + len(made.failures) == 2_000
+    assert {failure.reason for failure in made.failures} == {"over_budget"}
+    assert 0 < made.done <= len(rendered) < 100
+
+
+def test_a_pass_whose_budget_is_used_up_still_replays_what_was_paid(
+    provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics
+) -> None:
+    generate_samples(seed_file, topics, settings)
+    with sqlite3.connect(run_of(settings).journal) as journal:  # the first slot's replies are lost
+        journal.execute("DELETE FROM reply WHERE slot = 'seed001_var1'")
+    poor = settings.model_copy(update={"budget_usd": 0.01, "max_concurrency": 1, "min_call_success": 0.0})
+    made = generate_samples(seed_file, topics, poor)
+    assert (made.done, [failure.id for failure in made.failures]) == (5, ["seed001_var1"])

@@ -1,0 +1,209 @@
+"""The journal keeps what was paid for: through full disks, damaged files, files that are deleted, and writers that end."""
+
+import asyncio
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from lib.generate import generate_samples
+from lib.llm.call import Asked, RawReply, Usage
+from lib.llm.journal import Entry, Journal, ledger
+from lib.llm.journal_file import JournalError
+from lib.plan import Topics
+from lib.run import run_of
+from lib.seeds import SeedFile
+from lib.settings import PROJECT_ROOT, Settings
+from tests.provider import Provider
+from tests.test_wire import within
+
+PAGE = 4096  # bytes of a page of SQLite
+
+
+def entry(number: int, text: str = "x" * 2_000) -> Entry:
+    asked = Asked(f"{number:064x}"[::-1], f"seed{number:03d}_var1", "scenario", 0, "model", 0.1)
+    return Entry(asked, 1, "ok", RawReply(text, "end_turn", Usage(1, 2), "model", request_id=f"req_{number}", cost_usd=0.01))
+
+
+def store(path: Path, numbers: range) -> None:
+    async def all_of_them(journal: Journal) -> None:
+        await asyncio.gather(*(journal.store(entry(number)) for number in numbers))
+
+    with Journal(path) as journal:
+        asyncio.run(all_of_them(journal))
+
+
+def in_one_file(path: Path) -> None:
+    """Bring everything from the write-ahead log into the file itself."""
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        connection.execute("PRAGMA journal_mode = DELETE")
+
+
+# ── trouble that says nothing against the file ───────────────────────────────────────────────────────────────────────
+
+FULL_DISK = """
+import resource, signal, sys
+from pathlib import Path
+from tests.test_journal import store
+from lib.errors import KitError
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), int(sys.argv[2])))
+try:
+    store(Path(sys.argv[1]), range(100, 200))
+except KitError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize("room", [0, 20_000])
+def test_a_full_disk_is_one_line_and_leaves_the_journal_as_it_was(room: int, tmp_path: Path) -> None:
+    path = tmp_path / "journal.sqlite"
+    store(path, range(10))
+    limit = str(path.stat().st_size + room)
+    command = [sys.executable, "-c", FULL_DISK, str(path), limit]
+    done = subprocess.run(command, cwd=PROJECT_ROOT, capture_output=True, text=True, timeout=60)
+    assert done.stderr == ""
+    assert "Free some space" in done.stdout
+    assert not list(tmp_path.glob("*.corrupt-*"))
+    with Journal(path) as journal:
+        assert journal.remarks == []
+        assert all(journal.find(entry(number).asked.key).outcome == "ok" for number in range(10))
+
+
+@pytest.mark.parametrize("make", [lambda path: path.mkdir(), lambda path: path.symlink_to(path.parent / "no" / "such" / "file")])
+def test_what_is_no_file_at_all_is_one_line(make: Callable[[Path], None], tmp_path: Path) -> None:
+    make(tmp_path / "journal.sqlite")
+    with pytest.raises(JournalError, match=r"journal\.sqlite: can't be opened"), Journal(tmp_path / "journal.sqlite"):
+        pass
+
+
+def test_a_journal_of_a_newer_version_is_not_touched(tmp_path: Path) -> None:
+    path = tmp_path / "journal.sqlite"
+    store(path, range(3))
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA user_version = 99")
+    with pytest.raises(JournalError, match="newer version"), Journal(path):
+        pass
+
+
+# ── damage ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_of_a_damaged_journal_the_readable_replies_are_kept(tmp_path: Path) -> None:
+    path = tmp_path / "journal.sqlite"
+    store(path, range(300))
+    in_one_file(path)
+    with path.open("r+b") as file:
+        file.seek(PAGE * 40)
+        file.write(os.urandom(PAGE))
+    with Journal(path) as journal:
+        found = sum(journal.find(entry(number).asked.key).outcome == "ok" for number in range(300))
+        [remark] = journal.remarks
+        [aside] = tmp_path.glob("*.corrupt-*")
+    assert 280 <= found < 300  # two or three replies lie in a page
+    assert f"{found:,} paid replies" in remark and aside.name in remark
+    assert ledger(path)[0].calls == found
+
+
+@pytest.mark.parametrize("content", [b"not a database, but long enough to be one" * 50, b"SQLite format 3\x00" + b"\xff" * 5000])
+def test_what_is_no_journal_is_put_aside_and_said(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "journal.sqlite"
+    path.write_bytes(content)
+    with Journal(path) as journal:
+        assert journal.spent_usd() == 0
+        assert "0 paid replies" in journal.remarks[0]
+    assert [aside.read_bytes() for aside in tmp_path.glob("*.corrupt-*")] == [content]
+
+
+def test_an_empty_journal_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "journal.sqlite"
+    path.touch()
+    with Journal(path) as journal:
+        assert "was empty" in journal.remarks[0]
+
+
+# ── a file that goes away ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("how", ["deleted", "replaced"])
+def test_a_journal_that_is_gone_while_the_run_is_at_work_is_written_again(
+    how: str, provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics
+) -> None:
+    folder = run_of(settings).dir
+
+    def spoil(*arguments: object) -> object:
+        if provider.calls == 5:
+            for file in folder.glob("journal.sqlite*"):
+                file.unlink()
+            if how == "replaced":
+                run_of(settings).journal.write_text("something else")
+        return arguments[-1]
+
+    provider.settings.spoil = spoil
+    made = generate_samples(seed_file, topics, settings)
+    assert any("has been written again" in remark for remark in made.remarks)
+    provider.settings.spoil = None
+    again = generate_samples(seed_file, topics, settings)
+    assert (again.asked, again.replayed) == (0, 12)
+
+
+# ── a writer that ends ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_writer_that_cannot_open_the_file_tells_every_waiting_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def cannot_open(path: Path, *, check: bool = True) -> sqlite3.Connection:
+        raise JournalError(f"{path}: can't be opened")
+
+    with Journal(tmp_path / "first.sqlite") as journal:
+        pass
+    monkeypatch.setattr("lib.llm.journal.connected", cannot_open)
+    with within(10), Journal(tmp_path / "journal.sqlite") as journal:
+
+        async def stored() -> None:
+            await journal.store(entry(1))
+
+        for _ in range(2):
+            with pytest.raises(JournalError, match=r"can't be written .*can't be opened"):
+                asyncio.run(stored())
+
+
+def test_an_entry_that_cannot_be_written_fails_its_own_group_and_the_writer_goes_on(tmp_path: Path) -> None:
+    """Such an entry is a bug of the kit, so it shows as one."""
+    with within(10), Journal(tmp_path / "journal.sqlite") as journal:
+        with pytest.raises(UnicodeEncodeError):
+            asyncio.run(journal.store(entry(1, text="\ud800")))
+        asyncio.run(journal.store(entry(2)))
+        assert journal.find(entry(2).asked.key).outcome == "ok"
+
+
+# ── files that earlier versions wrote ────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_journal_of_an_earlier_version_replays_without_a_call(
+    provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics
+) -> None:
+    """Earlier versions wrote no `user_version`, and of a batch only the keys of its requests."""
+    generate_samples(seed_file, topics, settings)
+    with closing(sqlite3.connect(run_of(settings).journal)) as connection, connection:
+        connection.execute("PRAGMA user_version = 0")
+        connection.execute("""INSERT INTO shard (at, keys, batch_id) VALUES (0, '["abc", "def"]', 'msgbatch_1')""")
+    with Journal(run_of(settings).journal) as journal:
+        [shard] = journal.open_shards()
+        assert (shard.batch_id, [shard.custom_id(asked.key) for asked in shard.requests]) == ("msgbatch_1", ["abc", "def"])
+        journal.close_shard(shard)
+    again = generate_samples(seed_file, topics, settings)
+    assert (again.asked, again.replayed) == (0, 12)
+
+
+def test_a_journal_moves_with_its_folder(provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics) -> None:
+    generate_samples(seed_file, topics, settings)
+    moved = settings.model_copy(update={"run": "moved"})
+    shutil.copytree(run_of(settings).dir, run_of(moved).dir)
+    assert generate_samples(seed_file, topics, moved).asked == 0
