@@ -436,3 +436,46 @@ def test_only_a_404_of_anthropics_own_shape_means_that_a_model_is_unknown(
 
     provider.settings.spoil = spoil
     assert generate(one).done == 1
+
+
+# ── answers that are no HTTP ─────────────────────────────────────────────────────────────────────────────────────────
+
+RAW_ANSWERS = {
+    "no status": b"HTTP/1.1 abc nonsense\r\n\r\n",
+    "another protocol": b"SSH-2.0-OpenSSH_9\r\n",
+    "no content": b"HTTP/1.1 204 No Content\r\n\r\n",
+    "a huge header": b"HTTP/1.1 200 OK\r\nX: " + b"a" * 200_000 + b"\r\ncontent-length: 2\r\n\r\n{}",
+    "a limit that is no number": b"HTTP/1.1 200 OK\r\nanthropic-ratelimit-requests-remaining: 0\r\n"
+    b"anthropic-ratelimit-requests-reset: 0001-01-01\r\nanthropic-ratelimit-requests-limit: nan\r\ncontent-length: 2\r\n\r\n{}",
+    "an endless wait": b"HTTP/1.1 429 Slow\r\nretry-after: 1e999\r\ncontent-length: 2\r\n\r\n{}",
+    "too short a body": b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{}",
+    "a broken chunk": b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n",
+    "status 600": b"HTTP/1.1 600 Odd\r\ncontent-length: 0\r\n\r\n",
+    "an error of brackets": b"HTTP/1.1 400 Bad\r\ncontent-length: 100000\r\n\r\n" + b"[" * 100_000,
+    "broken compression": b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 3\r\n\r\nabc",
+    "a stream of events": b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: 11\r\n\r\nevent: x\n\n\n",
+}
+
+
+@pytest.mark.parametrize("width", [4, 50])  # the two transports
+@pytest.mark.parametrize("name", RAW_ANSWERS)
+def test_an_answer_that_is_hardly_http_is_a_recorded_failure(
+    name: str, width: int, provider: Provider, one: Settings, generate: Callable[[Settings], Tally], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lib.llm.ask.LONGEST_WAIT_S", 0.01)
+    monkeypatch.setattr("lib.llm.ask.PLACE_HELD_S", 0.01)
+    monkeypatch.setattr("lib.llm.ask.ATTEMPTS_TO_REACH", 2)
+    monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
+
+    async def spoil(http: web.Request, status: int, payload: Any) -> Any:
+        if http.path != "/v1/messages":
+            return payload
+        assert http.transport
+        http.transport.write(RAW_ANSWERS[name])  # type: ignore[attr-defined]
+        http.transport.close()
+        return web.Response()
+
+    provider.settings.spoil = spoil
+    made = generate(one.model_copy(update={"max_concurrency": width}))
+    assert [failure.reason in ("unavailable", "invalid_answer", "rejected") for failure in made.failures] == [True]
+    assert KEY not in made.failures[0].detail

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from lib.llm.body import BodyError, lines_of
 from lib.llm.call import CallFailed, ProviderError, RawReply, Transient
-from lib.llm.problems import fatal_error, problem_of, said_by, unreachable
+from lib.llm.problems import cause_of, fatal_error, problem_of, said_by
 from lib.llm.provider import Provider
 from lib.llm.wire import (
     Unreadable,
@@ -157,7 +157,7 @@ class BatchWire:
                         return
                 yield line
         except (httpx2.HTTPError, BodyError, TimeoutError, OSError) as error:
-            raise Transient("connection", self.provider.plain(repr(error))) from None
+            raise Transient("connection", cause_of(error, self.provider)) from None
         finally:
             await response.aclose()
 
@@ -174,7 +174,7 @@ class BatchWire:
         except (anthropic.APITimeoutError, TimeoutError):
             raise Transient("timeout", f"no whole answer within {self.timeout_s:g} s") from None
         except anthropic.APIConnectionError as error:
-            raise Transient("connection", str(unreachable(error, self.provider))) from None
+            raise Transient("connection", cause_of(error, self.provider)) from None
         except anthropic.APIStatusError as error:
             if is_known and error.status_code in GONE and not (error.status_code == 400 and fatal_error(error, self.provider)):
                 raise BatchGone(f"{error.status_code}: {said_by(error, self.provider)}") from None

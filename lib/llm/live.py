@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from lib.llm.body import BodyError
 from lib.llm.budget import cacheable
 from lib.llm.call import Asked, Call, RawReply, Transient, wire_schema
-from lib.llm.problems import problem_of
+from lib.llm.problems import cause_of, problem_of
 from lib.llm.provider import Provider
 from lib.llm.wire import Unreadable, WireMessage, raw_reply, read, unreadable_reply
 
@@ -46,7 +46,7 @@ class LiveTransport:
         except anthropic.APIConnectionError as error:
             if isinstance(error.__cause__, BodyError):  # an answer came, and may have been billed
                 return unreadable_reply(str(error.__cause__), secrets=secrets, seconds=time.monotonic() - started)
-            raise Transient("connection", self.provider.plain(repr(error.__cause__ or error))) from None
+            raise Transient("connection", cause_of(error, self.provider)) from None
         except anthropic.APIStatusError as error:
             self.heed(error.response.headers)
             raise problem_of(error, self.provider) from None

@@ -52,11 +52,15 @@ def fatal_error(error: Any, provider: Provider) -> ProviderError | None:
 
 
 def unreachable(error: BaseException, provider: Provider) -> ProviderError:
-    cause = error.__cause__ or error
     return ProviderError(
-        f"{provider.host} can't be reached ({type(cause).__name__}: {provider.plain(cause)}). "
-        "Check ANTHROPIC_BASE_URL and the network, then run again."
+        f"{provider.host} can't be reached ({cause_of(error, provider)}). Check ANTHROPIC_BASE_URL and the network, then run again."
     )
+
+
+def cause_of(error: BaseException, provider: Provider) -> str:
+    """Return what broke a connection. Never the error's `repr`: aiohttp's holds the headers that were sent, and the key is one."""
+    cause = error.__cause__ or error
+    return f"{type(cause).__name__}: {provider.plain(cause, longest=200)}"
 
 
 def said_by(error: Any, provider: Provider) -> str:
