@@ -41,7 +41,8 @@ def card(settings: Settings, split: Split) -> str:
         kept[sample.metadata.subject, sample.metadata.misconception_type] += 1
         writers |= dict.fromkeys(sample.metadata.models.values())
     planned = recorded_settings(run_of(settings))
-    counts, not_checked = section_of(run, "dataset", made_by="04_validate")["counts"], manifest.get("gating", {}).get("not_checked", [])
+    counts, gating = section_of(run, "dataset", made_by="04_validate")["counts"], manifest.get("gating", {})
+    not_checked = gating.get("not_checked", [])
     subjects = [row["subject"] for row in found["by_subject"]]
     values: dict[str, Any] = {
         "title": f"Tutoring replies, run {settings.run}",
@@ -64,6 +65,7 @@ def card(settings: Settings, split: Split) -> str:
         "threshold": f"{settings.critical_pass_threshold:.0%}",
         "funnel": [step for step in found["funnel"] if step["step"] not in not_checked],
         "not_checked": not_checked,
+        "benchmark": {"rows": 0, "sequences": 0} | gating.get("benchmark", {}),
         "prompts": generation["prompt_sha256"] | judging["prompt_sha256"] | manifest.get("top_up", {}).get("prompt_sha256", {}),
         "changed": _changed(planned),
         "saw_rubrics": planned.show_rubrics_to_tutor,

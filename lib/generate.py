@@ -89,8 +89,8 @@ async def make_sample(ask: Asker, slot: Slot, seed: Seed) -> Sample:
 
 def _seed_remarks(seed_file: SeedFile, settings: Settings) -> list[str]:
     if (have := len(seed_file.seeds)) >= settings.num_seeds:
-        return []
-    return [f"{settings.num_seeds} seeds were asked for and {have} are usable: seeds are reused in turn."]
+        return [*seed_file.remarks]
+    return [*seed_file.remarks, f"{settings.num_seeds} seeds were asked for and {have} are usable: seeds are reused in turn."]
 
 
 def _topic_remarks(topics: Topics, settings: Settings) -> list[str]:

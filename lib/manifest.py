@@ -69,8 +69,14 @@ class _Judging(_Pass):
     planted: _Planted = _Planted()
 
 
+class _Benchmark(_Section):
+    rows: Count = 0
+    sequences: Count = 0
+
+
 class _Gating(_Section):
     not_checked: tuple[str, ...] = ()
+    benchmark: _Benchmark = _Benchmark()
 
 
 class _Filtering(_Section):

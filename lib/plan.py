@@ -5,7 +5,6 @@ pair (n mod S, n mod T) visits only lcm(S, T) of the S·T cells: 56 of 224. With
 block of S each subject once, and every block of T each type once, so that every prefix is balanced to within one.
 """
 
-import csv
 import math
 import random
 from collections import Counter, defaultdict
@@ -16,6 +15,8 @@ from typing import TypeVar
 from lib.errors import KitError
 from lib.schema import Seed, Slot, Style
 from lib.settings import Settings
+from lib.tabular import read_table
+from lib.text_file import TextFile, read_bytes
 
 Card = TypeVar("Card")
 Topics = dict[str, tuple[tuple[str, str], ...]]  # subject -> ((topic, level), …)
@@ -108,19 +109,19 @@ def slot_id(seed_number: int, variation: int) -> str:
 
 def read_topics(path: Path) -> Topics:
     """Read `subject, topic, level` rows. Raises TopicFileError naming file, row and column."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.DictReader(file, strict=True))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise TopicFileError(f"{path}: can't be read ({error}). Set topics_csv, or restore data/topics.csv.") from None
+    file = TextFile(path, "topics_csv", TopicFileError)
+    table = read_table(file, read_bytes(file), required=("subject", "topic"), optional=("level",))
+    if table.remarks:
+        raise file.refusal("the text is not UTF-8 (it may be Windows-1252)", advice="Save it as CSV in UTF-8.")
     found: dict[str, list[tuple[str, str]]] = defaultdict(list)
-    for number, row in enumerate(rows, start=1):
-        subject, topic = (row.get("subject") or "").strip(), (row.get("topic") or "").strip()
-        if None in row:
-            raise TopicFileError(f"{path}, row {number}: more cells than columns. Put a topic that holds a comma into quotes.")
+    for row in table.rows:
+        at = f"row {row.number} (line {row.line})"
+        if row.flaw:
+            raise file.refusal(row.flaw.detail, at=at, advice="Mend the row, or delete it.")
+        subject, topic, level = (row.cells[name].strip() for name in ("subject", "topic", "level"))
         if not subject or not topic:
-            raise TopicFileError(f"{path}, row {number}: columns subject and topic must not be empty (level may).")
-        found[subject].append((topic, (row.get("level") or "").strip()))
+            raise file.refusal("columns subject and topic must not be empty (level may)", at=at, advice="Fill them in, or delete the row.")
+        found[subject].append((topic, level))
     return {subject: tuple(entries) for subject, entries in found.items()}
 
 

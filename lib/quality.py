@@ -4,16 +4,15 @@ A gate says why a sample must go, or "" to let it pass. Gates that look at one s
 remember what passed before, in the order of the file, so that a longer run decides as a shorter one did.
 """
 
-import csv
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lib.benchmark import SEQUENCE, Benchmark, read_benchmark, word_sequences
 from lib.errors import KitError
 from lib.files import write_jsonl
 from lib.manifest import as_planned, read_manifest, update_manifest
@@ -30,16 +29,11 @@ if TYPE_CHECKING:
 Gate = Callable[[Sample], str]
 SENTENCE_END = re.compile(r"(?<=[.!?])[\"')\]*_]*\s+")
 NUMBER = re.compile(r"\d+")
-SEQUENCE = 8  # words: the n of n-gram overlap (PaLM, arXiv 2204.02311, section 8)
 SHINGLE = 3  # words: near-duplicates are compared by sets of these
 OPENING_WORDS = 3
 FEWEST_ALIKE = 5  # however small the set: five alike are no formula yet
 PERMUTATIONS, BANDS = 128, 32  # two texts of similarity 0.7 meet in a band with 99.98 %, those of 0.3 with 23 %
 WRITTEN = ("explanation", "follow_up", "response")
-
-
-class BenchmarkError(KitError):
-    """The benchmark file can't be used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +56,8 @@ def gate_samples(settings: Settings) -> Gating:
     Raises BenchmarkError when the benchmark file can't be read, RunError when there are no samples yet.
     """
     run, seed_file = run_of(settings), seeds_as_used(settings)
-    gates = gates_of(seed_file, settings)
+    benchmark = benchmark_of(settings)
+    gates = gates_of(seed_file, settings, benchmark=benchmark)
     dropped, made = [], 0
     for made, sample in enumerate(made_samples(run), start=1):  # noqa: B007  # the count is used below
         if found := first_objection(sample, gates):
@@ -70,8 +65,9 @@ def gate_samples(settings: Settings) -> Gating:
     write_jsonl(run.gated, dropped)
     counts = Counter(decision.reason for decision in dropped)
     not_checked = ([] if seed_file else [DropReason.COPIED_SEED]) + ([] if settings.benchmark_csv else [DropReason.BENCHMARK_OVERLAP])
-    update_manifest(run, "gating", {"samples": made, "dropped": len(dropped), "not_checked": not_checked})
-    return Gating(made, {reason: counts[reason] for reason, _ in gates}, tuple(_remarks(seed_file, settings)))
+    compared = {"rows": benchmark.rows, "sequences": len(benchmark.sequences)}
+    update_manifest(run, "gating", {"samples": made, "dropped": len(dropped), "not_checked": not_checked, "benchmark": compared})
+    return Gating(made, {reason: counts[reason] for reason, _ in gates}, tuple(_remarks(seed_file, benchmark)))
 
 
 def seeds_as_used(settings: Settings) -> SeedFile | None:
@@ -84,11 +80,16 @@ def seeds_as_used(settings: Settings) -> SeedFile | None:
     return seed_file if seed_file.sha256 == recorded else None
 
 
-def gates_of(seed_file: SeedFile | None, settings: Settings) -> list[tuple[DropReason, Gate]]:
-    """Return the gates in the funnel's order, cheapest first."""
+def benchmark_of(settings: Settings) -> Benchmark:
+    """Return the benchmark that the settings name, or an empty one. Raises BenchmarkError."""
+    return read_benchmark(from_root(settings.benchmark_csv)) if settings.benchmark_csv else Benchmark()
+
+
+def gates_of(seed_file: SeedFile | None, settings: Settings, *, benchmark: Benchmark | None = None) -> list[tuple[DropReason, Gate]]:
+    """Return the gates in the funnel's order, cheapest first. Without a `benchmark`, the one that the settings name is read."""
     limit = Limit(settings.max_shared_words, settings.max_shared_share)
     seeds = {seed.sha256: seed for seed in seed_file.seeds} if seed_file else {}
-    benchmark = read_benchmark(from_root(settings.benchmark_csv)) if settings.benchmark_csv else frozenset[int]()
+    sequences = (benchmark or benchmark_of(settings)).sequences
     similarity, share = settings.near_duplicate_similarity, settings.max_alike_share
     return [
         (DropReason.NO_CRITICAL_RUBRIC, no_critical_rubric),
@@ -96,7 +97,7 @@ def gates_of(seed_file: SeedFile | None, settings: Settings) -> list[tuple[DropR
         (DropReason.LENGTH_FAR_OFF, partial(length_far_off, tolerance=settings.length_tolerance)),
         (DropReason.COPIED_SEED, SeedCopies(seeds, limit)),
         (DropReason.COPIED_EXPLANATION, partial(copied_explanation, limit=limit)),
-        (DropReason.BENCHMARK_OVERLAP, partial(benchmark_overlap, sequences=benchmark, limit=limit)),
+        (DropReason.BENCHMARK_OVERLAP, partial(benchmark_overlap, sequences=sequences, limit=limit)),
         (DropReason.NEAR_DUPLICATE_QUESTION, NearDuplicates(question_and_follow_up, similarity)),
         (DropReason.NEAR_DUPLICATE_RESPONSE, NearDuplicates(lambda sample: sample.response, similarity)),
         (DropReason.FORMULAIC_OPENING, Formulas(opening, share)),
@@ -168,12 +169,6 @@ def shared(text: str, sequences: frozenset[int]) -> Shared:
     return Shared(longest + SEQUENCE - 1 if longest else 0, hits / count if count else 0.0)
 
 
-def word_sequences(text: str) -> Iterator[int]:
-    """Yield a hash of every eight words in a row; see `words` for what does not count."""
-    in_order = words(text)
-    yield from map(hash, zip(*(in_order[start:] for start in range(SEQUENCE)), strict=False))
-
-
 def copied_explanation(sample: Sample, *, limit: Limit) -> str:
     """Object when the response gives the first explanation again, in its own words."""
     found = shared(sample.response, frozenset(word_sequences(sample.metadata.explanation)))
@@ -183,16 +178,6 @@ def copied_explanation(sample: Sample, *, limit: Limit) -> str:
 def benchmark_overlap(sample: Sample, *, sequences: frozenset[int], limit: Limit) -> str:
     """Object by the longest run and by the share of sequences, not by any hit: a stock phrase is in every benchmark."""
     return _overlap(sample, sequences, limit, "the benchmark") if sequences else ""
-
-
-def read_benchmark(path: Path) -> frozenset[int]:
-    """Return the 8-word sequences of all cells of a CSV file. Raises BenchmarkError."""
-    csv.field_size_limit(2**31 - 1)
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            return frozenset(sequence for row in csv.reader(file, strict=True) for cell in row for sequence in word_sequences(cell))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise BenchmarkError(f"{path}: can't be read as CSV in UTF-8 ({error}). Mend benchmark_csv, or leave it empty.") from None
 
 
 # ── gates that look at the set ───────────────────────────────────────────────────────────────────────────────────────
@@ -317,8 +302,7 @@ def _copied(name: str, found: Shared, source: str) -> str:
     return f"{name}: {found.words} words in a row, and {found.share:.0%} of its {SEQUENCE}-word sequences, stand in {source}"
 
 
-def _remarks(seed_file: SeedFile | None, settings: Settings) -> Iterable[str]:
+def _remarks(seed_file: SeedFile | None, benchmark: Benchmark) -> Iterable[str]:
     if seed_file is None:
         yield "The seed file that the samples were made from is gone or has changed: they were not compared with their seeds."
-    if not settings.benchmark_csv:
-        yield "benchmark_csv names no file: samples were not compared with a benchmark."
+    yield from benchmark.remarks or ("benchmark_csv names no file: samples were not compared with a benchmark.",)

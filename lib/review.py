@@ -13,15 +13,18 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lib.errors import KitError
+from lib.errors import KitError, plain
 from lib.files import whole_file
 from lib.filters import decisions
 from lib.rates import Share, cohen_kappa
 from lib.run import holding, run_of
 from lib.schema import Evaluation, Sample
 from lib.settings import Settings, from_root, settings_of, short_path
+from lib.tabular import Row, read_table
+from lib.text_file import TextFile, read_bytes
 
 COLUMNS = ("sample", "response_id", "question", "explanation", "follow_up", "response", "rubric", "criterion", "met", "note")
+USED = ("sample", "response_id", "rubric", "met")
 ANSWERS = {**dict.fromkeys(("yes", "y", "true", "1", "x"), True), **dict.fromkeys(("no", "n", "false", "0"), False)}
 FORMULA_STARTS = "=+-@\t\r\n＝＋－＠"  # also full-width: spreadsheets read them as their ASCII likes
 INVISIBLE = " \u00a0\u200b\u200c\u200d\u2060\ufeff"
@@ -33,7 +36,7 @@ class ReviewError(KitError):
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """What a person wrote in one row; `met` is None where they wrote nothing."""
+    """What a person wrote in one row, counted as a spreadsheet does; `met` is None where they wrote nothing."""
 
     row: int
     sample_id: str
@@ -123,20 +126,29 @@ def safe_cell(text: str) -> str:
 
 
 def read_sheet(path: Path) -> list[Label]:
-    """Return the rows of a sheet, as spreadsheets save it: comma, semicolon or tab. Raises ReviewError naming the row."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            delimiter = max(",;\t", key=file.readline().count)
-            file.seek(0)
-            reader = csv.DictReader(file, delimiter=delimiter, strict=True)
-            columns, rows = reader.fieldnames or (), list(reader)
-    except OSError as error:
-        raise ReviewError(f"{path}: can't be read ({error.strerror}). Check review_csv.") from None
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise ReviewError(f"{path}: can't be read ({error}). Save the sheet as CSV in UTF-8.") from None
-    if missing := [name for name in ("sample", "response_id", "rubric", "met") if name not in columns]:
-        raise ReviewError(f"{path}: column {missing[0]} is missing. Fill in a sheet that make review wrote, and keep its columns.")
-    return [_label(path, number, row) for number, row in enumerate(rows, start=2) if any(row.values())]
+    """Return the labels of a sheet, one for each sample and criterion.
+
+    Raises ReviewError naming the row, or both rows when they contradict one another.
+    """
+    file = TextFile(path, "review_csv", ReviewError)
+    table = read_table(file, read_bytes(file), required=USED)
+    labels: dict[tuple[str, str, str], Label] = {}
+    for row in table.rows:
+        if row.flaw:
+            raise file.refusal(row.flaw.detail, at=f"row {row.sheet_row}", advice="Mend the row.")
+        if not any(row.cells.values()):
+            continue
+        label = _label(file, row)
+        criterion = (label.sample_id, label.response_id, label.rubric_id)
+        first = labels.get(criterion, label)
+        if first.met is None:
+            labels[criterion] = label
+            continue
+        if label.met not in (first.met, None):
+            problem = f"{label.sample_id}, {label.rubric_id} is answered twice, with yes and with no"
+            raise file.refusal(plain(problem), at=f"rows {first.row} and {label.row}", advice="Keep one of the two answers.")
+        labels[criterion] = first
+    return list(labels.values())
 
 
 def agreement(settings: Settings) -> Agreement | None:
@@ -191,11 +203,12 @@ def _rows(sample: Sample, random_seed: int) -> Iterator[tuple[str, ...]]:
         texts = ("", "", "", "")
 
 
-def _label(path: Path, number: int, row: dict[str, str]) -> Label:
-    said = (row["met"] or "").strip().casefold()
-    if said and said not in ANSWERS:
-        raise ReviewError(f"{path}, row {number}: met is {row['met']!r}. Write yes or no, or leave it empty.")
-    return Label(number, row["sample"] or "", row["response_id"] or "", row["rubric"] or "", ANSWERS.get(said))
+def _label(file: TextFile, row: Row) -> Label:
+    sample_id, response, rubric_id, met = (row.cells[name].strip() for name in USED)
+    if met and met.casefold() not in ANSWERS:
+        problem = f"met is '{plain(met, longest=40)}'"
+        raise file.refusal(problem, at=f"row {row.sheet_row}", advice="Write yes or no, or leave it empty.")
+    return Label(row.sheet_row, sample_id, response, rubric_id, ANSWERS.get(met.casefold()))
 
 
 def main(arguments: list[str]) -> int:

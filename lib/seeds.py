@@ -1,28 +1,29 @@
 """A TutorBench-format CSV -> usable seeds, and the rows set aside, each with a reason.
 
-People's copies come in any state: with or without BOM, UTF-8 or Windows-1252, CRLF, newlines in cells, stray blanks in header
-and values, RUBRICS as JSON or as a Python literal. TutorBench has no `weight` key; the four severities carry it.
+`tabular` says in which state a file may be. RUBRICS may be JSON or a Python literal, or either of them written as one string.
+TutorBench has no `weight` key; the four severities carry it.
 Source of the format: TutorBench (arXiv 2510.02663), text rows.
 """
 
 import ast
-import csv
 import hashlib
-import io
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lib.errors import KitError
+from lib.errors import KitError, plain
 from lib.schema import WEIGHT_OF, Rubric, RubricAttributes, Seed
+from lib.tabular import Row, emptied, flaw_of, read_table
+from lib.text_file import TextFile, read_bytes
 
 REQUIRED = ("PROMPT", "UC1_INITIAL_EXPLANATION", "FOLLOW_UP_PROMPT", "RUBRICS")
+OPTIONAL = ("SUBJECT", "IMAGE_URL")
 ATTRIBUTES = ("tutoring_skill", "eval_dimension", "explicitness", "objectivity")
 AROUND = re.compile(r"^[\s\u200b\ufeff]+|[\s\u200b\ufeff]+$")  # blanks, zero-width ones too, before and after a cell's text
+MOST_WRAPPINGS = 3  # how often a list of rubrics may have been written as a string
 SEVERITY_OF = {weight: severity for severity, weight in WEIGHT_OF.items()}
 
 
@@ -41,13 +42,14 @@ class RowSetAside:
 
 @dataclass(frozen=True, slots=True)
 class SeedFile:
-    """`rubrics_deleted` counts the rubrics that TutorBench itself has marked as deleted."""
+    """`rubrics_deleted` counts the rubrics that TutorBench itself has marked as deleted. `remarks` say how the file was read."""
 
     path: Path
     sha256: str
     seeds: tuple[Seed, ...]
     set_aside: tuple[RowSetAside, ...]
     rubrics_deleted: int
+    remarks: tuple[str, ...] = ()
 
     @property
     def reasons(self) -> dict[str, int]:
@@ -55,141 +57,118 @@ class SeedFile:
 
 
 class _Unusable(Exception):
-    def __init__(self, reason: str, column: str, detail: str) -> None:
-        super().__init__(f"{column}: {detail}")
-        self.reason, self.column, self.detail = reason, column, detail
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
 
 
 def read_seeds(path: Path, *, on_bad_row: str = "skip") -> SeedFile:
     """Read the seeds of `path`. Raises SeedFileError naming the file, the row and the column, and what to do."""
-    raw = _bytes(path)
+    file = TextFile(path, "seeds_csv", SeedFileError)
+    raw = read_bytes(file)
+    table = read_table(file, raw, required=REQUIRED, optional=OPTIONAL)
     seeds: list[Seed] = []
     aside: list[RowSetAside] = []
     deleted = 0
-    for number, cells in enumerate(_rows(path, _text(path, raw)), start=1):
+    for row in table.rows:
         try:
-            seed, dropped = _seed(number, cells)
+            seed, dropped = _seed(row)
         except _Unusable as problem:
             if on_bad_row == "stop":
-                raise SeedFileError(f"{path}, row {number}, column {problem}. Fix the cell, or pass on_bad_row='skip'.") from None
-            aside.append(RowSetAside(number, problem.reason, str(problem)))
+                at, advice = f"row {row.number} (line {row.line})", "Fix the cell, or pass on_bad_row='skip'."
+                raise file.refusal(str(problem), at=at, advice=advice) from None
+            aside.append(RowSetAside(row.number, problem.reason, str(problem)))
             continue
         seeds.append(seed)
         deleted += dropped
     if not seeds:
         why = ", ".join(f"{count} × {reason}" for reason, count in Counter(row.reason for row in aside).items()) or "no rows at all"
-        raise SeedFileError(f"{path}: no usable row ({why}). Each needs {', '.join(REQUIRED)}; see data/README.md.")
-    return SeedFile(path, hashlib.sha256(raw).hexdigest(), tuple(seeds), tuple(aside), deleted)
+        first = f". Row {aside[0].row}: {aside[0].detail}" if aside else ""
+        raise file.refusal(f"no usable row ({why}){first}", advice=f"Each needs {', '.join(REQUIRED)}; see data/README.md.")
+    return SeedFile(path, hashlib.sha256(raw).hexdigest(), tuple(seeds), tuple(aside), deleted, table.remarks)
 
 
-def _bytes(path: Path) -> bytes:
-    try:
-        raw = path.read_bytes()
-    except FileNotFoundError:
-        raise SeedFileError(f"{path}: no such file. Set seeds_csv (SEEDS_CSV='…' with make); blanks in the path are fine.") from None
-    except OSError as error:
-        raise SeedFileError(f"{path}: {error.strerror}. Set seeds_csv to a readable CSV file.") from None
-    if not raw.strip(b" \t\r\n\x00\xef\xbb\xbf\xff\xfe"):
-        raise SeedFileError(f"{path}: the file is empty. Set seeds_csv to a TutorBench-format CSV.")
-    if b"\x00" in raw[:4096] and not raw.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise SeedFileError(f"{path}: not a text file. Export the sheet as CSV (UTF-8) and try again.")
-    return raw
-
-
-def _text(path: Path, raw: bytes) -> str:
-    if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
-        try:
-            return raw.decode("utf-16")
-        except UnicodeDecodeError:
-            raise SeedFileError(f"{path}: not a text file. Export the sheet as CSV (UTF-8) and try again.") from None
-    try:
-        return raw.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return raw.decode("cp1252", errors="replace")
-
-
-def _rows(path: Path, text: str) -> Iterator[dict[str, str]]:
-    csv.field_size_limit(2**31 - 1)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text), strict=True)
-    try:
-        header = [name.strip().strip("\ufeff").upper() for name in next(reader)]
-        if missing := [name for name in REQUIRED if name not in header]:
-            raise SeedFileError(f"{path}, row 0 (header): missing column {', '.join(missing)}; found {', '.join(header)[:200]}.")
-        for cells in reader:
-            if any(cell.strip() for cell in cells):
-                yield dict(zip(header, cells, strict=False))
-    except csv.Error as error:
-        raise SeedFileError(f"{path}, line {reader.line_num}: not CSV ({error}). Export it again with quoted cells.") from None
-
-
-def _delimiter(text: str) -> str:
-    header = text.split("\n", 1)[0]
-    return max(",;\t", key=header.count)
-
-
-def _seed(number: int, cells: dict[str, str]) -> tuple[Seed, int]:
-    values = {name: AROUND.sub("", cells.get(name, "")) for name in REQUIRED}
-    if cells.get("IMAGE_URL", "").strip():
-        raise _Unusable("image_needed", "IMAGE_URL", "the question needs an image")
+def _seed(row: Row) -> tuple[Seed, int]:
+    """Return the seed, and how many of its rubrics TutorBench has deleted."""
+    if row.flaw:
+        raise _Unusable(row.flaw.reason, row.flaw.detail)
+    values = {name: AROUND.sub("", row.cells[name]) for name in REQUIRED}
+    if row.cells["IMAGE_URL"]:
+        raise _Unusable("image_needed", "IMAGE_URL: the question needs an image")
     for name, reason in (("PROMPT", "no_prompt"), ("UC1_INITIAL_EXPLANATION", "no_explanation"), ("FOLLOW_UP_PROMPT", "no_follow_up")):
         if not values[name]:
-            raise _Unusable(reason, name, "empty")
+            raise _Unusable(reason, f"{name}: empty")
     entries = _rubric_entries(values["RUBRICS"])
     rubrics = [rubric for position, entry in enumerate(entries, start=1) if (rubric := _rubric(position, entry))]
     if not rubrics:
-        raise _Unusable("no_rubrics", "RUBRICS", "no rubric is left")
-    digest = hashlib.sha256(json.dumps(values, ensure_ascii=False, sort_keys=True).encode()).hexdigest()
-    if not all(_is_text(value) for value in values.values()):
-        raise _Unusable("not_text", "PROMPT … RUBRICS", "half a character (a lone surrogate) stands in the cell")
+        raise _Unusable("no_rubrics", "RUBRICS: no rubric is left")
     seed = Seed(
-        row=number,
+        row=row.number,
         prompt=values["PROMPT"],
         explanation=values["UC1_INITIAL_EXPLANATION"],
         follow_up=values["FOLLOW_UP_PROMPT"],
-        subject=cells.get("SUBJECT", "").strip(),
+        subject=row.cells["SUBJECT"].strip(),
         rubrics=tuple(rubrics),
-        sha256=digest,
+        sha256=hashlib.sha256(json.dumps(values, ensure_ascii=False, sort_keys=True).encode()).hexdigest(),
     )
     return seed, len(entries) - len(rubrics)
 
 
 def _rubric_entries(cell: str) -> list[Any]:
+    entries: Any = cell
+    for _ in range(MOST_WRAPPINGS):
+        if isinstance(entries, str):
+            entries = _literal(entries)
+    if not isinstance(entries, list):
+        raise _Unusable("broken_rubrics", f"RUBRICS: a list is needed, not {type(entries).__name__}")
+    return entries
+
+
+def _literal(text: str) -> Any:
     try:
-        entries = json.loads(cell, strict=False)
+        return json.loads(text, strict=False)
     except (ValueError, RecursionError) as json_problem:
         try:
-            entries = ast.literal_eval(cell)
+            return ast.literal_eval(text.strip())
         except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
-            raise _Unusable("broken_rubrics", "RUBRICS", f"neither JSON nor a Python list ({json_problem})") from None
-    if not isinstance(entries, list):
-        raise _Unusable("broken_rubrics", "RUBRICS", f"a list is needed, not {type(entries).__name__}")
-    return entries
+            raise _Unusable("broken_rubrics", f"RUBRICS: neither JSON nor a Python list ({json_problem})") from None
 
 
 def _rubric(position: int, entry: Any) -> Rubric | None:
     """Return the rubric, or None when TutorBench has deleted it. A `weight` key wins over the severity."""
-    where = f"rubric {position}"
+    where = f"RUBRICS: rubric {position}"
     attributes = entry.get("attributes") if isinstance(entry, dict) else None
-    if not isinstance(attributes, dict) or not str(entry.get("criteria", "")).strip():
-        raise _Unusable("broken_rubrics", "RUBRICS", f"{where} needs criteria and attributes")
-    severity = str(attributes.get("severity", "")).strip().lower()
+    criteria = _text(entry.get("criteria")) if isinstance(entry, dict) else ""
+    if not isinstance(attributes, dict) or not criteria:
+        raise _Unusable("broken_rubrics", f"{where} needs criteria, as text, and attributes")
+    others = {name: _joined(attributes.get(name)).strip() for name in ATTRIBUTES}
+    if flaw := next(filter(None, map(flaw_of, (criteria, *others.values()))), None):
+        raise _Unusable("broken_rubrics", f"{where} {flaw.detail}")
+    severity = _text(attributes.get("severity")).strip().lower()
     if severity == "deleted":
         return None
-    weight = entry.get("weight", WEIGHT_OF.get(severity))  # type: ignore[call-overload]  # any text may stand in the cell
-    if isinstance(weight, bool) or not isinstance(weight, int | float) or weight not in SEVERITY_OF:
-        shown = f"weight {entry['weight']!r}" if "weight" in entry else f"severity {severity!r}"
-        raise _Unusable("unknown_severity", "RUBRICS", f"{where} has the unknown {shown}")
-    if not _is_text(json.dumps(entry, ensure_ascii=False, default=str)):
-        raise _Unusable("broken_rubrics", "RUBRICS", f"{where} holds half a character (a lone surrogate)")
-    others = {name: str(attributes.get(name, "")).strip() for name in ATTRIBUTES}
-    kind = RubricAttributes(severity=SEVERITY_OF[int(weight)], **others)
-    return Rubric(id=f"r{position}", criteria=str(entry["criteria"]), weight=int(weight), attributes=kind)
+    weight = _weight(entry["weight"]) if "weight" in entry else WEIGHT_OF.get(severity)  # type: ignore[call-overload]  # any text
+    if weight not in SEVERITY_OF:
+        shown = f"weight {_shown(entry['weight'])}" if "weight" in entry else f"severity '{plain(severity, longest=40)}'"
+        raise _Unusable("unknown_severity", f"{where} has the unknown {shown}")
+    kind = RubricAttributes(severity=SEVERITY_OF[weight], **others)
+    return Rubric(id=f"r{position}", criteria=criteria, weight=weight, attributes=kind)
 
 
-def _is_text(text: str) -> bool:
-    """Whether `text` can be written as UTF-8: a lone surrogate can't."""
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True
+def _weight(value: object) -> int | None:
+    """Return the weight when `value` is one of the three."""
+    return next((weight for weight in SEVERITY_OF if not isinstance(value, bool) and value == weight), None)
+
+
+def _shown(value: object) -> str:
+    """Return what a message may say of a value of any type: some can't be written as text at all."""
+    return plain(repr(value), longest=40) if isinstance(value, str | float | bool) or value in range(-99, 100) else type(value).__name__
+
+
+def _text(value: object) -> str:
+    """Return a text as it stands, and "" for anything else: `str(None)` would be a criterion."""
+    return emptied(value) if isinstance(value, str) else ""
+
+
+def _joined(value: object) -> str:
+    return ", ".join(map(_text, value)) if isinstance(value, list) else _text(value)

@@ -66,7 +66,9 @@ class Settings(BaseModel):
         20, ge=8, le=10_000, description="longest run of words that may stand in its seed, its explanation or the benchmark"
     )
     max_shared_share: float = Field(0.25, ge=0, le=1, description="the same as a share of its 8-word sequences")
-    benchmark_csv: Text = Field("", description="what samples must not overlap with: any CSV, all of its cells; empty: not checked")
+    benchmark_csv: Text = Field(
+        "", description="what samples must not overlap with: a CSV, JSON Lines or text file, all of its texts; empty: not checked"
+    )
     near_duplicate_similarity: float = Field(0.7, ge=0.6, le=1, description="Jaccard similarity from which two texts count as the same")
     max_alike_share: float = Field(0.05, gt=0, le=1, description="share of samples that may open, or close, with the same three words")
 

@@ -40,7 +40,9 @@ WARN = "border-left:3px solid #D55E00;padding:2px 12px;margin:6px 0"
 
 
 def seeds(seed_file: SeedFile) -> None:
-    """How many rows can be used, why others can't, and the first three."""
+    """How the file was read, how many rows can be used, why others can't, and the first three."""
+    for remark in seed_file.remarks:
+        _warning(remark)
     print(f"{seed_file.path.name}: {len(seed_file.seeds)} usable seeds, {len(seed_file.set_aside)} rows set aside")
     if seed_file.rubrics_deleted:
         print(f"{seed_file.rubrics_deleted} rubrics were marked deleted and left out")

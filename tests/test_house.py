@@ -28,13 +28,13 @@ from lib.taxonomy import MISCONCEPTION_TYPES, SUBJECTS
 # Left to right as data flows; a module imports only from lines above its own, or from its left.
 ORDER = """
     errors  files  ordered_lines
-    schema  taxonomy  bounds  settings  seeds  plan  prompts
+    schema  encoding  text_file  tabular  taxonomy  bounds  settings  seeds  plan  prompts
     run  manifest  loop  progress
     llm.call  llm.wire  llm.answers  llm.budget  llm.journal_file  llm.journal  llm.books  llm.window  llm.local  llm.local_server
     llm.body  llm.provider  llm.problems  llm.models  llm.live  llm.batch_wire  llm.batch  llm.ask
     validate.jsonl  validate.control_tokens  validate.tools  validate.chat_format
     validate.plain_line  validate.tokens  validate.report  validate.check  validate.__main__
-    words  evidence  rubric_ids  rates  scores
+    words  benchmark  evidence  rubric_ids  rates  scores
     work  generate  quality  planted  judge
     finetune  filters  topup  splits
     review  trust  variety

@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from lib.benchmark import BenchmarkError, read_benchmark, word_sequences
 from lib.files import RunError, read_jsonl
 from lib.generate import generate_samples
 from lib.judge import to_judge
 from lib.plan import Topics
 from lib.quality import (
-    BenchmarkError,
     Formulas,
     Limit,
     NearDuplicates,
@@ -27,10 +27,8 @@ from lib.quality import (
     length_far_off,
     opening,
     question_and_follow_up,
-    read_benchmark,
     shared,
     special_token,
-    word_sequences,
 )
 from lib.run import run_of
 from lib.schema import Decision, DropReason, Sample
@@ -318,7 +316,7 @@ def test_a_stock_phrase_of_the_benchmark_does_not_fire(benchmark: Path) -> None:
     """Eleven words in a row stand in the benchmark, as they stand in every book on the subject."""
     settings = Settings.of(benchmark_csv=str(benchmark), length_tolerance=100)
     stock = "what is the probability that at least one of the two"
-    assert shared(f"{OTHER} So {stock} signs?", read_benchmark(benchmark)).words == 11
+    assert shared(f"{OTHER} So {stock} signs?", read_benchmark(benchmark).sequences).words == 11
     assert first_reason(a_sample(question=f"{OTHER} So {stock} signs?"), settings) is None
 
 
