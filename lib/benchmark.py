@@ -31,7 +31,7 @@ class BenchmarkError(KitError):
 
 @dataclass(frozen=True, slots=True)
 class Benchmark:
-    """Hashes of the sequences, and how many rows (of a table), records (of JSON) or paragraphs (of a text) they come from."""
+    """Hashes of the sequences, and the number of rows (header included), JSON records or paragraphs they come from."""
 
     sequences: frozenset[int] = frozenset()
     rows: int = 0
