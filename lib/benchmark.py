@@ -31,7 +31,7 @@ class BenchmarkError(KitError):
 
 @dataclass(frozen=True, slots=True)
 class Benchmark:
-    """Hashes of the sequences, and how many rows (of a table), records (of JSON) or paragraphs (of a text) they come from."""
+    """Hashes of the sequences, and the number of rows (header included), JSON records or paragraphs they come from."""
 
     sequences: frozenset[int] = frozenset()
     rows: int = 0
@@ -51,12 +51,12 @@ def read_benchmark(path: Path) -> Benchmark:
     if not sequences:
         raise file.refusal(f"no text in it has {SEQUENCE} words in a row, so that nothing can be compared with it", advice=ADVICE)
     name = plain(path.name)
-    said = [f"Samples were compared with {name} (rows: {rows:,}, different sequences of {SEQUENCE} words: {len(sequences):,})."]
+    content = [f"Samples were compared with {name} (rows: {rows:,}, different sequences of {SEQUENCE} words: {len(sequences):,})."]
     if short:
-        said.append(f"{name}: rows without {SEQUENCE} words in a row, which can't be compared: {short:,}.")
+        content.append(f"{name}: rows without {SEQUENCE} words in a row, which can't be compared: {short:,}.")
     if damaged:
-        said.append(f"{name}: rows with bytes that are no text, around which words can't be compared: {damaged:,}.")
-    return Benchmark(frozenset(sequences), rows, (*remarks, *said))
+        content.append(f"{name}: rows with bytes that are no text, around which words can't be compared: {damaged:,}.")
+    return Benchmark(frozenset(sequences), rows, (*remarks, *content))
 
 
 def word_sequences(text: str) -> Iterator[int]:

@@ -1,8 +1,9 @@
 """The bytes of a text file -> its text and the name of its encoding, or nothing where the encoding can't be told.
 
 A byte order mark decides. Without one, a file is UTF-8 when all of it can be read as UTF-8. It is also UTF-8, with damaged places, when
-it holds at least as many sound UTF-8 characters beyond ASCII as stray bytes, because texts in other encodings hold hardly any by chance.
-A stray byte becomes a lone surrogate, so that its row can be found and set aside.
+it holds three times as many sound UTF-8 characters beyond ASCII as stray bytes, or one stray byte in all. By chance such characters are
+rare: a text in GBK holds about one for nine stray bytes, one in another encoding fewer. A stray byte becomes a lone surrogate, so that
+its row can be found and set aside.
 
 Any other file is Windows-1252 only when each character beyond ASCII stands where Western languages write it. Accented letters stand in
 words, at most two in a row. No capital follows a small letter, and no symbol splits a word. Texts in GBK, Shift-JIS, Windows-1251, Mac
@@ -16,6 +17,7 @@ import re
 from dataclasses import dataclass
 
 UTF_16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+SOUND_FOR_A_STRAY = 3  # characters
 ALL_BUT_ASCII = bytes(range(0x80, 0x100))
 SMALL, CAPITAL = "ß-ïñ-öø-ýœ", "À-ÏÑ-ÖØ-ÝŒ"
 ACCENTED, LETTER = SMALL + CAPITAL, "A-Za-z" + SMALL + CAPITAL
@@ -26,12 +28,13 @@ UNLIKELY = re.compile(
             "[¤¦¨¬¯¸ÐðÞþÿŠšŽžŸƒˆ˜†‡]",
             f"[a-z{SMALL}][{CAPITAL}]",
             f"(?<![{LETTER}])(?!À)[{CAPITAL}](?![{LETTER}])",
+            f"(?<![{LETTER}'’])(?![àèéòóåæøö])[{SMALL}](?![{LETTER}])",  # the others are no words
             f"[{ACCENTED}]{{3}}",
             f"(?<![{LETTER}])[{ACCENTED}]{{2}}(?![{LETTER}])",
             f"[{LETTER}][^\x00-\x7f{LETTER}{IN_WORDS}][{LETTER}]",
             f"[{LETTER}]{{2}}[¹²³][{LETTER}]",
             rf"(?<![A-Za-z0-9)\]}}{ACCENTED}¹²³])[¹²³]",
-            f"[{LETTER}0-9][‚„¡¿]",
+            f"[{LETTER}0-9][‚„¡¿]|[‚„](?![{LETTER}0-9])",
             "[õÕ](?![eE])",  # ő in Windows-1250; in Portuguese an e follows
             "â€|[ÃÂ][^\x00-\x7f]",  # UTF-8 that is read as Windows-1252
             "[^\x00-\x7f]{5}",
@@ -58,7 +61,7 @@ def decoded(raw: bytes) -> Decoded | None:
         text = raw.decode("utf-8-sig", "surrogateescape")
     without_strays = len(raw.decode("utf-8-sig", "ignore"))
     strays, sound = len(text) - without_strays, without_strays - len(raw.translate(None, delete=ALL_BUT_ASCII))
-    if raw.startswith(codecs.BOM_UTF8) or sound >= strays:
+    if raw.startswith(codecs.BOM_UTF8) or sound >= SOUND_FOR_A_STRAY * strays:
         return Decoded(text, "UTF-8")
     if _is_windows_1252(raw):
         return Decoded(raw.decode("cp1252"), "Windows-1252")

@@ -1,9 +1,9 @@
 """The bytes of a table that a person names in a setting -> its rows, by the same rules for seeds, topics and review sheets.
 
-Encoding: see `encoding`. Separator: comma, semicolon, tab or "|", whichever makes most of the header; a line `sep=;` before it is obeyed.
-Lines may end in any of the three ways. Blank lines are no rows. A cell that holds only a placeholder such as `nan` or `#REF!`, or nothing
-that can be seen, is empty. A row with more cells than columns, or with characters in a used cell that are no text, has a flaw; the
-caller sets it aside or stops. Source of the format: RFC 4180.
+`encoding` says which encodings are read. The separator is a comma, semicolon, tab or "|", whichever makes most of the header, unless a
+line such as `sep=;` before the header names another. Lines may end in any of the three ways, and blank lines are no rows. A cell is empty
+when it holds only a placeholder such as `nan` or `#REF!`, or nothing that can be seen. A row has a flaw when it has more cells than
+columns, or when a used cell holds characters that are no text. The caller sets such a row aside, or stops. Source of the format: RFC 4180.
 """
 
 import csv

@@ -284,6 +284,13 @@ def test_what_was_not_checked_is_not_claimed(made: Settings) -> None:
     assert "| Benchmark overlap |" not in body(made) and "Not checked: benchmark overlap." in body(made)
 
 
+def test_the_card_says_how_much_the_benchmark_held(made: Settings) -> None:
+    assert "sequences of eight words" not in body(made)
+    update_manifest(run_of(made), "gating", {"benchmark": {"rows": 250, "sequences": 4_812}})
+    write_card(made, split_samples(made))
+    assert "250 rows, 4812 different sequences of eight words" in body(made)
+
+
 def test_a_topped_up_run_says_so_and_settings_of_judging_are_told_too(made: Settings) -> None:
     judged = made.model_copy(update={"votes": 3})
     update_manifest(run_of(made), "judging", {"settings": judged.model_dump(mode="json"), "prompt_sha256": {"judge": "3" * 64}})

@@ -372,6 +372,13 @@ def test_fewer_seeds_than_asked_for_are_reused_and_the_run_says_so(
     assert [sample.metadata.seed_row for sample in samples(run_of(settings))][12:] == [1, 2]
 
 
+def test_how_the_seed_file_was_read_is_a_remark_of_the_run(
+    provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics
+) -> None:
+    in_windows_1252 = replace(seed_file, remarks=("seeds.csv was read as Windows-1252.",))
+    assert generate_samples(in_windows_1252, topics, settings).remarks == ("seeds.csv was read as Windows-1252.",)
+
+
 def test_the_rubrics_are_not_shown_to_the_tutor_unless_asked(
     provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics
 ) -> None:

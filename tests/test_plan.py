@@ -260,3 +260,21 @@ def test_the_shipped_topics_cover_the_28_subjects_with_at_least_8_each_and_none_
 def test_an_unquoted_comma_in_a_topic_is_an_error_and_not_a_level(tmp_path: Path) -> None:
     path = topic_file(tmp_path, "subject,topic,level\nfinance,bonds, stocks,undergraduate\n")
     assert "row 1" in refusal(path) and "into quotes" in refusal(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("subject,topic,topic\nfinance,bonds,stocks\n", "the column topic stands twice"),
+        ("subject,topic\nfinance,nan\n", "row 1 (line 2): columns subject and topic must not be empty"),
+        ("subject,topic\nfinance,bonds\nfinance,sto\x07cks\n", "row 2 (line 3): topic: holds the control character U+0007"),
+        ("", "the file is empty"),
+    ],
+)
+def test_a_topic_file_that_would_be_read_wrongly_is_an_error_that_names_the_place(tmp_path: Path, text: str, says: str) -> None:
+    assert says in refusal(topic_file(tmp_path, text))
+
+
+def test_topics_may_be_separated_as_a_spreadsheet_does_it(tmp_path: Path) -> None:
+    path = topic_file(tmp_path, "sep=;\r\nSubject; Topic;Level\r\nfinance;bonds, stocks;#N/A\r\n")
+    assert read_topics(path) == {"finance": (("bonds, stocks", ""),)}

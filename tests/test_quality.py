@@ -1,6 +1,7 @@
 """What no rubric sees is found before the judge is paid. Stock phrases don't fire; copies, near-duplicates and formulas do."""
 
 import csv
+import json
 from collections.abc import Callable
 from pathlib import Path
 from unicodedata import normalize
@@ -14,6 +15,7 @@ from lib.benchmark import BenchmarkError, read_benchmark, word_sequences
 from lib.files import RunError, read_jsonl
 from lib.generate import generate_samples
 from lib.judge import to_judge
+from lib.manifest import read_manifest
 from lib.plan import Topics
 from lib.quality import (
     Formulas,
@@ -320,13 +322,78 @@ def test_a_stock_phrase_of_the_benchmark_does_not_fire(benchmark: Path) -> None:
     assert first_reason(a_sample(question=f"{OTHER} So {stock} signs?"), settings) is None
 
 
-@pytest.mark.parametrize("content", [b"\xff\xfe\x00", None])
-def test_a_benchmark_that_cannot_be_read_is_one_line(tmp_path: Path, content: bytes | None) -> None:
+SENTENCE = "A ball is thrown up, and it slows down, since gravity pulls it, so at the top its speed is zero."  # 21 words
+BENCHMARKS = {
+    "b.csv": f'prompt,x\n"{SENTENCE}",1\n',
+    "semicolons.csv": f"prompt;x\n{SENTENCE};1\n",
+    "no quotes.csv": f"prompt\n{SENTENCE}\n",
+    "no quotes, two columns.csv": f"prompt,x\n{SENTENCE},1\n",
+    "no header.csv": f'1,"{SENTENCE}"\n',
+    "b.tsv": f"prompt\tx\n{SENTENCE}\t1\n",
+    "b.jsonl": "\n".join(json.dumps({"id": 1, "prompt": text}) for text in ("Short.", SENTENCE)) + "\n",
+    "b.json": json.dumps({"version": 1, "rows": [{"turns": [{"content": SENTENCE}]}]}, indent=2),
+    "keys.json": json.dumps({SENTENCE: "yes"}),
+    "JSON lines.csv": json.dumps([SENTENCE]) + "\n" + json.dumps(["more"]) + "\n",
+    "b.txt": f'"Quoted" at first; not CSV.\n\n{SENTENCE.replace(", ", "," + chr(10))}\n',
+}
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize(("name", "text"), BENCHMARKS.items(), ids=BENCHMARKS)
+def test_a_benchmark_may_be_a_table_json_json_lines_or_text(tmp_path: Path, name: str, text: str, encoding: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(text.encode(encoding))
+    assert shared(f"Well. {SENTENCE} Or not?", read_benchmark(path).sequences).words == 21
+
+
+NO_BENCHMARKS: dict[str, bytes | None] = {
+    "missing.csv": None,
+    "noise.csv": b"\xff\xfe\x00",
+    "empty.csv": b"",
+    "header only.csv": b"prompt,answer\n",
+    "short.csv": b"prompt\nWhy is the sky blue?\n",
+    "numbers.csv": b"1,2,3,4,5,6,7,8,9,10\n",
+    "empty.jsonl": b'{"prompt": "Why?"}\n',
+    "cut.jsonl": json.dumps({"prompt": SENTENCE}).encode() + b'\n{"prompt": "A ba',
+    "cut.json": b'[{"prompt": "A ball is thrown up and it',
+    "paper.pdf": b"%PDF-1.7\n" + SENTENCE.encode(),
+    "page.txt": b"<!doctype html><p>" + SENTENCE.encode(),
+    "book.txt": b"PK\x03\x04" + SENTENCE.encode(),
+    "open quote.csv": f'prompt\n"{SENTENCE}\n'.encode(),
+    "legacy.txt": "为什么 7 是奇数?因为余一。".encode("gbk"),
+}
+
+
+@pytest.mark.parametrize(("name", "content"), NO_BENCHMARKS.items(), ids=NO_BENCHMARKS)
+def test_a_benchmark_that_cannot_be_compared_with_is_one_line_and_never_a_pass(
+    tmp_path: Path, settings: Settings, name: str, content: bytes | None
+) -> None:
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    write_run(settings, [a_sample()])
+    with pytest.raises(BenchmarkError, match=r"benchmark_csv|double the quotes") as caught:
+        gate_samples(settings.model_copy(update={"benchmark_csv": str(tmp_path / name)}))
+    assert name in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_run_records_and_says_how_much_the_benchmark_held(settings: Settings, tmp_path: Path) -> None:
+    """Twenty-one words are 14 sequences of eight; of the five rows, the header and the last two hold none."""
+    path = tmp_path / "my benchmark.csv"
+    path.write_bytes(f'prompt\n"{SENTENCE}"\n"{SENTENCE}"\nShort.\n'.encode() + b'"caf\x81"\n')
+    write_run(settings, [a_sample()])
+    remarks = gate_samples(settings.model_copy(update={"benchmark_csv": str(path)})).remarks
+    assert any("my benchmark.csv (rows: 5, different sequences of 8 words: 14)" in remark for remark in remarks)
+    assert any("can't be compared: 3." in remark for remark in remarks)
+    assert any("no text, around which words can't be compared: 1." in remark for remark in remarks)
+    gating = read_manifest(run_of(settings))["gating"]
+    assert gating["benchmark"] == {"rows": 5, "sequences": 14}
+    assert "benchmark_overlap" not in gating["not_checked"]
+
+
+def test_a_benchmark_in_windows_1252_is_read_with_a_remark(tmp_path: Path) -> None:
     path = tmp_path / "b.csv"
-    if content:
-        path.write_bytes(content)
-    with pytest.raises(BenchmarkError, match="benchmark_csv"):
-        read_benchmark(path)
+    path.write_bytes("prompt\nDon’t say “naïve” unless it is, for once, really meant so.\n".encode("cp1252"))
+    assert any("Windows-1252" in remark for remark in read_benchmark(path).remarks)
 
 
 # ── a run ────────────────────────────────────────────────────────────────────────────────────────────────────────────

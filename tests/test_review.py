@@ -191,6 +191,39 @@ def test_anything_else_names_the_row(judged: Settings) -> None:
         agreement(filled_in(judged, {(row["sample"], row["rubric"]): "perhaps"}))
 
 
+def twice(settings: Settings, first: str, second: str) -> Settings:
+    """Fill the sheet in, with another row at its end that has the same sample and criterion as the first one."""
+    labelled = filled_in(settings, {(sheet_rows(settings)[0]["sample"], sheet_rows(settings)[0]["rubric"]): first})
+    path = Path(labelled.review_csv)
+    with path.open("a", encoding="utf-8", newline="") as file:
+        row = sheet_rows(settings)[0] | {"met": second}
+        csv.DictWriter(file, list(row)).writerow(row)
+    return labelled
+
+
+def test_a_criterion_that_is_answered_twice_and_differently_is_an_error_that_names_both_rows(judged: Settings) -> None:
+    write_sheet(judged)
+    with pytest.raises(ReviewError, match=r"rows 2 and 18: .* is answered twice"):
+        agreement(twice(judged, "yes", "no"))
+
+
+@pytest.mark.parametrize("answers", [("yes", "yes"), ("", "yes"), ("yes", ""), ("yes", "y")])
+def test_a_criterion_that_is_answered_twice_in_the_same_way_counts_once(judged: Settings, answers: tuple[str, str]) -> None:
+    write_sheet(judged)
+    found = agreement(twice(judged, *answers))
+    assert found is not None
+    assert found.criteria.agreed.total == 16 and found.unlabelled == 0
+
+
+def test_what_stands_in_columns_that_are_not_read_does_not_matter(judged: Settings) -> None:
+    write_sheet(judged)
+    labelled = filled_in(judged, {})
+    path = Path(labelled.review_csv)
+    path.write_bytes(path.read_bytes().replace(b"Reply 1", b"Reply \x0b\xff1"))
+    found = agreement(labelled)
+    assert found is not None and found.criteria.agreed.total == 16
+
+
 def test_labels_of_a_response_that_was_written_anew_are_refused(judged: Settings) -> None:
     write_sheet(judged)
     labelled = filled_in(judged, {})

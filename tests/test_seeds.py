@@ -6,7 +6,8 @@ The format (columns, severities, no `weight` key): TutorBench, arXiv 2510.02663.
 import csv
 import io
 import json
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -154,12 +155,15 @@ def test_the_path_may_hold_blanks(tmp_path: Path) -> None:
 
 
 @settings(deadline=None)
-@given(cell=st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"])))
+@given(cell=st.text(st.characters(exclude_categories=["Cs"])))
 @example(cell="\u3000")
+@example(cell="a\x00b")
 @example(cell="\x0c")
-def test_any_prompt_is_read_as_it_stands_or_set_aside_as_missing(tmp_path_factory: pytest.TempPathFactory, cell: str) -> None:
+def test_any_prompt_is_read_as_it_stands_or_set_aside(tmp_path_factory: pytest.TempPathFactory, cell: str) -> None:
     file = read(tmp_path_factory.getbasetemp(), csv_text(row("usable"), row(cell)))
-    if file.set_aside:
+    if "control_character" in file.reasons:
+        assert any(unicodedata.category(character) == "Cc" and character not in "\t\r\n" for character in cell)
+    elif file.set_aside:
         assert file.reasons == {"no_prompt": 1}
         assert not any(character.isalnum() for character in cell)
     else:
@@ -183,6 +187,12 @@ def test_rubrics_may_be_a_python_literal(tmp_path: Path) -> None:
 def test_rubrics_may_hold_unescaped_newlines_in_json(tmp_path: Path) -> None:
     cell = '[{"criteria": "The response must say\nhalf.", "attributes": {"severity": "critical"}}]'
     assert only_seed(tmp_path, csv_text(row(rubrics=cell))).rubrics[0].criteria == "The response must say\nhalf."
+
+
+@pytest.mark.parametrize("wrap", [json.dumps, repr, lambda cell: json.dumps(json.dumps(cell))])
+def test_rubrics_that_were_written_as_a_string_are_unwrapped(tmp_path: Path, wrap: Callable[[str], str]) -> None:
+    cell = wrap(json.dumps([rubric(criteria='The response must say "half".')]))
+    assert only_seed(tmp_path, csv_text(row(rubrics=cell))).rubrics[0].criteria == 'The response must say "half".'
 
 
 @pytest.mark.parametrize(("severity", "weight"), [("critical", 5), ("critical_negative", -5), ("not_critical", 1), (" Critical ", 5)])
@@ -249,6 +259,20 @@ SET_ASIDE = {
     "rubrics are an odd literal": ("broken_rubrics", row(rubrics="{[]: 1}")),
     "rubrics are nested without end": ("broken_rubrics", row(rubrics="[" * 100_000)),
     "a rubric is no text": ("broken_rubrics", row(rubrics=[rubric(criteria="half a character \ud800")])),
+    **{
+        f"criteria that are {criteria!r}": ("broken_rubrics", row(rubrics=[rubric(), rubric(criteria=criteria)]))
+        for criteria in (None, float("nan"), ["a", "b"], 5, True, {"a": "b"}, "nan", "None", "\u200b", "a \u0007 bell")
+    },
+    "a literal without criteria": ("broken_rubrics", row(rubrics="[{'criteria': None, 'attributes': {'severity': 'critical'}}]")),
+    "a string in a string in a string …": ("broken_rubrics", row(rubrics=json.dumps(json.dumps(json.dumps(json.dumps([rubric()])))))),
+    "a number that can't be written": ("unknown_severity", row(rubrics=str([rubric(weight=7)]).replace("7", "0x" + "f" * 9_999))),
+    "prompt is a placeholder": ("no_prompt", row(prompt=" #REF! ")),
+    "explanation is a placeholder": ("no_explanation", row(explanation="NaN")),
+    "rubrics are a placeholder": ("broken_rubrics", row(rubrics="nan")),
+    "a bell": ("control_character", row(follow_up="ding \x07 dong")),
+    "a vertical tab": ("control_character", row(prompt="one\x0btwo")),
+    "NUL far behind": ("control_character", row(explanation="x" * 9_000 + "\x00")),
+    "surplus cells": ("surplus_cells", (*row(), "more")),
     "a severity of its own": ("unknown_severity", row(rubrics=[rubric("urgent")])),
     "no severity": ("unknown_severity", row(rubrics=[rubric("")])),
     "a weight of its own": ("unknown_severity", row(rubrics=[rubric(weight=3)])),
@@ -274,6 +298,31 @@ def test_a_row_that_needs_an_image_is_set_aside(tmp_path: Path) -> None:
 
 def test_a_row_with_too_few_cells_is_set_aside(tmp_path: Path) -> None:
     assert read(tmp_path, csv_text(row(), ("only a prompt",))).reasons == {"no_explanation": 1}
+
+
+@pytest.mark.parametrize("nothing", ["nan", "NaN", "None", "null", "#N/A", "\u200b"])
+def test_a_placeholder_for_an_image_is_no_image(tmp_path: Path, nothing: str) -> None:
+    assert len(read(tmp_path, csv_text((*row(), nothing), header=(*HEADER, "IMAGE_URL"))).seeds) == 1
+
+
+def test_a_stray_byte_costs_its_own_row_and_leaves_the_others_as_they_were(tmp_path: Path) -> None:
+    content = csv_text(row("Pourquoi “été” ?"), row("Pourquoi STRAY ?"), row("Où est l’œuf ?")).encode().replace(b"STRAY", b"\x93\xe9")
+    file = read(tmp_path, content)
+    assert [(seed.row, seed.prompt) for seed in file.seeds] == [(1, "Pourquoi “été” ?"), (3, "Où est l’œuf ?")]
+    assert file.reasons == {"not_text": 1}
+
+
+def test_an_unquoted_comma_never_shifts_a_cell_into_another_column(tmp_path: Path) -> None:
+    text = csv_text(row()) + "Since x is even, why is x+1 odd?,Because one is left.,But I think so.,[]\n"
+    assert read(tmp_path, text).reasons == {"surplus_cells": 1}
+    with pytest.raises(SeedFileError, match=r"row 2 \(line 3\): more cells than columns"):
+        read(tmp_path, text, on_bad_row="stop")
+
+
+def test_a_file_in_windows_1252_is_read_with_a_remark(tmp_path: Path) -> None:
+    assert read(tmp_path, csv_text(SPECIAL)).remarks == ()
+    (remark,) = read(tmp_path, csv_text(SPECIAL).encode("cp1252")).remarks
+    assert "seeds.csv" in remark and "Windows-1252" in remark
 
 
 def test_the_reasons_are_counted_most_frequent_first(tmp_path: Path) -> None:
@@ -342,6 +391,8 @@ WHOLE_FILE = {
     "a column is missing": (csv_text(row()[:3], header=HEADER[:3]).encode(), "RUBRICS"),
     "two columns are missing": (csv_text(row()[2:], header=HEADER[2:]).encode(), "PROMPT, UC1_INITIAL_EXPLANATION"),
     "prose": (b"Dear colleague,\nplease find attached my prompts.\n", "PROMPT"),
+    "a column stands twice": (csv_text((*row(), "Other?"), header=(*HEADER, "Prompt ")).encode(), "the column PROMPT stands twice"),
+    "another encoding": (csv_text(row("为什么 7 是奇数?")).encode("gbk"), "UTF-8"),
     "no rows": (csv_text().encode(), "no usable row"),
     "no usable row": (csv_text(row(prompt=""), row(rubrics="?")).encode(), "1 × no_prompt, 1 × broken_rubrics"),
 }
