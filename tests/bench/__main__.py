@@ -12,7 +12,7 @@ from tests.bench import engine
 from tests.bench.gates import gates
 from tests.bench.validator import validator
 
-PARTS: dict[str, Callable[[], Iterator[tuple[str, str, str]]]] = {
+PARTS: dict[str, Callable[..., Iterator[tuple[str, str, str]]]] = {
     "clean": engine.clean,
     "faults": engine.faults,
     "capacity": engine.capacity,

@@ -11,29 +11,29 @@ import os
 import random
 import resource
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import closing, contextmanager, redirect_stdout
 from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from lib.files import read_jsonl
 from lib.generate import generate_samples, make_sample
-from lib.judge import judge_sample, judge_samples
-from lib.llm.ask import _reply
-from lib.llm.call import Call, RawReply
-from lib.llm.journal import Journal
+from lib.judge import judge_sample, judge_samples, to_judge
+from lib.llm.answers import reply_or_failure
+from lib.llm.call import Asked, Call, RawReply, Usage
+from lib.llm.journal import Entry, Journal
 from lib.llm.live import request
+from lib.llm.provider import Provider, open_provider
 from lib.plan import plan, read_topics
 from lib.quality import gate_samples
 from lib.run import run_of
-from lib.schema import Sample
 from lib.seeds import read_seeds
 from lib.settings import PROJECT_ROOT, Settings
 from lib.work import Tally
@@ -43,6 +43,7 @@ from tests.provider import latency_of
 MEAN_S, SIGMA, WIDTH = 0.5, 0.4, 50
 SEEDS = read_seeds(PROJECT_ROOT / "data" / "seeds.csv")
 TOPICS = read_topics(PROJECT_ROOT / "data" / "topics.csv")
+USAGE = Usage(1000, 500)
 WITHOUT_GATES = {"planted_share": 0.0, "max_alike_share": 1.0, "length_tolerance": 100.0}  # every sample made is judged once
 FAULTS = ("429=0.02", "529=0.02", "cut=0.01", "drop=0.005", "invalid_json=0.005")
 
@@ -104,27 +105,25 @@ class Replaying:
 
     settings: Settings
     journal: Journal
-    provider: Any
+    provider: Provider
     requests: list[dict[str, Any]] = field(default_factory=list)
 
     async def __call__(self, call: Call[Any]) -> Any:
-        _, raw, _ = self.journal.find(call.key(self.provider.id))
         self.requests.append(request(call, max_tokens=call.max_tokens))
-        return _reply(call, raw, replayed=True)
+        return reply_or_failure(call, self.journal.find(call.key(self.provider.id)).raw, replayed=True)
 
 
-def requests_of(run_settings: Settings, url: str) -> tuple[list[list[dict[str, Any]]], list[dict[str, Any]]]:
-    """Return what a finished run has sent: two requests a sample, and one judgement each."""
-    from lib.llm.provider import Provider, _endpoint_id
+def requests_of(run_settings: Settings) -> tuple[list[list[dict[str, Any]]], list[dict[str, Any]]]:
+    """Return what a finished run has sent: two requests a sample, and one judgement each of those that passed the gates."""
 
     async def collect() -> tuple[list[list[dict[str, Any]]], list[dict[str, Any]]]:
         seeds = {seed.row: seed for seed in SEEDS.seeds}
-        with Journal(run_of(run_settings).journal) as journal:
-            ask = Replaying(run_settings, journal, Provider(_endpoint_id(url), url, "bench"))
+        with Journal(run_of(run_settings).journal) as journal, open_provider(run_settings) as answering:
+            ask = Replaying(run_settings, journal, answering)
             for slot in plan(SEEDS.seeds, TOPICS, run_settings):
                 await make_sample(ask, slot, seeds[slot.seed_row])  # type: ignore[arg-type]
             made, ask.requests = ask.requests, []
-            for sample in read_jsonl(run_of(run_settings).generated, Sample, made_by=""):
+            for sample in to_judge(run_settings):
                 await judge_sample(ask, sample)  # type: ignore[arg-type]
             return [made[at : at + 2] for at in range(0, len(made), 2)], ask.requests
 
@@ -165,64 +164,66 @@ def warmed_up(path: str) -> None:
         judged_samples(once)
 
 
-def clean() -> Iterator[tuple[str, str, str]]:
+def clean(seeds: int = 250) -> Iterator[tuple[str, str, str]]:
     with provider("--latency", str(MEAN_S), "--sigma", str(SIGMA)) as served, folder() as path:
-        run_settings = settings(path, num_seeds=250)
+        run_settings = settings(path, num_seeds=seeds)
         warmed_up(path)
         with measured() as ours:
             generate_samples(SEEDS, TOPICS, run_settings)
             judged_samples(run_settings)
-        made, judged = requests_of(run_settings, served.url)
-        ideal = simulated_s(made) + simulated_s([[body] for body in judged])
+        made, judged = requests_of(run_settings)
+        calls, ideal = 2 * len(made) + len(judged), simulated_s(made) + simulated_s([[body] for body in judged])
         with measured() as bare:
             asyncio.run(bare_loop(served.url, made))
             asyncio.run(bare_loop(served.url, [[body] for body in judged]))
-    yield "wall ÷ simulated schedule, 3,000 calls", f"{ours.wall_s / ideal:.3f} ({ours.wall_s:.1f} s of {ideal:.1f} s)", "≤ 1.06"
+    yield f"wall ÷ simulated schedule, {calls:,} calls", f"{ours.wall_s / ideal:.3f} ({ours.wall_s:.1f} s of {ideal:.1f} s)", "≤ 1.06"
     yield "  the same for a bare SDK loop", f"{bare.wall_s / ideal:.3f}", "–"
-    yield "client CPU a call", f"{ours.cpu_s / 3000 * 1e3:.2f} ms, {ours.cpu_s / bare.cpu_s:.2f} × the bare loop", "≤ 1.4 ×"
+    yield "client CPU a call", f"{ours.cpu_s / calls * 1e3:.2f} ms, {ours.cpu_s / bare.cpu_s:.2f} × the bare loop", "≤ 1.4 ×"
 
 
-def faults() -> Iterator[tuple[str, str, str]]:
+def faults(seeds: int = 250) -> Iterator[tuple[str, str, str]]:
     arguments = [part for fault in FAULTS for part in ("--fault", fault)]
     with provider("--latency", str(MEAN_S), "--sigma", str(SIGMA), "--retry-after", "1", *arguments) as served, folder() as path:
-        run_settings = settings(path, num_seeds=250)
+        run_settings = settings(path, num_seeds=seeds)
         with measured() as ours:
             made = generate_samples(SEEDS, TOPICS, run_settings)
             judged = judged_samples(run_settings)
-        chains, judgements = requests_of(run_settings, served.url)
+        chains, judgements = requests_of(run_settings)
+        needed = 2 * len(chains) + len(judgements)
         ideal = simulated_s(chains) + simulated_s([[body] for body in judgements])
         stats = served.stats()
     sent = stats["calls"] + sum(stats["rejected"].values())
     yield "6 % mixed faults: wall ÷ ideal", f"{ours.wall_s / ideal:.3f}", "≤ 1.25"
-    yield "  samples lost of 1,000", f"{len(made.failures) + len(judged.failures)}", "0"
-    yield "  calls made ÷ needed", f"{sent / 3000:.3f}", "≤ 1.08"
+    yield f"  samples lost of {len(chains):,}", f"{len(made.failures) + len(judged.failures)}", "0"
+    yield "  calls made ÷ needed", f"{sent / needed:.3f}", "≤ 1.08"
 
 
-def capacity() -> Iterator[tuple[str, str, str]]:
+def capacity(seeds: int = 250) -> Iterator[tuple[str, str, str]]:
     for name, arguments, best_s in (
-        ("admits 20 at a time", ("--admit", "20"), lambda total: total / 20),
-        ("bucket of 50 a second", ("--bucket-per-second", "50", "--bucket-size", "50"), lambda _: (3000 - 50) / 50),
+        ("admits 20 at a time", ("--admit", "20"), lambda total, calls: total / 20),
+        ("bucket of 50 a second", ("--bucket-per-second", "50", "--bucket-size", "50"), lambda total, calls: max(1, calls - 50) / 50),
     ):
         with provider("--latency", str(MEAN_S), "--sigma", str(SIGMA), "--retry-after", "0.5", *arguments) as served, folder() as path:
-            run_settings = settings(path, num_seeds=250)
+            run_settings = settings(path, num_seeds=seeds)
             with measured() as ours:
                 generate_samples(SEEDS, TOPICS, run_settings)
                 judged_samples(run_settings)
-            made, judged = requests_of(run_settings, served.url)
+            made, judged = requests_of(run_settings)
+            calls = 2 * len(made) + len(judged)
             total = sum(latency_of(digest(body), mean_s=MEAN_S, sigma=SIGMA) for chain in (*made, judged) for body in chain)
             rejected = sum(served.stats()["rejected"].values())
-        yield f"provider {name}: share of its capacity used", f"{best_s(total) / ours.wall_s:.1%}", "> 90 %"
-        yield "  rejected calls", f"{rejected / (3000 + rejected):.1%}", "< 3 %"
+        yield f"provider {name}: share of its capacity used", f"{best_s(total, calls) / ours.wall_s:.1%}", "> 90 %"
+        yield "  rejected calls", f"{rejected / (calls + rejected):.1%}", "< 3 %"
 
 
-def kill() -> Iterator[tuple[str, str, str]]:
+def kill(seeds: int = 100, kills: int = 5) -> Iterator[tuple[str, str, str]]:
     script = (
         "import sys, json; from tests.bench.engine import *; s = Settings.of(**json.loads(sys.argv[1]));"
         "generate_samples(SEEDS, TOPICS, s); judged_samples(s)"
     )
     with provider("--latency", str(MEAN_S), "--sigma", str(SIGMA)) as served, folder() as path, folder() as other:
-        run_settings = settings(path, num_seeds=100)
-        for moment in sorted(random.Random(1).uniform(1.0, 9.0) for _ in range(5)):
+        run_settings = settings(path, num_seeds=seeds)
+        for moment in sorted(random.Random(1).uniform(1.0, 9.0) for _ in range(kills)):
             child = subprocess.Popen(
                 [sys.executable, "-c", script, run_settings.model_dump_json()],
                 cwd=PROJECT_ROOT,
@@ -236,7 +237,7 @@ def kill() -> Iterator[tuple[str, str, str]]:
             generate_samples(SEEDS, TOPICS, run_settings)
             judged_samples(run_settings)
         repeated = served.stats()["repeated"]
-        fresh = settings(other, num_seeds=100)
+        fresh = settings(other, num_seeds=seeds)
         with measured():
             generate_samples(SEEDS, TOPICS, fresh)
             judged_samples(fresh)
@@ -244,7 +245,7 @@ def kill() -> Iterator[tuple[str, str, str]]:
             (run_of(fresh).dir / name).read_bytes() == (run_of(run_settings).dir / name).read_bytes()
             for name in ("tutoring_samples_generated.jsonl", "evaluations.jsonl")
         )
-    yield "kill -9 at five random moments: calls repeated, all five together", f"{repeated}", f"≤ {5 * WIDTH}"
+    yield f"kill -9 at {kills} random moments: calls repeated, all together", f"{repeated}", f"≤ {kills * WIDTH}"
     yield "  files equal to those of an uninterrupted run", "yes, byte for byte" if same else "NO", "yes"
 
 
@@ -255,29 +256,28 @@ class Canned:
     texts: dict[str, str]
     report: Callable[[str], None] = lambda _: None
 
-    async def send(self, call: Call[Any], *, max_tokens: int, key: str) -> RawReply:
+    remarks: list[str] = field(default_factory=list)
+
+    def holds(self, key: str) -> bool:
+        return False
+
+    async def send(self, call: Call[Any], *, max_tokens: int, asked: Asked) -> RawReply:
         await asyncio.sleep(0)
-        return RawReply(self.texts[call.stage], "end_turn", replace_usage(), "canned")
+        return RawReply(self.texts[call.stage], "end_turn", USAGE, "canned")
 
 
-def replace_usage() -> Any:
-    from lib.llm.call import Usage
-
-    return Usage(1000, 500)
-
-
-def memory() -> Iterator[tuple[str, str, str]]:
+def memory(few: int = 1_000, many: int = 100_000) -> Iterator[tuple[str, str, str]]:
     peaks = {}
-    for slots in (1_000, 100_000):
+    for slots in (few, many):
         started = time.monotonic()
         done = subprocess.run(  # a process of its own: its peak is its own
             [sys.executable, "-m", "tests.bench.engine", str(slots)], cwd=PROJECT_ROOT, capture_output=True, check=True
         )
         peaks[slots] = float(done.stdout.split()[-1])
         wall_s = time.monotonic() - started
-    growth = peaks[100_000] / peaks[1_000] - 1
-    yield "peak memory at 1,000 and 100,000 slots", f"{peaks[1_000]:.0f} and {peaks[100_000]:.0f} MB ({growth:+.0%})", "< +20 %"
-    yield "  100,000 slots, 200,000 replies journalled", f"{wall_s:.0f} s with a transport that answers at once", "–"
+    growth = peaks[many] / peaks[few] - 1
+    yield f"peak memory at {few:,} and {many:,} slots", f"{peaks[few]:.0f} and {peaks[many]:.0f} MB ({growth:+.0%})", "< +20 %"
+    yield f"  {many:,} slots, {2 * many:,} replies journalled", f"{wall_s:.0f} s with a transport that answers at once", "–"
 
 
 def peak(slots: int) -> None:
@@ -290,36 +290,31 @@ def peak(slots: int) -> None:
         small = settings(path, num_seeds=1)
         with redirect_stdout(StringIO()):
             generate_samples(SEEDS, TOPICS, small)
-            with Journal(run_of(small).journal) as journal:
-                texts = dict(journal._reader.execute("SELECT stage, text FROM reply"))
-            asking.LiveTransport = lambda _client, heed: Canned(texts)  # type: ignore[assignment,misc]
+            with closing(sqlite3.connect(run_of(small).journal)) as journal:
+                texts = dict(journal.execute("SELECT stage, text FROM reply"))
+            asking.LiveTransport = lambda _client, _provider, timeout_s, heed: Canned(texts)  # type: ignore[assignment,misc]
             generate_samples(SEEDS, TOPICS, settings(path, num_seeds=slots // 4).model_copy(update={"run": "large"}))
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 
 
-def wide() -> Iterator[tuple[str, str, str]]:
+def wide(seeds: int = 750, width: int = 1000, latency_s: float = 2.0) -> Iterator[tuple[str, str, str]]:
     """A thousand calls in flight, through the transport that is used from nine on."""
-    with provider("--latency", "2", "--sigma", str(SIGMA)) as served, folder() as path:
+    with provider("--latency", str(latency_s), "--sigma", str(SIGMA)) as served, folder() as path:
         warmed_up(path)
-        run_settings = settings(path, num_seeds=750).model_copy(update={"max_concurrency": 1000, "budget_usd": 1e9})
+        run_settings = settings(path, num_seeds=seeds).model_copy(update={"max_concurrency": width, "budget_usd": 1e9})
         with measured() as ours:
             made = generate_samples(SEEDS, TOPICS, run_settings)
         most = served.stats()["max_in_flight"]
     yield (
-        "6,000 calls of 2 s, 1,000 in flight: wall, failures, most in flight",
+        f"{8 * seeds:,} calls of {latency_s:g} s, {width:,} in flight: wall, failures, most in flight",
         f"{ours.wall_s:.0f} s, {len(made.failures)}, {most}",
         "works",
     )
 
 
-def journal() -> Iterator[tuple[str, str, str]]:
-    """300,000 replies of 5 kB: how fast the journal takes them first and last, and how fast it finds one."""
-    from lib.llm.journal import Entry
-    from lib.prompts import Prompt
-    from lib.schema import GoldAnswer
-
-    call = Call("seed001_var1", "gold", "m", Prompt("s", "u"), GoldAnswer, 100)
-    raw = RawReply("x" * 5000, "end_turn", replace_usage(), "m")
+def journal(replies: int = 300_000) -> Iterator[tuple[str, str, str]]:
+    """Many replies of 5 kB: how fast the journal takes the first and the last thirtieth of them, and how fast it finds one."""
+    raw, part = RawReply("x" * 5000, "end_turn", USAGE, "m", cost_usd=0.01), replies // 30
 
     async def store(book: Journal, first: int, count: int) -> float:
         numbers = iter(range(first, first + count))
@@ -327,24 +322,25 @@ def journal() -> Iterator[tuple[str, str, str]]:
 
         async def worker() -> None:
             for number in numbers:
-                await book.store(Entry(digest(number), 1, "ok", call, raw, 0.01))
+                await book.store(Entry(Asked(digest(number), "seed001_var1", "gold", 0, "m", 0.1), 1, "ok", raw))
 
         await asyncio.gather(*(worker() for _ in range(50)))
         return count / (time.monotonic() - started)
 
     with folder() as path, Journal(Path(path) / "journal.sqlite") as book:
-        first = asyncio.run(store(book, 0, 10_000))
-        asyncio.run(store(book, 10_000, 280_000))
-        last = asyncio.run(store(book, 290_000, 10_000))
+        first = asyncio.run(store(book, 0, part))
+        asyncio.run(store(book, part, replies - 2 * part))
+        last = asyncio.run(store(book, replies - part, part))
+        looked_up = range(0, replies, max(1, replies // 1000))
         started = time.monotonic()
-        for number in range(0, 300_000, 300):
-            assert book.find(digest(number))[0] == "ok"
-        found_us = (time.monotonic() - started) / 1000 * 1e6
-    yield "journal, replies stored a second: first and last 10,000 of 300,000", f"{first:,.0f} and {last:,.0f}", "–"
-    yield "  finding one among 300,000", f"{found_us:.0f} µs", "–"
+        for number in looked_up:
+            assert book.find(digest(number)).outcome == "ok"
+        found_us = (time.monotonic() - started) / len(looked_up) * 1e6
+    yield f"journal, replies stored a second: first and last {part:,} of {replies:,}", f"{first:,.0f} and {last:,.0f}", "–"
+    yield f"  finding one among {replies:,}", f"{found_us:.0f} µs", "–"
 
 
-def cost() -> Iterator[tuple[str, str, str]]:
+def cost(seeds: int = 25) -> Iterator[tuple[str, str, str]]:
     """US dollars a kept sample at list prices. The loopback's texts are shorter than a model's: read the ratios."""
     from lib.filters import filter_samples
     from lib.llm.budget import price_table
@@ -355,12 +351,13 @@ def cost() -> Iterator[tuple[str, str, str]]:
         for model in ("claude-opus-5-5", "claude-sonnet-5-5"):
             price_table()["models"][model]["cache_minimum"] = 512 if cached else 100_000
         with provider("--cache-minimum", "1000") as _, folder() as path:
-            run_settings = settings(path, num_seeds=25).model_copy(update={"mode": mode, "batch_poll_s": 0.2})
+            run_settings = settings(path, num_seeds=seeds).model_copy(update={"mode": mode, "batch_poll_s": 0.2})
             with measured():
                 generate_samples(SEEDS, TOPICS, run_settings)
                 total = judged_samples(run_settings).cost_usd
                 filter_samples(run_settings)
             paid[name] = total / write_statistics(run_settings)["kept_samples"]
+    price_table.cache_clear()
     figures = ", ".join(f"{name} ${each:.4f} ({each / paid['live']:.0%})" for name, each in paid.items())
     yield "cost a kept sample at list prices", figures, "–"
 

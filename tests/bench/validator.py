@@ -23,24 +23,24 @@ from tests.build import tiktoken_o200k
 EXAMPLES, LARGE = 60_000, 280_000  # some 220 MB and 1 GB
 
 
-def validator() -> Iterator[tuple[str, str, str]]:
+def validator(examples: int = EXAMPLES, large: int = LARGE, repeats: int = 3) -> Iterator[tuple[str, str, str]]:
     with TemporaryDirectory() as folder:
         path = Path(folder) / "train.jsonl"
-        written(path, EXAMPLES)
+        written(path, examples)
         size_mb = path.stat().st_size / 1e6
         for what, tokens in (("without tokens", False), ("with tokens", True)):
-            ours, theirs = measured("ours", path, tokens=tokens), measured("loop", path, tokens=tokens)
+            ours, theirs = (measured(who, path, tokens=tokens, repeats=1 if tokens else repeats) for who in ("ours", "loop"))
             figure = f"{ours[0]:.1f} s and {theirs[0]:.1f} s: {theirs[0] / ours[0]:.1f} ×"
             yield f"validator and a cookbook-like loop, {size_mb:.0f} MB, {what}", figure, "3 ×"
-        written(path, LARGE)
-        large_mb, (large_s, peak_mb) = path.stat().st_size / 1e6, measured("ours", path, tokens=False)
+        written(path, large)
+        large_mb, (large_s, peak_mb) = path.stat().st_size / 1e6, measured("ours", path, tokens=False, repeats=repeats)
         yield f"  a file of {large_mb:,.0f} MB without tokens", f"{large_s:.1f} s, peak memory {peak_mb:.0f} MB", "constant memory"
 
 
-def measured(who: str, path: Path, *, tokens: bool) -> tuple[float, float]:
-    """Return seconds and peak memory in MB, in a process of its own; without tokens the best of three."""
+def measured(who: str, path: Path, *, tokens: bool, repeats: int) -> tuple[float, float]:
+    """Return the seconds and the peak memory in MB of the best of `repeats` processes."""
     command = [sys.executable, "-m", "tests.bench.validator", who, str(path), str(tokens)]
-    done = [subprocess.run(command, cwd=PROJECT_ROOT, capture_output=True, text=True, check=True) for _ in range(1 if tokens else 3)]
+    done = [subprocess.run(command, cwd=PROJECT_ROOT, capture_output=True, text=True, check=True) for _ in range(repeats)]
     return min((float(seconds), float(peak)) for seconds, peak in (run.stdout.split() for run in done))
 
 
