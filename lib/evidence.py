@@ -5,6 +5,7 @@ count. The pieces around an ellipsis are looked up one after another.
 """
 
 import re
+from functools import lru_cache
 from unicodedata import category, normalize
 
 from lib.words import words
@@ -53,8 +54,11 @@ def _within(text: str, place: int) -> bool:
     return len(around) == 2 and around.isalnum() and len(words(around)) == 1
 
 
+@lru_cache(maxsize=8)  # the quotes of one response are looked up one after another
 def _plain(text: str) -> str:
-    seen = "".join(character for character in normalize("NFKC", text) if character.isascii() or category(character) != "Cf")
+    seen = text
+    if not text.isascii():
+        seen = "".join(character for character in normalize("NFKC", text) if character.isascii() or category(character) != "Cf")
     unmarked = LINE_MARK.sub("", LINK.sub(r"\1", seen.translate(ALIKE)))
     unmarked = ESCAPE.sub("", FORMULA_MARK.sub("", LATEX_SPACE.sub(" ", unmarked)))
     return " ".join(EMPHASIS.sub("", unmarked).split()).casefold()

@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Sequence
+from functools import lru_cache
 from unicodedata import normalize
 
 AROUND = re.compile(r"^\W*(?:(?:criterion|criteria|rubric|id)\W+)?|\W+$")
@@ -21,6 +22,7 @@ class OwnIds:
         return self._by_spelling.get(spelled(given), given)
 
 
+@lru_cache(maxsize=512)  # ids are few and come again in every sample
 def spelled(rubric_id: str) -> str:
     """Return what all spellings of an id have in common."""
     bare = AROUND.sub("", normalize("NFKC", rubric_id).casefold())
