@@ -12,11 +12,12 @@ import os
 import signal
 import sys
 from collections.abc import Iterable
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TextIO
 
 from lib.errors import KitError, plain
-from lib.files import make_folder, trouble_told
+from lib.files import make_folder
 from lib.kernel import Interrupted, Signals, kernel_running
 from lib.run import notebooks_held, run_of
 from lib.settings import PROJECT_ROOT, settings_of, short_path
@@ -27,10 +28,17 @@ IDLE_S = 60  # longest wait, after a cell's end, for what it printed
 class Screen:
     """A stream to a person. When the terminal or the pipe behind it is gone, that counts as a hang-up, and the rest is not written."""
 
-    def __init__(self, stream: TextIO, signals: Signals) -> None:
+    def __init__(self, stream: TextIO | None, signals: Signals) -> None:
         self._stream, self._signals = stream, signals
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # what a terminal has no characters for
+
+    def print(self, line: str) -> None:
+        self.write(f"{line}\n")
 
     def write(self, text: str) -> None:
+        if self._stream is None:  # Python's word for one that was closed from the start
+            return
         try:
             self._stream.write(text)
             self._stream.flush()
@@ -85,6 +93,8 @@ def checked_notebook(path: Path) -> Path:
     remedy = f"Take it back: git checkout {short_path(path)}"
     try:
         value = json.loads(path.read_bytes())
+        if not isinstance(value, dict):
+            raise ValueError("it is not a JSON object")
         nbformat.validate(value, version=4)
     except FileNotFoundError:
         known = ", ".join(sorted(other.stem for other in path.parent.glob("*.ipynb")))
@@ -101,16 +111,16 @@ def run_notebooks(names: Iterable[str], pairs: list[str]) -> int:
     with Signals() as signals:
         out, err = Screen(sys.stdout, signals), Screen(sys.stderr, signals)
         for name in names:
-            out.write(f"── {name} ──\n")
+            out.print(f"── {name} ──")
             try:
                 with notebooks_held(run_of(settings_of(pairs))):  # a second `make` must not write over the first one's copies
                     run_notebook(name, pairs, signals)
                 signals.check()
             except KitError as error:
-                err.write(f"\n{name}: {error}\n")
+                err.print(f"\n{name}: {error}")
                 return 1
             except (Interrupted, KeyboardInterrupt):
-                err.write(f"\n{name}: interrupted; run again to continue.\n")
+                err.print(f"\n{name}: interrupted; run again to continue.")
                 return signals.exit_code
     return 0
 

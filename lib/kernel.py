@@ -134,6 +134,8 @@ def kernel_running(folder: str, signals: Signals) -> Iterator["AsyncKernelManage
 @contextmanager
 def _failure_told() -> Iterator[IO[bytes]]:
     """Yield a file for what the kernel writes to stderr. Raises KitError, with its last line, when the kernel does not start."""
+    from jupyter_client.kernelspec import NoSuchKernel
+
     last = b""
     try:
         with TemporaryFile() as stderr:
@@ -142,7 +144,7 @@ def _failure_told() -> Iterator[IO[bytes]]:
             finally:
                 stderr.seek(0)
                 last = stderr.read().strip().rpartition(b"\n")[2]
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, NoSuchKernel) as error:  # the last is what a missing ipykernel becomes
         said = f" ({plain(last.decode(errors='replace'))})" if last else ""
         raise KitError(
             f"The kernel can't be started: {plain(error)}{said}. It is `{sys.executable} -m ipykernel_launcher`. "
