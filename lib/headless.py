@@ -6,7 +6,6 @@ A copy that failed is `01_generate.failed.ipynb`, so that nobody takes it for do
 Exit code: 0; 1 when a notebook failed; 130, 143 or 129 when INT, TERM or HUP stopped it.
 """
 
-import json
 import logging
 import os
 import signal
@@ -14,15 +13,32 @@ import sys
 from collections.abc import Iterable
 from io import TextIOWrapper
 from pathlib import Path
-from typing import TextIO
+from typing import Any, Literal, TextIO
 
-from lib.errors import KitError, plain
-from lib.files import make_folder
+from pydantic import BaseModel
+
+from lib.errors import KitError
+from lib.files import as_record, is_file, make_folder, read_object
 from lib.kernel import Interrupted, Signals, kernel_running
 from lib.run import notebooks_held, run_of
 from lib.settings import PROJECT_ROOT, settings_of, short_path
 
 IDLE_S = 60  # longest wait, after a cell's end, for what it printed
+
+
+class _Cell(BaseModel):
+    cell_type: str
+    source: str | list[str]
+    metadata: dict[str, Any]
+
+
+class _Notebook(BaseModel):
+    """What papermill needs of a notebook; it may hold more."""
+
+    nbformat: Literal[4]
+    nbformat_minor: int
+    metadata: dict[str, Any]
+    cells: list[_Cell]
 
 
 class Screen:
@@ -71,7 +87,7 @@ def run_notebook(name: str, pairs: list[str], signals: Signals) -> Path:
         with kernel_running(str(PROJECT_ROOT), signals) as kernel:
             papermill.execute_notebook(
                 source, str(failed).replace("{", "{{").replace("}", "}}"),  # papermill formats it
-                parameters=wanted, kernel_name="python3", km=kernel, progress_bar=False, cwd=PROJECT_ROOT,
+                parameters=wanted, kernel_name="python3", language="python", km=kernel, progress_bar=False, cwd=PROJECT_ROOT,
                 stdout_file=Screen(sys.stdout, signals), stderr_file=Screen(sys.stderr, signals), coalesce_streams=True,
                 iopub_timeout=IDLE_S, on_cell_start=signals.before_cell, on_cell_executed=signals.after_cell,
             )  # fmt: skip
@@ -88,21 +104,11 @@ def run_notebook(name: str, pairs: list[str], signals: Signals) -> Path:
 
 def checked_notebook(path: Path) -> Path:
     """Return `path`. Raises KitError when no notebook is there that papermill could run."""
-    import nbformat
-
-    remedy = f"Take it back: git checkout {short_path(path)}"
-    try:
-        value = json.loads(path.read_bytes())
-        if not isinstance(value, dict):
-            raise ValueError("it is not a JSON object")
-        nbformat.validate(value, version=4)
-    except FileNotFoundError:
+    if not is_file(path):
         known = ", ".join(sorted(other.stem for other in path.parent.glob("*.ipynb")))
-        raise KitError(f"There is no notebook {path.stem}. There are: {known}.") from None
-    except OSError as error:
-        raise KitError(f"{path}: can't be read ({plain(error.strerror or error)}). {remedy}") from None
-    except (ValueError, RecursionError, nbformat.ValidationError) as error:
-        raise KitError(f"{path}: it is not a whole notebook ({plain(error, longest=100)}). {remedy}") from None
+        raise KitError(f"There is no notebook {path.stem}. There are: {known}.")
+    remedy = f"Take it back: git checkout {short_path(path)}"
+    as_record(read_object(path, remedy=remedy), _Notebook, where=str(path), remedy=remedy)
     return path
 
 

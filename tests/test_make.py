@@ -141,6 +141,23 @@ def test_a_form_that_is_none_is_refused() -> None:
         assert "FORM is strict or general" in refused("validate", f"FORM={form}", "ENV=active")
 
 
+def test_a_signal_to_make_reaches_python_itself(tmp_path: Path) -> None:
+    """Not a shell in between, which would end and leave it alone. Of SIGTERM make tells its child; of others the terminal tells both."""
+    stand_in = tmp_path / "python"
+    stand_in.write_text(
+        f"#!{sys.executable}\nimport signal, sys, time\nsignal.signal(signal.SIGTERM, lambda *_: sys.exit('told'))\n"
+        "print('ready', flush=True)\nwhile True: time.sleep(60)\n"
+    )
+    stand_in.chmod(0o755)
+    command = ["make", "run", "ENV=active", f"PYTHON={stand_in}"]
+    with subprocess.Popen(
+        command, cwd=PROJECT_ROOT, env=without_make(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as running:
+        assert running.stdout and running.stdout.readline() == "ready\n"
+        running.terminate()
+        assert "told\n" in running.communicate(timeout=10)[1]
+
+
 # ── names ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
