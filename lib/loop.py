@@ -21,6 +21,10 @@ class Stopped(Exception):
     """Nothing new is begun any more, because the stop button was pressed."""
 
 
+class _WasInterrupted(Exception):
+    """Stands for KeyboardInterrupt inside a loop, which asyncio would also report as an exception that was never retrieved."""
+
+
 class Stopping:
     """Whether the stop button was pressed. `grace_s` is how long what is under way may then go on; 0 cancels it at once."""
 
@@ -57,13 +61,20 @@ class Stopping:
 def finish(coroutine: Coroutine[Any, Any, T], stopping: Stopping | None = None) -> T:
     """Return what `coroutine` returns. Raises KeyboardInterrupt, after the coroutine has cleaned up, when it was interrupted."""
     try:
+        return _finish(_stoppable(coroutine, stopping or Stopping()))
+    except _WasInterrupted:
+        raise KeyboardInterrupt from None
+
+
+def _finish(coroutine: Coroutine[Any, Any, T]) -> T:
+    try:
         loop = asyncio.get_running_loop()
     except RuntimeError:
-        return asyncio.run(_stoppable(coroutine, stopping or Stopping()))
+        return asyncio.run(coroutine)
     import nest_asyncio2
 
     nest_asyncio2.apply(loop)
-    return loop.run_until_complete(_stoppable(coroutine, stopping or Stopping()))
+    return loop.run_until_complete(coroutine)
 
 
 async def _stoppable(coroutine: Coroutine[Any, Any, T], stopping: Stopping) -> T:
@@ -79,7 +90,7 @@ async def _stoppable(coroutine: Coroutine[Any, Any, T], stopping: Stopping) -> T
             return await task
         except (asyncio.CancelledError, Stopped):
             if was_interrupted.is_set():
-                raise KeyboardInterrupt from None
+                raise _WasInterrupted from None
             task.cancel()
             raise
 

@@ -39,7 +39,7 @@ ORDER = """
     finetune  filters  topup  splits
     review  trust  variety
     stats  fonts  figures  estimate  dataset  card  compare
-    show  summary  headless  rerun
+    show  summary  kernel  headless  rerun
 """.split()  # a list of strings would hide the layers
 
 

@@ -1,9 +1,6 @@
 """Every parameter of a run has a type, a bound and a meaning; a misspelt one is an error, not silence."""
 
-import os
 import re
-import subprocess
-import sys
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -341,37 +338,6 @@ def test_a_subject_that_is_nearly_a_known_one_is_a_slip_and_one_of_the_users_own
 def test_a_name_of_a_run_that_is_no_folder_name_says_what_may_be_in_it() -> None:
     with pytest.raises(SettingsError, match="use letters, digits, dots, dashes and underscores"):
         Settings.of(run="a b")
-
-
-# ── make ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def make(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """What make would do: `-n` runs nothing."""
-    without = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
-    command = ["make", "-n", "ENV=active", f"PYTHON={sys.executable}", *words]
-    return subprocess.run(command, cwd=PROJECT_ROOT, env=without | environment, capture_output=True, text=True, check=False)
-
-
-def test_make_passes_on_what_is_given_and_no_more() -> None:
-    said = make("generate", "NUM_SEEDS=3", "SEEDS_CSV=Text Tutoring's Prompts.csv", "GOLD_EFFORT=").stdout
-    assert "'NUM_SEEDS=3'" in said and "'GOLD_EFFORT='" in said and "'RUN=quick'" in said
-    assert "'SEEDS_CSV=Text Tutoring'\\''s Prompts.csv'" in said
-    assert "VOTES" not in said
-
-
-def test_make_suggests_the_variable_that_was_meant() -> None:
-    said = make("generate", "NUM_SEED=3")
-    assert said.returncode != 0 and "NUM_SEED is not a variable of this Makefile. Did you mean NUM_SEEDS?" in said.stderr
-
-
-def test_make_takes_no_settings_from_what_the_shell_happens_to_export() -> None:
-    assert "gpt-4" not in make("generate", MODEL="gpt-4", VOTES="9").stdout
-
-
-def test_making_a_full_run_without_a_budget_is_refused() -> None:
-    said = make("full")
-    assert said.returncode != 0 and "say how much it may cost" in said.stderr
 
 
 def test_the_estimate_is_in_dollars_before_there_is_a_key(capsys: pytest.CaptureFixture[str]) -> None:
