@@ -326,35 +326,81 @@ SUFFIXES = r"\.(?:py|md|csv|jsonl?|ipynb|toml|yml|lock|sqlite|png)"
 OF_A_RUN = {getattr(Run(Path("run")), name).name for name, kind in vars(Run).items() if isinstance(kind, property)}
 
 
-def paths_in_tables(text: str) -> list[str]:
-    """Return what is written as a path in the tables of `text`: a link's target, or `code` with a known suffix or folder in it.
+MADE_UP = {"any.jsonl", "out.ipynb", "sheet.csv", "Text Tutoring Prompts.csv", ".env", ".venv/bin/python"}  # the reader's own
+NO_PATH = re.compile(r"[<>*…{}$|]|://")  # a placeholder, a command, an address
+FOLDERS = {path.name for path in PROJECT_ROOT.iterdir() if path.is_dir() and not path.name.startswith(".")}
 
-    Names with a placeholder (<k>, *, …) are not paths, and neither are addresses.
+
+def paths_named(text: str) -> list[str]:
+    """Return what `text` names as a path, in prose, tables and code blocks.
+
+    A path is the target of a link, or a word of code that lies in one of the project's folders or ends in a suffix of its files. Words
+    with a placeholder (<k>, *, …) and addresses are none.
     """
-    table = "\n".join(line for line in text.splitlines() if line.lstrip().startswith("|"))
-    written = re.findall(r"\]\(([^)#\s]+)\)", table) + re.findall(r"`([^`]+)`", table)
-    plain = [name for name in written if re.fullmatch(r"[\w.-]+(?:/[\w.-]+)*/?", name)]
-    folders = {path.name for path in PROJECT_ROOT.iterdir() if path.is_dir()}
-    return [
-        name for name in plain if re.search(SUFFIXES + "$", name) or name.endswith("/") or ("/" in name and name.split("/")[0] in folders)
-    ]
+    without_diagrams = re.sub(r"^```mermaid$.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
+    blocks = re.findall(r"^```\w*$(.*?)^```$", without_diagrams, flags=re.MULTILINE | re.DOTALL)
+    prose = re.sub(r"^```.*?^```$", "", without_diagrams, flags=re.MULTILINE | re.DOTALL)
+    spans = re.findall(r"`([^`\n]+)`", prose)
+    words = [word for part in (*spans, *blocks) for word in _words(part)]
+    links = [target for target in re.findall(r"\]\(([^)#\s]+)\)", prose) if not NO_PATH.search(target)]
+    return list(dict.fromkeys([*links, *filter(_looks_like_a_path, words)]))
+
+
+def _words(part: str) -> list[str]:
+    """Return the words of a span or a block of code, without a shell's comments' hashes, quotes and `NAME=`."""
+    return [word.partition("=")[2] or word for word in re.findall(r"""(?:[^\s'"#,;()]|(?<==)'[^']*')+""", part)]
+
+
+def _looks_like_a_path(word: str) -> bool:
+    return not NO_PATH.search(word) and (word.split("/")[0] in FOLDERS if "/" in word else bool(re.search(SUFFIXES + "$", word)))
 
 
 def there_is(name: str) -> bool:
-    return (PROJECT_ROOT / name).exists() or name.rstrip("/") in OF_A_RUN
+    """Whether the project has the path, or a run leaves it: bare, or in `outputs/<run>/`."""
+    of_run = re.fullmatch(r"outputs/(?:quick|full|b)/(.*)", name)
+    name = of_run[1] if of_run else name
+    return not name or (PROJECT_ROOT / name).exists() or name.strip("'").rstrip("/") in OF_A_RUN | MADE_UP
 
 
-def test_paths_in_a_table_are_found() -> None:
-    rows = "| `data/seeds.csv`, [one](notebooks/01.ipynb) | `a b`, `_<k>.jsonl`, `tests/`, `2/10` |"
-    table = f"Not `here.csv`.\n\n| file | of |\n|---|---|\n{rows}\n"
-    assert paths_in_tables(table) == ["notebooks/01.ipynb", "data/seeds.csv", "tests/"]
-    assert not there_is("data/seed.csv")
-    assert there_is("journal.sqlite")
+def test_paths_are_found_in_prose_tables_and_code() -> None:
+    text = """
+Not here.csv, but `here.csv` and `make run FILE=data/x.csv`, see [one](notebooks/01.ipynb) and [a page](https://x.org/y.md).
+
+| file | of |
+|---|---|
+| `data/seeds.csv` | `a b`, `_<k>.jsonl`, `tests/`, `2/10`, `outputs/<run>/` |
+
+```sh
+make run     # -> outputs/quick/, not lib/nothing.py
+```
+
+```
+lib/seeds.py       CSV -> seeds      lib/llm/    one `ask`
+```
+
+```mermaid
+seeds[(seeds.csv)] --> plan
+```
+"""
+    named = ["here.csv", "data/x.csv", "notebooks/01.ipynb", "data/seeds.csv", "tests/", "outputs/quick/", "lib/nothing.py", "lib/seeds.py"]
+    assert sorted(paths_named(text)) == sorted([*named, "lib/llm/"])
 
 
-def test_every_path_in_the_readmes_tables_exists() -> None:
-    assert paths_in_tables(README)
-    assert [name for name in paths_in_tables(README) if not there_is(name)] == []
+def test_a_path_is_there_or_is_left_by_a_run_or_is_not() -> None:
+    for name in ("data/seeds.csv", "lib/llm/", "journal.sqlite", "outputs/quick/", "outputs/quick/review.csv", "figures/"):
+        assert there_is(name), name
+    for name in ("data/seed.csv", "lib/validate.py", "lib/lm/", "journal.sqlit", "outputs/quick/reviews.csv", "outputs/quik/"):
+        assert not there_is(name), name
+
+
+DOCUMENTS = [path for path in ("README.md", "data/README.md", "outputs/README.md") if (PROJECT_ROOT / path).exists()]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_path_that_a_readme_names_exists(document: str) -> None:
+    folder, named = PROJECT_ROOT / Path(document).parent, paths_named((PROJECT_ROOT / document).read_text("utf-8"))
+    assert named or document != "README.md"
+    assert [name for name in named if not there_is(name) and not (folder / name).exists()] == []
 
 
 @pytest.mark.parametrize("document", ["README.md", "data/README.md"])

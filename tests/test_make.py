@@ -120,6 +120,12 @@ def test_make_passes_on_what_is_given_and_no_more() -> None:
     assert "VOTES" not in said
 
 
+def test_only_the_tests_read_a_value_from_the_environment(stand_in: Path) -> None:
+    [(arguments, environment)] = passed_on(stand_in, "test", "BENCHMARK_CSV=it's $HOME.csv")
+    assert (arguments, environment["BENCHMARK_CSV"]) == (["-m", "pytest"], "it's $HOME.csv")
+    assert "BENCHMARK_CSV" not in passed_on(stand_in, "test")[0][1]
+
+
 EXPORTED = ("MODEL", "ENV", "FILE", "FORM", "FROM", "RUN", "MODE", "VOTES", "SUBJECTS", "TOP_UP", "BUDGET_USD")
 
 
