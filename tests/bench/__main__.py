@@ -27,6 +27,8 @@ PARTS: dict[str, Callable[..., Iterator[tuple[str, str, str]]]] = {
 
 
 def main(names: list[str]) -> None:
+    if unknown := [name for name in names if name not in PARTS]:
+        sys.exit(f"There is no benchmark {', '.join(unknown)}. There are: {', '.join(PARTS)}.")
     print("| measured | figure | aim |\n|---|---|---|")
     for name in names or PARTS:
         for what, figure, aim in PARTS[name]():

@@ -5,7 +5,6 @@ sees every sample: the worst case.
 """
 
 import csv
-import resource
 import subprocess
 import sys
 import time
@@ -25,6 +24,7 @@ from lib.schema import Sample
 from lib.seeds import read_seeds
 from lib.settings import PROJECT_ROOT, Settings
 from tests.answers import digest
+from tests.bench.peak import peak_mb
 from tests.build import a_sample
 
 SEEDS = read_seeds(PROJECT_ROOT / "data" / "seeds.csv")
@@ -67,7 +67,7 @@ def main(samples: int) -> None:
         started = time.monotonic()
         done = gate_samples(settings)
         seconds = time.monotonic() - started
-    print(seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, done.made - sum(done.dropped.values()))
+    print(seconds, peak_mb(), done.made - sum(done.dropped.values()))
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ The loop reads all lines into memory, checks roles and keys, and counts with tik
 """
 
 import json
-import resource
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ from lib.finetune import SYSTEM_PROMPT
 from lib.settings import PROJECT_ROOT
 from lib.validate.check import validate_file
 from tests.bench.gates import prose
+from tests.bench.peak import peak_mb
 from tests.build import tiktoken_o200k
 
 EXAMPLES, LARGE = 60_000, 280_000  # some 220 MB and 1 GB
@@ -88,7 +88,7 @@ def main(who: str, path: str, tokens: str) -> None:
         validate_file(Path(path), count_tokens=tokens == "True")
     else:
         loop(Path(path), tokens=tokens == "True")
-    print(time.monotonic() - started, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    print(time.monotonic() - started, peak_mb())
 
 
 if __name__ == "__main__":
