@@ -126,6 +126,12 @@ def test_only_the_tests_read_a_value_from_the_environment(stand_in: Path) -> Non
     assert "BENCHMARK_CSV" not in passed_on(stand_in, "test")[0][1]
 
 
+def test_the_lab_finds_the_kernel_of_its_own_environment_first(stand_in: Path) -> None:
+    [(arguments, environment)] = passed_on(stand_in, "lab", JUPYTER_PATH="/another")
+    assert arguments == ["-m", "jupyter", "lab", "notebooks"]
+    assert environment["JUPYTER_PATH"].endswith("/share/jupyter:/another")
+
+
 EXPORTED = ("MODEL", "ENV", "FILE", "FORM", "FROM", "RUN", "MODE", "VOTES", "SUBJECTS", "TOP_UP", "BUDGET_USD")
 
 
