@@ -119,7 +119,7 @@ lab: $(READY) ## JupyterLab
 	@JUPYTER_PATH="$$($(PY) -c 'import sys; print(sys.prefix)')/share/jupyter$${JUPYTER_PATH:+:$$JUPYTER_PATH}" $(PY) -m jupyter lab notebooks
 
 test: $(READY_DEV) ## the tests; with BENCHMARK_CSV=<file> they also compare the kit's seeds with that file
-	@$(if $(call text,BENCHMARK_CSV),BENCHMARK_CSV=$(call quoted,$(value BENCHMARK_CSV)) )$(PY) -m pytest
+	@$(if $(call text,BENCHMARK_CSV),BENCHMARK_CSV=$(call quoted,$(value BENCHMARK_CSV)) )$(PY) -m pytest --numprocesses auto --dist worksteal
 
 training_file = $(or $(call text,OUTPUTS_DIR),outputs)/$(value RUN)/tutoring_finetune_openai.jsonl
 crosscheck: $(READY_DEV) ## second opinions on the training file of RUN, or on FILE=any.jsonl, by three independent checkers

@@ -122,7 +122,10 @@ def test_make_passes_on_what_is_given_and_no_more() -> None:
 
 def test_only_the_tests_read_a_value_from_the_environment(stand_in: Path) -> None:
     [(arguments, environment)] = passed_on(stand_in, "test", "BENCHMARK_CSV=it's $HOME.csv")
-    assert (arguments, environment["BENCHMARK_CSV"]) == (["-m", "pytest"], "it's $HOME.csv")
+    assert (arguments, environment["BENCHMARK_CSV"]) == (
+        ["-m", "pytest", "--numprocesses", "auto", "--dist", "worksteal"],
+        "it's $HOME.csv",
+    )
     assert "BENCHMARK_CSV" not in passed_on(stand_in, "test")[0][1]
 
 

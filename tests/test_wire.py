@@ -229,10 +229,10 @@ RUNS = count()
 def test_any_json_in_place_of_any_field_of_a_reply_ends_in_a_sample_or_a_recorded_failure(
     path: tuple[str | int, ...], value: Any, mode: str, provider: Provider, one: Settings, generate: Callable[[Settings], Tally]
 ) -> None:
-    """With its cost, and after no more than three answers to each of the two calls."""
+    """With its cost, and after no more than three answers to each of the two calls. A provider may bill more than was asked for, too."""
     provider.settings.spoil = in_answers(lambda message: with_field(message, path, value))
     provider.requests.clear()
-    one = one.model_copy(update={"run": f"r{next(RUNS)}", "mode": mode, "batch_poll_s": 0.01})
+    one = one.model_copy(update={"run": f"r{next(RUNS)}", "mode": mode, "batch_poll_s": 0.01, "budget_usd": 1e5})
     made = generate(one)
     posted = [exchange for exchange in provider.requests if exchange.method == "POST"]
     assert made.done + len(made.failures) == 1
