@@ -32,6 +32,8 @@ nearest = $(shell $(python) -c 'import difflib, sys; print(*difflib.get_close_ma
 unknown = $(error $(1) is not a variable of this Makefile. $(if $(2),Did you mean $(2)? )README and lib/settings.py list them)
 $(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(if $(filter $(PARAMETERS) $(OTHERS),$(name)),,\
   $(eval unexport $$(name))$(call unknown,$(name),$(call nearest,$(name))))))
+# The loop's own variable hides one of that name.
+$(if $(filter command,$(origin name)),$(call unknown,name,RUN))
 
 # So is a value of several lines: a recipe would end at the first.
 define newline

@@ -8,7 +8,6 @@ Exit code: 0; 1 when a notebook failed; 130, 143 or 129 when INT, TERM or HUP st
 
 import logging
 import os
-import signal
 import sys
 from collections.abc import Iterable
 from io import TextIOWrapper
@@ -60,7 +59,7 @@ class Screen:
             self._stream.flush()
         except OSError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())  # so that nothing fails for it again
-            self._signals.came(signal.SIGHUP)
+            self._signals.hung_up()
 
     def flush(self) -> None:
         """Every `write` flushes."""

@@ -24,6 +24,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 START_S = 60  # longest wait for a new kernel
 MARGIN_S = 15.0  # after GRACE_S, for what follows the last call
 LOOK_S = 0.05  # how often a signal that waits is looked at
+TOGETHER_S = 0.5  # signals this close count once: a terminal that closes and its shell both send one, and so do `timeout` and make
 ARGUMENTS = ["--log-level=CRITICAL", "--HistoryManager.hist_file=:memory:"]
 
 
@@ -35,12 +36,14 @@ class Signals:
     """As a context manager: INT, TERM and HUP stop the notebooks gently.
 
     The first interrupts the cell that runs, so that calls in flight can end. The second cancels them, and the third kills the kernel, as
-    does a first one that has had no effect for GRACE_S and a little. A signal that was ignored before (by `nohup`, say) stays ignored.
+    does a first one that has had no effect for GRACE_S and a little. Signals within TOGETHER_S count once. A signal that was ignored
+    before (by `nohup`, say) stays ignored.
     """
 
     def __init__(self) -> None:
         self.first = 0  # the signal that came first, 0 while none has
         self._count = self._passed_on = 0
+        self._counted_at = 0.0  # when one was counted last
         self._group = 0  # the kernel's group of processes
         self._cell: Any = None  # the cell that was handed to the kernel
 
@@ -61,12 +64,21 @@ class Signals:
 
     def came(self, number: int, _frame: object = None) -> None:
         """Take note of a signal. The second raises KeyboardInterrupt when no cell is at work that could end."""
+        now = time.monotonic()
+        if self.first and now - self._counted_at < TOGETHER_S:
+            return
         self.first = self.first or number
+        self._counted_at = now
         self._count += 1
         if self._count == 1:
             threading.Thread(target=self._pass_on, daemon=True, name="signals").start()
         elif not self._is_at_work():
             raise KeyboardInterrupt
+
+    def hung_up(self) -> None:
+        """Take note that nobody can read the output any more. After a signal that is its consequence, and no signal of its own."""
+        if not self.first:
+            self.came(signal.SIGHUP)
 
     def check(self) -> None:
         """Raise Interrupted when a signal came: for the moment before something new is begun."""

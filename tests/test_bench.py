@@ -19,7 +19,7 @@ SMOKE: dict[str, dict[str, Any]] = {
     "memory": {"few": 4, "many": 8},
     "wide": {"seeds": 2, "width": 20, "latency_s": 0.02},
     "journal": {"replies": 300},
-    "cost": {"seeds": 4},
+    "cost": {"seeds": 2},
     "gates": {"sizes": {20: 5}},
     "validator": {"examples": 20, "large": 40, "repeats": 1},
 }

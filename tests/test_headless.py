@@ -2,6 +2,7 @@
 
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -104,12 +105,34 @@ def test_a_second_signal_cancels_the_calls_in_flight(provider: Provider, tmp_pat
         wait_for(lambda: provider.in_flight == CALLS)
         time.sleep(0.2)
         running.send_signal(signal.SIGINT)
-        time.sleep(0.5)
+        time.sleep(kernel.TOGETHER_S + 0.2)
         assert running.poll() is None, "the calls in flight may end"
         running.send_signal(signal.SIGTERM)
         _, said = running.communicate(timeout=15)
         assert not its_kernel.is_running()
     assert (running.returncode, said) == (130, "\n01_generate: interrupted; run again to continue.\n")
+
+
+IN_A_TERMINAL = "import os, sys; os.login_tty(int(sys.argv[1])); os.execv(sys.argv[2], sys.argv[2:])"
+
+
+def test_a_terminal_that_closes_lets_calls_in_flight_end_although_its_shell_sends_a_signal_too(provider: Provider, tmp_path: Path) -> None:
+    provider.settings.latency_s = 1.0
+    terminal, inside = os.openpty()
+    words = [sys.executable, "-c", IN_A_TERMINAL, str(inside), *command(tmp_path, "01_generate", "NUM_SEEDS=50")]
+    with subprocess.Popen(words, cwd=PROJECT_ROOT, pass_fds=[inside]) as running:
+        try:
+            os.close(inside)
+            wait_for(lambda: provider.in_flight == CALLS)
+            time.sleep(0.2)
+            os.close(terminal)
+            time.sleep(0.1)
+            running.send_signal(signal.SIGHUP)
+            assert running.wait(timeout=30) == 129
+        finally:
+            running.kill()
+    assert provider.stats()["rejected"] == {}
+    assert journalled(tmp_path) == provider.calls == CALLS
 
 
 def test_a_process_that_is_killed_leaves_no_kernel_that_goes_on_paying(provider: Provider, tmp_path: Path) -> None:
@@ -175,13 +198,34 @@ def test_an_interrupt_waits_until_the_kernel_has_begun_the_cell(signals: tuple[S
     cell = SimpleNamespace(metadata={"execution": {}})
     it.before_cell(cell=cell)
     it.came(signal.SIGTERM)
-    time.sleep(0.2)
+    assert stand_in.stdout and select.select([stand_in.stdout], [], [], 0.3)[0] == []
     cell.metadata = BEGUN
-    assert stand_in.stdout and stand_in.stdout.readline() == "interrupted\n"
+    assert stand_in.stdout.readline() == "interrupted\n"
     assert it.exit_code == 143
 
 
-def test_a_third_signal_kills_the_kernel(signals: tuple[Signals, subprocess.Popen[str]]) -> None:
+def test_signals_that_come_together_count_once(signals: tuple[Signals, subprocess.Popen[str]]) -> None:
+    it, stand_in = signals
+    it.before_cell(cell=SimpleNamespace(metadata=BEGUN))
+    for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGHUP):
+        it.came(number)
+    assert stand_in.stdout and stand_in.stdout.readline() == "interrupted\n"
+    assert select.select([stand_in.stdout], [], [], 0.3)[0] == []
+    assert it.exit_code == 143
+
+
+def test_output_that_fails_after_a_signal_is_no_second_one(signals: tuple[Signals, subprocess.Popen[str]]) -> None:
+    it, stand_in = signals
+    it.before_cell(cell=SimpleNamespace(metadata=BEGUN))
+    it.came(signal.SIGHUP)
+    assert stand_in.stdout and stand_in.stdout.readline() == "interrupted\n"
+    time.sleep(kernel.TOGETHER_S)
+    it.hung_up()
+    assert select.select([stand_in.stdout], [], [], 0.3)[0] == []
+
+
+def test_a_third_signal_kills_the_kernel(signals: tuple[Signals, subprocess.Popen[str]], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernel, "TOGETHER_S", 0.0)
     it, stand_in = signals
     it.before_cell(cell=SimpleNamespace(metadata=BEGUN))
     for _ in range(3):
@@ -200,7 +244,8 @@ def test_a_kernel_that_heeds_no_signal_is_killed_in_the_end(
     assert stand_in.wait(timeout=5) == -signal.SIGKILL
 
 
-def test_a_second_signal_ends_at_once_what_is_no_cell() -> None:
+def test_a_second_signal_ends_at_once_what_is_no_cell(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernel, "TOGETHER_S", 0.0)
     it = Signals()
     it.came(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):

@@ -181,7 +181,7 @@ def test_make_suggests_the_variable_that_was_meant() -> None:
     assert said.returncode != 0 and "NUM_SEED is not a variable of this Makefile. Did you mean NUM_SEEDS?" in said.stderr
 
 
-@pytest.mark.parametrize("name", ["A;>ran;", "$$(>ran)", "`>ran`", "a'>ran'b", 'a"b', "N%", "%", "PY", "quoted"])
+@pytest.mark.parametrize("name", ["A;>ran;", "$$(>ran)", "`>ran`", "a'>ran'b", 'a"b', "N%", "%", "PY", "quoted", "name", "sign"])
 def test_a_name_that_is_no_variable_is_refused_and_runs_nothing(name: str, tmp_path: Path) -> None:
     assert "is not a variable of this Makefile" in refused("run", f"{name}=1", cwd=tmp_path)
     assert list(tmp_path.iterdir()) == []
