@@ -14,7 +14,8 @@ from lib.errors import KitError
 from lib.llm.ask import price_for
 from lib.llm.budget import CHARACTERS_PER_TOKEN
 from lib.llm.call import Usage, wire_schema
-from lib.llm.journal import ledger
+from lib.llm.journal import Spent, ledger
+from lib.llm.journal_file import JournalError
 from lib.llm.provider import chosen
 from lib.plan import Topics, plan, read_topics
 from lib.planted import WRITTEN_SHARE, planted_count
@@ -72,11 +73,19 @@ class Estimate:
 def estimate(seed_file: SeedFile, topics: Topics, settings: Settings) -> Estimate:
     """Return what the whole run would use, from scratch. Raises PriceError for a model without a listed price."""
     is_local = chosen(settings) == "local"
-    seen = {line.stage: (line.usage.output / line.calls) for line in ledger(run_of(settings).journal) if line.calls}
+    seen = {line.stage: line.usage.output / line.calls for line in _spent(settings) if line.calls}
     stages = tuple(_stages(seed_file, topics, settings, seen, is_local=is_local))
     width = 1 if is_local else settings.max_concurrency
     seconds = [sum(stage.calls * (12.0 if is_local else SECONDS_A_CALL[stage.stage][end]) for stage in stages) / width for end in (0, 1)]
     return Estimate(stages, (seconds[0] / 60, seconds[1] / 60), bool(seen), is_local)
+
+
+def _spent(settings: Settings) -> list[Spent]:
+    """Return the run's ledger; nothing when its journal is damaged, because generating mends it and says so."""
+    try:
+        return ledger(run_of(settings).journal)
+    except JournalError:
+        return []
 
 
 def _stages(seed_file: SeedFile, topics: Topics, settings: Settings, seen: dict[str, float], *, is_local: bool) -> Iterator[StageEstimate]:

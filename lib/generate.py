@@ -3,6 +3,7 @@
 import math
 from dataclasses import replace
 
+from lib.benchmark import read_benchmark
 from lib.files import sha256_of
 from lib.llm.ask import Asker
 from lib.llm.call import Call
@@ -34,7 +35,8 @@ SYSTEM_PROMPT = "You are an expert tutor helping a student who is confused after
 def generate_samples(seed_file: SeedFile, topics: Topics, settings: Settings) -> Tally:
     """Make every sample of the plan, or replay it, and write the run's files.
 
-    Raises RunFailed when fewer than `min_call_success` could be made, ProviderError when none can, RunError when the folder is busy.
+    Raises RunFailed when fewer than `min_call_success` could be made, ProviderError when none can, RunError when the folder is busy,
+    BenchmarkError when the file that the gates will need can't be used.
     """
     with held(run_of(settings)):
         return _generated(seed_file, topics, settings)
@@ -44,6 +46,8 @@ def _generated(seed_file: SeedFile, topics: Topics, settings: Settings) -> Tally
     run, seeds = run_of(settings), {seed.row: seed for seed in seed_file.seeds}
     require_sound_records(run)
     topics_sha256 = sha256_of(from_root(settings.topics_csv))
+    if settings.benchmark_csv:  # the gates need it only later, but nothing is to be paid before it can be read
+        read_benchmark(from_root(settings.benchmark_csv))
     remarks = [*_seed_remarks(seed_file, settings), *_topic_remarks(topics, settings), *_plan_remarks(settings)]
 
     async def make(ask: Asker, slot: Slot) -> Sample:

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from lib.errors import KitError
-from lib.files import is_file, sha256_of
+from lib.files import RunError, is_file, sha256_of
 from lib.headless import run_notebooks
 from lib.manifest import read_manifest, recorded_settings
 from lib.prompts import STAGES, template_sha256
@@ -43,10 +43,20 @@ def _inputs(settings: Settings) -> dict[str, str]:
     return {name: path for name, path in paths.items() if is_file(from_root(path))}
 
 
+def _folder_of(named: str) -> Path:
+    """Return the folder of the run that is named, by its path or by its name alone. Raises RunError."""
+    runs = from_root(Settings().outputs_dir)
+    for path in (from_root(named), runs / named):
+        if is_file(Run(path).manifest):
+            return path
+    known = ", ".join(sorted(path.parent.name for path in runs.glob("*/manifest.json"))) or "none"
+    raise RunError(f"There is no finished run in {short_path(from_root(named))}. Runs in {short_path(runs)}: {known}.")
+
+
 def main(arguments: list[str]) -> int:
     folder, *pairs = arguments
     try:
-        path = from_root(folder) if is_file(Run(from_root(folder)).manifest) else from_root(Settings().outputs_dir) / folder
+        path = _folder_of(folder)
         settings = again(path, pairs)
         print(f"{short_path(path)} again, as {short_path(settings.run_dir)}", *changed_since(path, settings), sep="\n  ", flush=True)
     except KitError as error:

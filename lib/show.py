@@ -23,7 +23,7 @@ from lib.rates import Share
 from lib.run import made_samples, run_of
 from lib.schema import Evaluation, Sample, Slot
 from lib.seeds import SeedFile
-from lib.settings import Settings, short_path
+from lib.settings import Settings, headless, short_path
 from lib.splits import Split
 from lib.stats import low_keep_rate_advice
 from lib.taxonomy import label
@@ -350,6 +350,8 @@ def _list(lines: Iterable[str]) -> str:
 
 
 def _warning(text: str) -> None:
+    if headless():  # the executed copy is not on the screen
+        print(f"NOTE: {text}")
     _html(f"<p style='{WARN}'>{escape(text)}</p>")
 
 

@@ -27,6 +27,12 @@ from lib.run import Run, held, recorded_failures, run_of
 from lib.schema import Failure
 from lib.settings import Settings
 
+ADVICE = {  # by the reason why calls failed
+    "over_budget": "Raise BUDGET_USD, or this will happen again. ",
+    "truncated": "Raise MAX_TOKENS, or lower the effort, first. ",
+    "refusal": "A refused prompt is never sent again unchanged, so change the prompt or the model first. ",
+    "rejected": "The provider will not take these requests as they are, so change what it objects to first. ",
+}
 GRACE_S = 60.0  # after the stop button, for calls in flight
 
 
@@ -113,7 +119,7 @@ def require_enough(tally: Tally, settings: Settings, *, at_any_rate: bool = Fals
     raise RunFailed(
         f"Only {tally.done:,} of {tally.total:,} samples could be {tally.verb} ({reasons}). "
         f"First: {first.id}, {first.stage}: {first.detail}. "
-        "All are in failures.jsonl; run again to ask for the missing ones only."
+        f"All are in failures.jsonl. {ADVICE.get(tally.failures[0].reason, '')}Running again asks for the missing ones only."
     )
 
 

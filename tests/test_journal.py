@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from lib.estimate import estimate
 from lib.generate import generate_samples
 from lib.llm.call import Asked, RawReply, Usage
 from lib.llm.journal import Entry, Journal, ledger
@@ -207,3 +208,17 @@ def test_a_journal_moves_with_its_folder(provider: Provider, settings: Settings,
     moved = settings.model_copy(update={"run": "moved"})
     shutil.copytree(run_of(settings).dir, run_of(moved).dir)
     assert generate_samples(seed_file, topics, moved).asked == 0
+
+
+@pytest.mark.parametrize("damage", [lambda path: path.write_text("text " * 2_000), lambda path: os.truncate(path, 20_000)])
+def test_notebook_1_goes_on_with_a_damaged_journal_and_mends_it(
+    damage: Callable[[Path], object], provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics
+) -> None:
+    """Its estimate comes first, and counts such a run as not measured."""
+    generate_samples(seed_file, topics, settings)
+    in_one_file(run_of(settings).journal)
+    damage(run_of(settings).journal)
+    assert not estimate(seed_file, topics, settings).measured
+    made = generate_samples(seed_file, topics, settings)
+    assert made.done == 6
+    assert "The journal was damaged" in made.remarks[0]

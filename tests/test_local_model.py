@@ -122,7 +122,10 @@ def test_local_model_wins_and_a_missing_file_is_named(tmp_path: Path, monkeypatc
     monkeypatch.setenv("LOCAL_MODEL", str(tmp_path / "mine.gguf"))
     with pytest.raises(LocalModelError, match=r"mine\.gguf"):
         embedded_model_file()
-    (tmp_path / "mine.gguf").touch()
+    (tmp_path / "mine.gguf").write_bytes(b"PK\x03\x04")
+    with pytest.raises(LocalModelError, match="is no GGUF file"):
+        embedded_model_file()
+    (tmp_path / "mine.gguf").write_bytes(b"GGUF\x03")
     assert embedded_model_file() == tmp_path / "mine.gguf"
 
 

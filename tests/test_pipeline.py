@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from lib.errors import KitError
 from lib.files import RunError
 from lib.filters import filter_samples
 from lib.generate import generate_samples
@@ -404,3 +405,19 @@ def test_a_folder_that_held_another_plan_says_so(provider: Provider, settings: S
 def test_a_subject_without_topics_is_told(provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics) -> None:
     made = generate_samples(seed_file, topics, settings.model_copy(update={"subjects": ("knitting", "finance")}))
     assert "topics_csv has no topics for knitting" in made.remarks[0]
+
+
+def test_a_benchmark_that_cannot_be_used_is_told_before_a_call_is_paid(
+    provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics, tmp_path: Path
+) -> None:
+    (tmp_path / "benchmark.csv").touch()
+    with pytest.raises(KitError, match="the file is empty"):
+        generate_samples(seed_file, topics, settings.model_copy(update={"benchmark_csv": str(tmp_path / "benchmark.csv")}))
+    assert not provider.requests
+
+
+def test_a_run_that_failed_for_its_budget_says_what_to_raise(
+    provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics
+) -> None:
+    with pytest.raises(RunFailed, match="Raise BUDGET_USD"):
+        generate_samples(seed_file, topics, settings.model_copy(update={"budget_usd": 0.01}))

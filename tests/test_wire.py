@@ -247,7 +247,7 @@ def in_answers(change: Callable[[Any], Any]) -> Callable[[web.Request, int, Any]
 
     def spoil(http: web.Request, status: int, payload: Any) -> Any:
         if http.path == "/v1/messages":
-            return change(payload)
+            return json.dumps(change(payload)).encode()
         if not http.path.endswith("/results"):
             return payload
         lines = [json.loads(line) for line in payload.splitlines()]

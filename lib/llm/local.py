@@ -18,6 +18,7 @@ from lib.settings import PROJECT_ROOT, from_root
 
 NOTICE = "Output of the embedded 135M model (SmolLM2): it proves that the pipeline runs, its verdicts are chance. Not to be trained on."
 OTHER_NOTICE = "Output of {file} (LOCAL_MODEL) on this machine: check its quality, and its licence before training on it."
+GGUF = b"GGUF"  # what such a file begins with
 READY_S = 120.0  # for a large GGUF file on a slow disk; the embedded one takes a second
 EXIT_S = 5.0
 
@@ -43,6 +44,9 @@ def embedded_model_file() -> Path:
         raise LocalModelError("The embedded model is not installed: `make model` adds it. Or set ANTHROPIC_API_KEY, see .env.example.")
     if not file.is_file():
         raise LocalModelError(f"LOCAL_MODEL={named}: no such file ({file}). Correct the path, or unset it to use the embedded model.")
+    with file.open("rb") as content:
+        if content.read(len(GGUF)) != GGUF:
+            raise LocalModelError(f"LOCAL_MODEL={named}: {file} is no GGUF file. Name one that llama.cpp can load, or unset it.")
     return file
 
 
