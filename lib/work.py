@@ -193,7 +193,7 @@ async def _through(
                 checkpoints.done(index)
                 bar.update(1)
 
-            await for_each(one, things, width=ask.workers, stopping=stopping)
+            await for_each(one, things, width=min(ask.workers, work.total), stopping=stopping)
         if ask.books.journal.restored():
             ask.transport.remarks.append(f"{run.journal.name} was deleted while the run was at work. It has been written again, complete.")
         for kind, path in work.targets.items():
