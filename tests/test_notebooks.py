@@ -129,7 +129,7 @@ def test_the_parameter_file_of_a_run_is_what_papermill_takes(
 def test_a_folder_without_a_run_cannot_be_made_again(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-m", "lib.rerun", str(tmp_path)], cwd=PROJECT_ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert "has no finished run" in done.stderr and "Traceback" not in done.stderr
+    assert "There is no finished run in" in done.stderr and "Traceback" not in done.stderr
 
 
 def test_progress_is_written_line_by_line_when_nobody_watches(
