@@ -9,6 +9,7 @@ import ast
 import hashlib
 import json
 import re
+import warnings
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -129,7 +130,8 @@ def _literal(text: str) -> Any:
         return json.loads(text, strict=False)
     except (ValueError, RecursionError) as json_problem:
         try:
-            return ast.literal_eval(text.strip())
+            with warnings.catch_warnings(action="ignore"):  # of a `\\(` in a literal, which is meant as it stands
+                return ast.literal_eval(text.strip())
         except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
             raise _Unusable("broken_rubrics", f"RUBRICS: neither JSON nor a Python list ({json_problem})") from None
 
