@@ -165,6 +165,40 @@ def test_a_key_that_the_server_repeats_is_neither_shown_nor_stored(
     assert "\x1b" not in said
 
 
+@pytest.mark.parametrize("before", [0, 90, 115, 395])
+def test_a_key_is_taken_out_before_a_long_answer_is_cut(
+    before: int, provider: Provider, one: Settings, generate: Callable[[Settings], Tally], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
+    provider.settings.spoil = answered(lambda _: b"x" * before + KEY.encode())
+    said = generate(one).failures[0].detail
+    assert KEY[:10] not in said
+    written = b"".join(path.read_bytes() for path in run_of(one).dir.rglob("*") if path.is_file())
+    assert KEY[:10].encode() not in written
+
+
+@pytest.mark.parametrize("odd", ["create", "list", "retrieve"])
+def test_a_key_in_an_odd_answer_about_batches_is_not_shown(
+    odd: str, provider: Provider, one: Settings, generate: Callable[[Settings], Tally], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
+    monkeypatch.setattr("lib.llm.batch_wire.TRIES", 1)
+    monkeypatch.setattr("lib.llm.batch_wire.MOST_SILENT_POLLS", 2)
+
+    def spoil(http: web.Request, status: int, payload: Any) -> Any:
+        if "/batches" not in http.path:
+            return payload
+        what = "create" if http.method == "POST" else "list" if "limit" in http.query else "retrieve"
+        nothing = b"{}" if what == "create" else {"data": []} if what == "list" else payload
+        return KEY.encode() if what == odd else payload if odd == "retrieve" else nothing
+
+    provider.settings.spoil = spoil
+    with pytest.raises(ProviderError) as problem:
+        generate(one.model_copy(update={"mode": "batch", "batch_poll_s": 0.01}))
+    assert "[key removed]" in str(problem.value)
+    assert KEY[:10] not in str(problem.value)
+
+
 def test_no_redirect_is_followed(provider: Provider, one: Settings, generate: Callable[[Settings], Tally]) -> None:
     with Provider() as other:
         target = f"{other.url}/v1/messages"

@@ -73,7 +73,7 @@ class BatchWire:
         for _ in range(MOST_PAGES):
             answer = await self._sent(self.client.messages.batches.with_raw_response.list(limit=100, **after))  # type: ignore[arg-type]
             try:
-                page = read(WireBatchPage, answer.http_response.content)
+                page = read(WireBatchPage, answer.http_response.content, secrets=self.provider.all_secrets)
             except Unreadable as problem:
                 raise ProviderError(f"{self.provider.host} can't list its batches ({problem}). Run again later.") from None
             batches += page.data
@@ -162,7 +162,8 @@ class BatchWire:
             await response.aclose()
 
     async def _batch(self, asking: Awaitable[Any], *, is_known: bool = False) -> WireBatch:
-        return read(WireBatch, (await self._sent(asking, is_known=is_known)).http_response.content)
+        answer = await self._sent(asking, is_known=is_known)
+        return read(WireBatch, answer.http_response.content, secrets=self.provider.all_secrets)
 
     async def _sent(self, asking: Awaitable[Any], *, is_known: bool = False) -> Any:
         """Await an answer of the SDK. Raises Transient, ProviderError or CallFailed; BatchGone when it is about a batch that is known."""
@@ -183,7 +184,7 @@ class BatchWire:
 
 def _result_line(line: bytes) -> tuple[str, WireResult]:
     try:
-        found = read(WireResultLine, line)
+        found = read(WireResultLine, line, secrets=())  # what is wrong with it is not shown
     except Unreadable:
         return ODD + hashlib.sha256(line).hexdigest(), WireResult()
     return found.custom_id, found.result

@@ -53,7 +53,7 @@ class LiveTransport:
         self.heed(response.headers)
         came: Any = {"secrets": secrets, "request_id": response.request_id or "", "seconds": time.monotonic() - started}
         try:
-            return raw_reply(read(WireMessage, response.http_response.content), **came)
+            return raw_reply(read(WireMessage, response.http_response.content, secrets=secrets), **came)
         except Unreadable as problem:
             return unreadable_reply(str(problem), **came)
 

@@ -42,7 +42,7 @@ async def _page(client: "AsyncAnthropic", model: str, *, provider: Provider, tim
     try:
         async with asyncio.timeout(timeout_s):
             response = await client.models.with_raw_response.retrieve(model)
-        return read(WireModel, response.http_response.content)
+        return read(WireModel, response.http_response.content, secrets=provider.all_secrets)
     except anthropic.NotFoundError as error:
         if is_anthropic_error(error):
             raise ProviderError(f"Model `{model}` is unknown to {provider.host}. Check the spelling of MODEL and JUDGE_MODEL.") from None

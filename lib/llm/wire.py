@@ -133,15 +133,15 @@ class WireModel(Wire):
     capabilities: WireCapabilities | None = None
 
 
-def read(kind: type[M], content: bytes) -> M:
-    """Return `content` as a `kind`. Raises Unreadable, with what is wrong and the beginning of what came instead."""
+def read(kind: type[M], content: bytes, *, secrets: Secrets) -> M:
+    """Return `content` as a `kind`. Raises Unreadable, with what is wrong and the beginning of what came instead, without secrets."""
     try:
         value = json.loads(content)
         return of(kind, _whole_characters(value) if MAY_BREAK.search(content) else value)
     except (ValueError, RecursionError) as error:  # UnicodeDecodeError is a ValueError too
-        came = content[:400].decode("utf-8", errors="replace")
+        came = content.decode("utf-8", errors="replace")  # all of it: a key that is cut in two would not be found
         problem = "nested too deep" if isinstance(error, RecursionError) else "no JSON"
-        raise Unreadable(f"{problem}: {plain(came, longest=120) or 'empty'}") from None
+        raise Unreadable(f"{problem}: {plain(came, secrets=secrets, longest=120) or 'empty'}") from None
 
 
 def _whole_characters(value: Any) -> Any:
