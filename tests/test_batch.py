@@ -307,6 +307,86 @@ def test_another_runs_batch_of_the_same_size_is_never_taken_for_ours(
         assert not theirs.shard_ids() & ours.shard_ids()
 
 
+@pytest.mark.parametrize("status", [429, 500, 529])
+def test_while_batches_cannot_be_listed_none_is_created_again(
+    status: int, provider: Provider, batched: Settings, seed_file: SeedFile, topics: Topics
+) -> None:
+    provider.settings.batch_script, numbers = ["drop"], count()
+    error = {"type": "error", "error": {"type": "api_error", "message": "busy"}}
+
+    def spoil(http: web.Request, _: int, payload: Any) -> Any:
+        return web.json_response(error, status=status) if "limit" in http.query and not next(numbers) else payload
+
+    provider.settings.spoil = spoil
+    assert generate_samples(seed_file, topics, batched).done == 6
+    assert provider.stats()["repeated"] == 0
+    assert sum(batches_created(provider)) == 6 + 6
+
+
+def unnamed(settings: Settings) -> None:
+    """Leave the journal as a crash between creating batches and naming them would have left it."""
+    with closing(sqlite3.connect(run_of(settings).journal)) as journal, journal:
+        journal.execute("UPDATE shard SET open = 1, batch_id = ''")
+        journal.execute("DELETE FROM reply")
+
+
+def test_a_batch_that_cannot_be_looked_for_is_one_line_and_nothing_is_paid(
+    provider: Provider, batched: Settings, seed_file: SeedFile, topics: Topics
+) -> None:
+    generate_samples(seed_file, topics, batched)
+    unnamed(batched)
+    error = {"type": "error", "error": {"type": "api_error", "message": "busy"}}
+    provider.settings.spoil = lambda http, _, payload: web.json_response(error, status=500) if "limit" in http.query else payload
+    with pytest.raises(ProviderError, match="may be under way, and can't be looked for"):
+        generate_samples(seed_file, topics, batched)
+    provider.settings.spoil = None
+    assert generate_samples(seed_file, topics, batched).done == 6
+    assert provider.stats()["repeated"] == 0
+
+
+def test_a_live_run_says_that_a_batch_without_a_name_may_be_under_way(
+    provider: Provider, batched: Settings, settings: Settings, seed_file: SeedFile, topics: Topics
+) -> None:
+    generate_samples(seed_file, topics, batched)
+    unnamed(batched)
+    assert any("may be under way" in remark for remark in generate_samples(seed_file, topics, settings).remarks)
+
+
+def test_a_moment_of_creation_that_cannot_be_is_taken_for_unknown(
+    provider: Provider, batched: Settings, seed_file: SeedFile, topics: Topics
+) -> None:
+    generate_samples(seed_file, topics, batched)
+    unnamed(batched)
+
+    def spoil(http: web.Request, _: int, payload: Any) -> Any:
+        if "limit" not in http.query:
+            return payload
+        return payload | {"data": [batch | {"created_at": "0001-01-01T00:00:00"} for batch in payload["data"]]}
+
+    provider.settings.spoil = spoil
+    assert generate_samples(seed_file, topics, batched).done == 6
+    assert provider.stats()["repeated"] == 0
+
+
+@pytest.mark.parametrize("headers", [{"content-encoding": "br"}, {"content-encoding": "gzip"}, {"content-length": "900"}])
+def test_an_error_of_the_results_whose_body_breaks_is_asked_for_again(
+    headers: dict[str, str], provider: Provider, batched: Settings, seed_file: SeedFile, topics: Topics
+) -> None:
+    numbers = count()
+
+    async def broken(http: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(status=502, headers=headers)
+        await response.prepare(http)
+        await response.write(b"busy")
+        assert http.transport
+        http.transport.close()
+        return response
+
+    provider.settings.spoil = lambda http, _, payload: broken(http) if http.path.endswith("/results") and not next(numbers) else payload
+    assert generate_samples(seed_file, topics, batched).done == 6
+    assert provider.stats()["repeated"] == 0
+
+
 @pytest.mark.parametrize("answer", [{}, {"id": None}, {"id": "../../secrets"}, b"<html>"])
 def test_a_batch_created_without_an_id_is_one_clear_line_and_found_by_the_next_run(
     answer: Any, provider: Provider, batched: Settings, seed_file: SeedFile, topics: Topics, monkeypatch: pytest.MonkeyPatch

@@ -13,10 +13,10 @@ from typing import Any
 
 from lib.llm.batch_wire import ODD, BatchGone, BatchWire
 from lib.llm.books import Books
-from lib.llm.call import Asked, Call, CallFailed, RawReply, Transient
+from lib.llm.call import Asked, Call, CallFailed, ProviderError, RawReply, Transient
 from lib.llm.journal import Shard
 from lib.llm.live import request
-from lib.llm.wire import unreadable_reply
+from lib.llm.wire import WireBatch, unreadable_reply
 
 SHARD_REQUESTS, SHARD_BYTES = 10_000, 64_000_000
 QUIET_S = 1.0  # no request for so long: every open coroutine waits
@@ -43,7 +43,7 @@ class BatchTransport:
 
     def holds(self, key: str) -> bool:
         """Whether the reply was bought before and is under way, so that asking for it costs nothing more."""
-        return key in self._bought or key in self._read
+        return key in self._bought or (key in self._read and bool(self.journal.find(key).outcome))
 
     async def send(self, call: Call[Any], *, max_tokens: int, asked: Asked) -> RawReply:
         """Return the reply when its batch has ended. Raises as the live transport does; Transient for what expired."""
@@ -52,7 +52,8 @@ class BatchTransport:
             raise self._early.pop(key)
         if key in self._read:
             self._read.discard(key)
-            return self.journal.find(key).raw
+            if (found := self.journal.find(key)).outcome:  # else it was of no use, and is asked for anew
+                return found.raw
         waiter: asyncio.Future[RawReply] = asyncio.get_running_loop().create_future()
         self._waiters[key] = waiter
         if key not in self._bought:
@@ -62,7 +63,14 @@ class BatchTransport:
     async def resume(self) -> None:
         """Take up the shards that an earlier run has bought, or may have bought, and not yet read."""
         for shard in self.journal.open_shards():
-            if not (batch_id := await self._id_of(shard)):
+            try:
+                batch_id = await self._id_of(shard)
+            except (Transient, CallFailed) as problem:
+                raise ProviderError(
+                    f"A batch of {len(shard.requests):,} requests may be under way, and can't be looked for ({problem.detail}). "
+                    "Run again later."
+                ) from None
+            if not batch_id:
                 self.journal.close_shard(shard)
                 continue
             for asked in self._without_reply(shard):
@@ -73,7 +81,11 @@ class BatchTransport:
     async def collect(self) -> None:
         """Read the shards whose batch has ended, for a live run; of the others say that they are under way."""
         for shard in self.journal.open_shards():
-            if not (batch_id := shard.batch_id):  # whether it was bought only MODE=batch looks up
+            if not (batch_id := shard.batch_id):  # to look for it could mean to wait for others' batches
+                self.remarks.append(
+                    f"An earlier pass in MODE=batch was stopped while it sent {len(shard.requests):,} requests, which may be under way. "
+                    "Live calls ask for the same again; MODE=batch looks for the batch."
+                )
                 continue
             try:
                 if (await self.wire.retrieved(batch_id)).processing_status == "ended":
@@ -137,7 +149,7 @@ class BatchTransport:
             return shard.batch_id
         known, size = self.journal.shard_ids(), len(shard.requests)
         for batch in await self.wire.listed():
-            age_s = batch.created_at.timestamp() - shard.at if batch.created_at else 0.0
+            age_s = _age_s(batch, shard)
             fits = batch.request_counts.processing + batch.request_counts.answered == size and abs(age_s) <= CLOCK_SLACK_S
             if fits and batch.id not in known and await self._is_of(shard, batch.id):
                 self.journal.name_shard(shard, batch.id)
@@ -226,3 +238,11 @@ class BatchTransport:
                 waiter.set_exception(outcome)
             else:
                 waiter.set_result(outcome)
+
+
+def _age_s(batch: WireBatch, shard: Shard) -> float:
+    """Return how much later the batch was created than the shard was intended; 0 where the provider names no moment that could be."""
+    try:
+        return batch.created_at.timestamp() - shard.at if batch.created_at else 0.0
+    except (ValueError, OverflowError):  # the year 1
+        return 0.0

@@ -52,18 +52,23 @@ class BatchWire:
         After an error that leaves open whether it was created, `found` looks for it before another try. Raises ProviderError, or
         CallFailed (rejected).
         """
-        why = "it named no id"
+        why, is_open = "it named no id", False
         for attempt in range(1, TRIES + 1):
-            is_open = True
             try:
-                return (await self._batch(self.client.messages.batches.with_raw_response.create(requests=requests))).id  # type: ignore[arg-type]
+                if not is_open:
+                    return (await self._batch(self.client.messages.batches.with_raw_response.create(requests=requests))).id  # type: ignore[arg-type]
             except Transient as problem:
                 why, is_open = problem.detail, problem.kind not in NOT_CREATED
             except Unreadable as unreadable:
-                why = f"its answer is no batch ({unreadable})"
+                why, is_open = f"its answer is no batch ({unreadable})", True
             await asyncio.sleep(min(30.0, pause_s * attempt))
-            if is_open and (batch_id := await found()):
-                return batch_id
+            if is_open:  # nothing is created again before it is known that nothing was
+                try:
+                    if batch_id := await found():
+                        return batch_id
+                    is_open = False
+                except Transient as problem:
+                    why = problem.detail
         raise ProviderError(f"{self.provider.host} creates no batch: {why}. Run again later; a batch that was created is looked for first.")
 
     async def listed(self) -> list[WireBatch]:
@@ -168,6 +173,7 @@ class BatchWire:
     async def _sent(self, asking: Awaitable[Any], *, is_known: bool = False) -> Any:
         """Await an answer of the SDK. Raises Transient, ProviderError or CallFailed; BatchGone when it is about a batch that is known."""
         import anthropic
+        import httpx2
 
         try:
             async with asyncio.timeout(self.timeout_s):
@@ -175,6 +181,8 @@ class BatchWire:
         except (anthropic.APITimeoutError, TimeoutError):
             raise Transient("timeout", f"no whole answer within {self.timeout_s:g} s") from None
         except anthropic.APIConnectionError as error:
+            raise Transient("connection", cause_of(error, self.provider)) from None
+        except (httpx2.HTTPError, BodyError, OSError) as error:  # the SDK does not wrap what breaks the body of an error
             raise Transient("connection", cause_of(error, self.provider)) from None
         except anthropic.APIStatusError as error:
             if is_known and error.status_code in GONE and not (error.status_code == 400 and fatal_error(error, self.provider)):
