@@ -427,3 +427,23 @@ def test_a_batch_that_was_created_before_its_id_was_written_down_is_found_again(
         journal._reader.commit()
     assert generate_samples(seed_file, topics, batched).done == 6
     assert provider.stats()["batches"] == 2
+
+
+def test_results_that_are_read_again_are_not_paid_again(provider: Provider, batched: Settings, seed_file: SeedFile, topics: Topics) -> None:
+    generate_samples(seed_file, topics, batched)
+    with closing(sqlite3.connect(run_of(batched).journal)) as journal, journal:
+        journal.execute("UPDATE shard SET open = 1")
+    forget(batched, "gold")
+    made = generate_samples(seed_file, topics, batched)
+    assert (made.done, replies_and_keys(batched)) == (6, (12, 12))
+
+
+def test_a_batch_in_a_state_that_is_not_known_is_not_waited_for_without_end(
+    provider: Provider, batched: Settings, seed_file: SeedFile, topics: Topics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lib.llm.batch_wire.LONGEST_BATCH_S", 0.3)
+    provider.settings.spoil = lambda _http, _status, payload: (
+        payload | {"processing_status": "failed"} if isinstance(payload, dict) and "processing_status" in payload else payload
+    )
+    with pytest.raises(ProviderError, match=r"has not ended in time \(status: failed\)"):
+        generate_samples(seed_file, topics, batched)

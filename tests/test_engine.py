@@ -7,15 +7,17 @@ from datetime import UTC, datetime
 
 import pytest
 
+from lib.files import write_jsonl
 from lib.generate import generate_samples
-from lib.llm.budget import Budget, cacheable, price_of, price_table
+from lib.llm.budget import Budget, PriceError, cacheable, price_of, price_table
 from lib.llm.call import CallFailed, Usage
 from lib.llm.problems import retry_after_s
 from lib.llm.window import Window
+from lib.loop import for_each
 from lib.plan import Topics
 from lib.prompts import Prompt, scenario_prompt
-from lib.run import run_of
-from lib.schema import Seed, Slot
+from lib.run import recorded_failures, run_of
+from lib.schema import Failure, Seed, Slot
 from lib.seeds import SeedFile
 from lib.settings import Settings
 from tests.provider import Provider
@@ -209,3 +211,40 @@ def test_a_pass_whose_budget_is_used_up_still_replays_what_was_paid(
     poor = settings.model_copy(update={"budget_usd": 0.01, "max_concurrency": 1, "min_call_success": 0.0})
     made = generate_samples(seed_file, topics, poor)
     assert (made.done, [failure.id for failure in made.failures]) == (5, ["seed001_var1"])
+
+
+def test_what_is_reserved_counts_against_the_cap() -> None:
+    """Two calls of at most $0.6 do not fit under $1 together, so the second waits until the first has settled."""
+    order: list[str] = []
+
+    async def call(budget: Budget, name: str) -> None:
+        async with budget.reserve(0.6):
+            order.append(f"{name} begins")
+            assert budget.spent_usd + budget.reserved_usd <= budget.cap_usd
+            await asyncio.sleep(0)
+            budget.pay(0.1)
+            order.append(f"{name} ends")
+
+    async def both() -> None:
+        budget = Budget(1.0)
+        await asyncio.gather(call(budget, "first"), call(budget, "second"))
+
+    asyncio.run(both())
+    assert order == ["first begins", "first ends", "second begins", "second ends"]
+
+
+def test_a_users_mistake_is_shown_before_a_bug_that_came_with_it() -> None:
+    async def work(index: int, _: object) -> None:
+        await asyncio.sleep(0)
+        raise [RuntimeError("a bug"), PriceError("no price")][index]
+
+    with pytest.raises(PriceError):
+        asyncio.run(for_each(work, range(2), width=2))
+
+
+def test_a_pass_replaces_only_its_own_failures(provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics) -> None:
+    generate_samples(seed_file, topics, settings)
+    of_the_judge = Failure(id="seed001_var1", stage="judge", reason="refusal", detail="the model declined")
+    write_jsonl(run_of(settings).failures, [of_the_judge])
+    generate_samples(seed_file, topics, settings)
+    assert recorded_failures(run_of(settings)) == [of_the_judge]

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from lib.errors import KitError
 from lib.estimate import estimate
 from lib.generate import generate_samples
 from lib.llm.call import Asked, RawReply, Usage
@@ -222,3 +223,64 @@ def test_notebook_1_goes_on_with_a_damaged_journal_and_mends_it(
     made = generate_samples(seed_file, topics, settings)
     assert made.done == 6
     assert "The journal was damaged" in made.remarks[0]
+
+
+def damaged(path: Path) -> bytes:
+    """Damage one page of a whole journal of 300 replies, and return the file as it is then."""
+    store(path, range(300))
+    in_one_file(path)
+    with path.open("r+b") as file:
+        file.seek(PAGE * 40)
+        file.write(b"\xa5" * PAGE)
+    return path.read_bytes()
+
+
+def test_a_disk_that_fills_up_while_a_journal_is_mended_loses_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "journal.sqlite"
+    as_it_was = damaged(path)
+    command = [sys.executable, "-c", FULL_DISK, str(path), "60000"]
+    done = subprocess.run(command, cwd=PROJECT_ROOT, capture_output=True, text=True, timeout=60)
+    assert (done.stderr, "can't be mended" in done.stdout) == ("", True)
+    assert path.read_bytes()[100:] == as_it_was[100:]  # SQLite notes in its header of 100 bytes that it was opened
+    with Journal(path) as journal:
+        assert sum(journal.find(entry(number).asked.key).outcome == "ok" for number in range(300)) >= 280
+
+
+def test_a_kill_between_the_renames_of_mending_loses_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "journal.sqlite"
+    store(path, range(3))
+    in_one_file(path)
+    path.rename(tmp_path / "journal.sqlite.mended")
+    with Journal(path) as journal:
+        assert all(journal.find(entry(number).asked.key).outcome == "ok" for number in range(3))
+
+
+def test_a_journal_that_is_gone_is_written_again_although_the_run_failed(
+    provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics
+) -> None:
+    def spoil(*arguments: object) -> object:
+        if provider.calls == 5:
+            for file in run_of(settings).dir.glob("journal.sqlite*"):
+                file.unlink()
+        return arguments[-1]
+
+    provider.settings.spoil = spoil
+    provider.settings.fault_for = lambda _request, _attempt: "402" if provider.calls >= 8 else None
+    with pytest.raises(KitError, match="402"):
+        generate_samples(seed_file, topics, settings.model_copy(update={"max_concurrency": 1}))
+    provider.settings.spoil = provider.settings.fault_for = None
+    assert generate_samples(seed_file, topics, settings).replayed >= 8
+    assert provider.stats()["repeated"] == 0
+
+
+@pytest.mark.parametrize(("text", "asked"), [("CAST(x'ff' || text AS TEXT)", 0), ("substr(text, 1, 50)", 1)])
+def test_a_reply_that_was_damaged_in_the_journal_costs_at_most_itself(
+    text: str, asked: int, provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics
+) -> None:
+    """A byte that is no UTF-8 before the JSON does no harm; half a JSON is asked for anew."""
+    generate_samples(seed_file, topics, settings)
+    with closing(sqlite3.connect(run_of(settings).journal)) as connection, connection:
+        connection.execute(f"UPDATE reply SET text = {text} WHERE slot = 'seed001_var1' AND stage = 'gold'")
+    again = generate_samples(seed_file, topics, settings)
+    assert (again.done, again.asked, again.replayed) == (6, asked, 12 - asked)
+    assert generate_samples(seed_file, topics, settings).asked == 0

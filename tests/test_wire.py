@@ -315,6 +315,64 @@ def test_a_reply_that_does_not_say_what_it_used_is_used_and_costs_what_was_reser
     assert spent_usd(one) > 2 * 8000 * 20 / 1e6
 
 
+@pytest.mark.parametrize("usage", [{}, {"output_tokens": 5}, {"prompt_tokens": 9, "completion_tokens": 5}])
+def test_counts_under_other_names_are_no_reason_to_throw_an_answer_away(
+    usage: dict[str, int], provider: Provider, one: Settings, generate: Callable[[Settings], Tally]
+) -> None:
+    provider.settings.spoil = answered(lambda message: message | {"usage": usage})
+    assert generate(one).done == 1
+    assert provider.calls == 2
+    assert spent_usd(one) > 2 * 8000 * 20 / 1e6
+
+
+@pytest.mark.parametrize("width", [4, 50])
+def test_an_answer_that_breaks_off_is_paid_for_at_most_three_times_at_its_reserved_price(
+    width: int, provider: Provider, one: Settings, generate: Callable[[Settings], Tally]
+) -> None:
+    async def cut(http: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"content-length": "900"})
+        await response.prepare(http)
+        await response.write(b'{"content": [')
+        assert http.transport
+        http.transport.close()
+        return response
+
+    provider.settings.spoil = lambda http, _, payload: cut(http) if http.path == "/v1/messages" else payload
+    made = generate(one.model_copy(update={"max_concurrency": width}))
+    assert [(failure.reason, "broke off" in failure.detail) for failure in made.failures] == [("invalid_answer", True)]
+    assert provider.calls == 3
+    assert made.cost_usd == pytest.approx(spent_usd(one)) and spent_usd(one) > 3 * 8000 * 20 / 1e6
+
+
+def test_an_error_whose_body_is_broken_is_not_paid_for(provider: Provider, one: Settings, generate: Callable[[Settings], Tally]) -> None:
+    numbers = count()
+    error = web.Response
+    provider.settings.spoil = lambda http, _, payload: (
+        error(status=502, body=b"busy", headers={"content-encoding": "br"})
+        if http.path == "/v1/messages" and not next(numbers)
+        else payload
+    )
+    assert generate(one).done == 1
+    assert [outcome for _, outcome in outcomes(one)] == ["ok", "ok"]
+
+
+def test_room_for_an_answer_doubles_after_it_was_cut_off(provider: Provider, one: Settings, generate: Callable[[Settings], Tally]) -> None:
+    provider.settings.faults = {"cut": 1.0}
+    generate(one)
+    bodies = [each.body for each in provider.requests if each.path == "/v1/messages"]
+    assert [body["max_tokens"] for body in bodies if isinstance(body, dict)] == [8_000, 16_000, 21_000]
+
+
+def test_a_path_in_the_base_url_is_not_shown_when_the_server_repeats_it(
+    provider: Provider, one: Settings, generate: Callable[[Settings], Tally], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANTHROPIC_BASE_URL", f"{provider.url}/t0ken-in-a-path")
+    provider.settings.spoil = None
+    with pytest.raises(ProviderError) as problem:
+        generate(one)
+    assert "t0ken" not in str(problem.value)
+
+
 @pytest.mark.parametrize("tokens", [-1, -(10**12), 10**10, 2**63, 1e400, "many", 1.5])
 def test_a_count_of_tokens_that_cannot_be_is_not_billed_as_it_stands(
     tokens: Any, provider: Provider, one: Settings, generate: Callable[[Settings], Tally]

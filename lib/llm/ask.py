@@ -17,7 +17,7 @@ from lib.llm.batch_wire import BatchWire
 from lib.llm.books import Books, price_for
 from lib.llm.budget import CHARACTERS_PER_TOKEN, Budget, cache_minimum
 from lib.llm.call import Asked, Call, CallFailed, ProviderError, RawReply, Reply, Transient
-from lib.llm.journal import UNREAD, Entry, Journal
+from lib.llm.journal import Entry, Journal
 from lib.llm.live import LiveTransport
 from lib.llm.models import check_models
 from lib.llm.provider import Provider, open_provider
@@ -82,10 +82,10 @@ class Asker:
         try:
             if found.outcome:
                 outcome = reply_or_failure(call, found.raw, replayed=True)
-                if found.outcome == UNREAD:
+                if found.outcome != _name(outcome):  # not validated before, or damaged since
                     asked = self.books.asked(call, key=key, max_tokens=call.max_tokens)
                     await self.books.journal.store(Entry(asked, found.number, _name(outcome), found.raw))
-                if found.outcome != UNREAD or isinstance(outcome, Reply) or not outcome.may_repeat:
+                if isinstance(outcome, Reply) or not outcome.may_repeat:
                     self.replayed += 1
                     return _taken(outcome)
             self.stopping.check()

@@ -5,6 +5,7 @@ Results are always fetched from the endpoint's own address. The `results_url` of
 
 import asyncio
 import hashlib
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from anthropic import AsyncAnthropic
 
 TRIES = 6  # to create a batch, or to read its results
+LONGEST_BATCH_S = 26 * 3600.0  # a batch expires after 24 hours
 MOST_SILENT_POLLS = 100  # in a row, before a run stops waiting
 MOST_PAGES = 20  # of a hundred batches each
 GONE = (400, 404, 405, 410, 422)  # a batch that can't be retrieved with such a status will never be
@@ -96,7 +98,7 @@ class BatchWire:
 
     async def polled(self, batch_id: str, *, every_s: float) -> AsyncIterator[WireBatch | None]:
         """Yield the batch (None: no answer) again and again until it has ended. Raises BatchGone or ProviderError."""
-        silent = 0
+        silent, deadline = 0, time.monotonic() + LONGEST_BATCH_S
         while True:
             try:
                 batch: WireBatch | None = await self.retrieved(batch_id)
@@ -110,6 +112,9 @@ class BatchWire:
             yield batch
             if batch and batch.processing_status == "ended":
                 return
+            if time.monotonic() > deadline:
+                status = self.provider.plain(batch.processing_status if batch else "unknown", longest=40)
+                raise ProviderError(f"{batch_id} has not ended in time (status: {status}). Look at it in the console, then run again.")
             await asyncio.sleep(every_s)
 
     async def results(self, batch_id: str) -> AsyncIterator[tuple[str, WireResult]]:

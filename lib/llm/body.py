@@ -30,13 +30,15 @@ def _bounded_stream(stream: Any, encoding: str, most: int | None, *, is_error: b
     class Bounded(httpx2.AsyncByteStream):
         async def __aiter__(self) -> AsyncIterator[bytes]:
             size = 0
-            async for piece in _decoded(stream, encoding):
-                size += len(piece)
-                if most is not None and size > most:
-                    if is_error:  # its status says enough
-                        return
-                    raise BodyError(f"it is larger than {most / 1e6:.0f} MB")
-                yield piece
+            try:
+                async for piece in _decoded(stream, encoding):
+                    size += len(piece)
+                    if most is not None and size > most:
+                        raise BodyError(f"it is larger than {most / 1e6:.0f} MB")
+                    yield piece
+            except (httpx2.HTTPError, OSError, BodyError) as error:
+                if not is_error:  # the status of an error says enough
+                    raise error if isinstance(error, BodyError) else BodyError(f"it broke off ({type(error).__name__})") from None
 
         async def aclose(self) -> None:
             await stream.aclose()

@@ -120,7 +120,10 @@ class Journal:
     def __exit__(self, *_: object) -> None:
         self._entries.put(None)
         self._writer.join()
-        self._reader.close()
+        try:
+            self.restored()
+        finally:
+            self._reader.close()
 
     def find(self, key: str) -> Found:
         """Return what there is for `key`."""

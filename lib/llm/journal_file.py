@@ -9,6 +9,7 @@ import time
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from lib.errors import KitError
 
@@ -52,17 +53,17 @@ def opened(path: Path) -> Opened:
     was_empty = path.is_file() and not path.stat().st_size
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        if _new_name(path).exists() and not path.exists():  # killed between the two renames of mending
+            _new_name(path).replace(path)
         return Opened(connected(path), f"{path.name} was empty: what was paid for before is not known any more." if was_empty else "")
     except OSError as error:
         raise JournalError(f"{path}: can't be opened ({error.strerror}). Mend that, then run again.") from None
     except Damaged:
-        aside = moved_aside(path, "corrupt")
-        connection = connected(path)
-        replies = _salvaged(aside, connection)
+        aside, replies = _mended(path)
         remark = (
             f"The journal was damaged. {replies:,} paid replies could be read and were copied; the damaged file is kept as {aside.name}."
         )
-        return Opened(connection, remark)
+        return Opened(connected(path), remark)
 
 
 def connected(path: Path, *, check: bool = True) -> sqlite3.Connection:
@@ -82,6 +83,7 @@ def connected(path: Path, *, check: bool = True) -> sqlite3.Connection:
 
 
 def _prepare(connection: sqlite3.Connection, path: Path, *, check: bool) -> None:
+    connection.text_factory = lambda raw: raw.decode("utf-8", errors="replace")  # one bad byte must not block all other replies
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
     if check and connection.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
@@ -112,25 +114,53 @@ def moved_aside(path: Path, why: str) -> Path:
     return target
 
 
+def _mended(path: Path) -> tuple[Path, int]:
+    """Put a journal with all that can be read of the damaged one in its place; return where the damaged one is, and how many replies.
+
+    The new file is complete before the old one is moved, so that neither a full disk nor a kill loses a reply. Raises JournalError.
+    """
+    new = _new_name(path)
+    try:
+        for suffix in ("", "-wal", "-shm", "-journal"):
+            new.with_name(new.name + suffix).unlink(missing_ok=True)
+        with closing(connected(new)) as connection:
+            replies = _salvaged(path, connection)
+            connection.execute("PRAGMA journal_mode = DELETE")  # all of it in the one file that is renamed
+        aside = moved_aside(path, "corrupt")
+        new.replace(path)
+    except (sqlite3.Error, OSError) as error:
+        raise cannot("mended", path, error) from None
+    return aside, replies
+
+
+def _new_name(path: Path) -> Path:
+    return path.with_name(f"{path.name}.mended")
+
+
 def _salvaged(damaged: Path, connection: sqlite3.Connection) -> int:
     """Copy what can be read of a damaged journal, and return how many replies that is."""
     before = connection.total_changes
     with closing(sqlite3.connect(damaged)) as old, connection:
         for part in KEY_PARTS:
             for order in ("ASC", "DESC"):  # from both sides, up to the page that can't be read
-                if _copied(old, connection, "reply", IN_PART.format(order=order), (part, part + "g")):
+                rows, is_whole = _readable(old, IN_PART.format(order=order), (part, part + "g"))
+                connection.executemany(_insert("reply"), rows)
+                if is_whole:
                     break
         replies = connection.total_changes - before
-        _copied(old, connection, "shard", "SELECT * FROM shard", ())
+        connection.executemany(_insert("shard"), _readable(old, "SELECT * FROM shard", ())[0])
     return replies
 
 
-def _copied(old: sqlite3.Connection, new: sqlite3.Connection, table: str, query: str, values: tuple[str, ...]) -> bool:
-    """Copy rows until one can't be read. Return whether all could."""
-    insert = f"INSERT OR IGNORE INTO {table} VALUES ({','.join('?' * COLUMNS[table])})"
+def _insert(table: str) -> str:
+    return f"INSERT OR IGNORE INTO {table} VALUES ({','.join('?' * COLUMNS[table])})"
+
+
+def _readable(connection: sqlite3.Connection, query: str, values: tuple[str, ...]) -> tuple[list[Any], bool]:
+    """Return the rows up to the first that can't be read, and whether all could."""
+    rows: list[Any] = []
     try:
-        for row in old.execute(query, values):
-            new.execute(insert, row)
+        rows.extend(connection.execute(query, values))
     except sqlite3.DatabaseError:
-        return False
-    return True
+        return rows, False
+    return rows, True

@@ -57,7 +57,9 @@ class Provider:
 
     def plain(self, text: object, *, longest: int = LONGEST_QUOTE) -> str:
         """Return what the endpoint, or an error about it, says: without keys and control characters, and with the host for the URL."""
-        return plain(str(text).replace(self.base_url.rstrip("/"), self.host), secrets=self.all_secrets, longest=longest)
+        path = urlsplit(self.base_url).path.strip("/")  # it may be a token; in a sample's text it would be an ordinary word
+        shown = str(text).replace(self.base_url.rstrip("/"), self.host)
+        return plain(shown, secrets=(*self.all_secrets, path), longest=longest)
 
     def client(self, *, timeout_s: float, max_connections: int) -> "AsyncAnthropic":
         """Return a client that neither retries (the window does, for all calls together) nor follows redirects.

@@ -35,8 +35,8 @@ class Wire(BaseModel):
 
 
 class WireUsage(Wire):
-    input_tokens: Count
-    output_tokens: Count
+    input_tokens: Annotated[int, Field(ge=0, le=10**9)] | None = None
+    output_tokens: Annotated[int, Field(ge=0, le=10**9)] | None = None
     cache_read_input_tokens: Count = 0
     cache_creation_input_tokens: Count = 0
 
@@ -179,7 +179,10 @@ def raw_reply(message: WireMessage, *, secrets: Secrets, request_id: str = "", s
     )
 
 
-def _usage(used: WireUsage) -> Usage:
+def _usage(used: WireUsage) -> Usage | None:
+    """Return what was used; None when the reply does not say both counts, as under another API's names."""
+    if used.input_tokens is None or used.output_tokens is None:
+        return None
     return Usage(used.input_tokens, used.output_tokens, used.cache_read_input_tokens, used.cache_creation_input_tokens)
 
 
