@@ -19,7 +19,7 @@ from lib.words import words
 
 SEQUENCE = 8  # words
 JSON_SUFFIXES = (".json", ".jsonl", ".ndjson")
-PLAIN_SUFFIXES = (".txt", ".text", ".md", ".rst")
+TABLE_SUFFIXES = (".csv", ".tsv", ".tab", ".psv")
 BLANK_LINE = re.compile(r"(?:\r\n?|\n)[ \t]*(?:\r\n?|\n)")
 LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 ADVICE = "Name a CSV, JSON Lines or text file in benchmark_csv, or leave it empty."
@@ -69,9 +69,9 @@ def _rows(file: TextFile, text: str) -> Iterator[list[str]]:
     suffix = file.path.suffix.lower()
     if suffix in JSON_SUFFIXES or _begins_with_json(text):
         return map(_texts, _json_rows(file, text))
-    if suffix in PLAIN_SUFFIXES:
-        return ([paragraph] for paragraph in BLANK_LINE.split(text) if paragraph.strip())
-    return _table_rows(file, text)
+    if suffix in TABLE_SUFFIXES:
+        return _table_rows(file, text)
+    return ([paragraph] for paragraph in BLANK_LINE.split(text) if paragraph.strip())
 
 
 def _table_rows(file: TextFile, text: str) -> Iterator[list[str]]:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 LONGEST_QUOTE = 300  # characters of foreign text in one message
 SHORTEST_SECRET = 8  # shorter "keys" are placeholders such as `none`, and would cut holes into ordinary words
@@ -29,4 +30,12 @@ def without_secrets(text: str, secrets: Iterable[str]) -> str:
     for secret in secrets:
         if len(secret) >= SHORTEST_SECRET:
             text = text.replace(secret, REMOVED)
+            if "\\u" in text:
+                text = _escaped(secret).sub(REMOVED, text)
     return LONE_SURROGATE.sub("\ufffd", text)
+
+
+@lru_cache(maxsize=16)
+def _escaped(secret: str) -> re.Pattern[str]:
+    """Return what finds `secret` in JSON, where any of its characters may stand as an escape."""
+    return re.compile("".join(rf"(?:{re.escape(letter)}|\\u(?i:{ord(letter):04x}))" for letter in secret))

@@ -1,5 +1,6 @@
 """A file that a person names in a setting -> its text, or one clear error. What is no text is named for what it is."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,10 +19,8 @@ SIGNATURES = {
     b"\x1f\x8b": "not a text file (compressed)",
     b"PAR1": "not a text file (a Parquet file)",
     b"{\\rtf": "not a plain text file (RTF)",
-    b"<!doctype": "a web page, not a table",
-    b"<html": "a web page, not a table",
-    b"<?xml": "an XML file, not a table",
 }
+MARKUP = re.compile(rb"<!--|<[!?/]?[a-z][^<>]{0,500}>")  # at the beginning: a web page, or a part of one, or XML
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +52,8 @@ def read_bytes(file: TextFile) -> bytes:
     start = raw[:PROBE].removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     if kind := next((kind for signature, kind in SIGNATURES.items() if start.startswith(signature.lower())), ""):
         raise file.refusal(kind)
+    if MARKUP.match(start):
+        raise file.refusal("a web page or XML file, not a table")
     return raw
 
 

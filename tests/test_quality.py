@@ -334,6 +334,8 @@ BENCHMARKS = {
     "b.json": json.dumps({"version": 1, "rows": [{"turns": [{"content": SENTENCE}]}]}, indent=2),
     "keys.json": json.dumps({SENTENCE: "yes"}),
     "JSON lines.csv": json.dumps([SENTENCE]) + "\n" + json.dumps(["more"]) + "\n",
+    "wrapped.tex": SENTENCE.replace(" ", chr(10)),
+    "wrapped": SENTENCE.replace(" ", chr(10)),
     "b.txt": f'"Quoted" at first; not CSV.\n\n{SENTENCE.replace(", ", "," + chr(10))}\n',
 }
 
@@ -358,6 +360,7 @@ NO_BENCHMARKS: dict[str, bytes | None] = {
     "cut.json": b'[{"prompt": "A ball is thrown up and it',
     "paper.pdf": b"%PDF-1.7\n" + SENTENCE.encode(),
     "page.txt": b"<!doctype html><p>" + SENTENCE.encode(),
+    "part_of_a_page.txt": b"<p class='x'>" + SENTENCE.encode(),
     "book.txt": b"PK\x03\x04" + SENTENCE.encode(),
     "open quote.csv": f'prompt\n"{SENTENCE}\n'.encode(),
     "legacy.txt": "为什么 7 是奇数?因为余一。".encode("gbk"),

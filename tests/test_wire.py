@@ -132,6 +132,9 @@ def repeats_the_key(place: str) -> Callable[[web.Request, int, Any], Any]:
             return payload | {"stop_reason": "refusal", "stop_details": {"type": "refusal", "category": said}}
         if place == "text":
             return payload | {"content": [{"type": "text", "text": said}]}
+        if place == "escaped":
+            escaped = "".join(f"\\u{ord(letter):04X}" for letter in KEY)
+            return with_field(payload, ("content", 0, "text"), payload["content"][0]["text"].replace("the", escaped))
         if place == "gold":
             return with_field(payload, ("content", 0, "text"), payload["content"][0]["text"].replace("the", KEY))
         return payload | {place: said}
@@ -140,7 +143,8 @@ def repeats_the_key(place: str) -> Callable[[web.Request, int, Any], Any]:
 
 
 @pytest.mark.parametrize(
-    "place", ["400", "401", "403", "404", "413", "429", "500", "529", "html", "category", "text", "gold", "model", "id", "stop_reason"]
+    "place",
+    ["400", "401", "403", "404", "413", "429", "500", "529", "html", "category", "text", "gold", "escaped", "model", "id", "stop_reason"],
 )
 def test_a_key_that_the_server_repeats_is_neither_shown_nor_stored(
     place: str,
@@ -465,6 +469,18 @@ def test_the_time_limit_bounds_the_whole_answer(
     else:
         assert [failure.reason for failure in failures] == ["unavailable"]
         assert "no whole answer within 1 s" in failures[0].detail
+    assert time.monotonic() - started < 10
+
+
+def test_a_line_of_a_batchs_results_that_does_not_come_is_not_waited_for_without_end(
+    provider: Provider, one: Settings, generate: Callable[[Settings], Tally], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lib.llm.batch_wire.TRIES", 1)
+    drip = dripping(b" " * 300)
+    provider.settings.spoil = lambda http, status, payload: drip(http, status, payload) if http.path.endswith("/results") else payload
+    started = time.monotonic()
+    made = generate(one.model_copy(update={"mode": "batch", "batch_poll_s": 0.05, "timeout_s": 1.0}))
+    assert [failure.reason for failure in made.failures] == ["unavailable"]
     assert time.monotonic() - started < 10
 
 
