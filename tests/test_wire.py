@@ -221,6 +221,25 @@ def test_of_the_base_url_only_host_and_port_are_shown(
     assert not any(secret in str(problem.value) for secret in ("someone", "passw0rd", "private-path", "t0ken"))
 
 
+def test_a_header_value_that_cannot_be_sent_is_told_by_its_variable_and_not_shown(
+    provider: Provider, one: Settings, generate: Callable[[Settings], Tally], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANTHROPIC_CUSTOM_HEADERS", f"X-Token: {KEY}\x01more")
+    with pytest.raises(ProviderError, match="ANTHROPIC_CUSTOM_HEADERS") as problem:
+        generate(one)
+    assert KEY not in str(problem.value)
+
+
+def test_a_password_is_not_shown_in_the_form_in_which_it_is_sent(
+    provider: Provider, one: Settings, generate: Callable[[Settings], Tally], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANTHROPIC_BASE_URL", provider.url.replace("http://", "http://user:passw0rd-long@"))
+    provider.settings.spoil = lambda http, _, payload: (
+        web.json_response({"error": http.headers.get("authorization")}, status=400) if http.path == "/v1/messages" else payload
+    )
+    assert "dXNlcjpwYXNzdzByZC1sb25n" not in generate(one).failures[0].detail  # user:passw0rd-long in base64
+
+
 @pytest.mark.parametrize("url", ["ftp://host", "host:8000", "http://", "http://host:port", "http://a b", "http://host\nx: y"])
 def test_a_base_url_that_is_no_web_address_is_refused_by_its_name(
     url: str, one: Settings, generate: Callable[[Settings], Tally], monkeypatch: pytest.MonkeyPatch
@@ -467,8 +486,9 @@ def test_the_time_limit_bounds_the_whole_answer(
     except ProviderError as error:
         assert path == "/v1/models" and "can't be reached" in str(error)
     else:
-        assert [failure.reason for failure in failures] == ["unavailable"]
+        assert [failure.reason for failure in failures] == ["invalid_answer"]  # it had begun, so it may be billed
         assert "no whole answer within 1 s" in failures[0].detail
+        assert spent_usd(one) > 3 * 8000 * 20 / 1e6
     assert time.monotonic() - started < 10
 
 

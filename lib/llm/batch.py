@@ -243,6 +243,7 @@ class BatchTransport:
 def _age_s(batch: WireBatch, shard: Shard) -> float:
     """Return how much later the batch was created than the shard was intended; 0 where the provider names no moment that could be."""
     try:
-        return batch.created_at.timestamp() - shard.at if batch.created_at else 0.0
+        created_at = batch.created_at.timestamp() if batch.created_at else 0.0
+        return created_at - shard.at if created_at > 0 else 0.0
     except (ValueError, OverflowError):  # the year 1
         return 0.0

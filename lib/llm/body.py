@@ -5,6 +5,7 @@ The limit holds for the decoded body. A few megabytes of gzip can otherwise fill
 
 import zlib
 from collections.abc import AsyncIterable, AsyncIterator
+from contextvars import ContextVar
 from typing import Any
 
 MOST_BYTES = 8_000_000  # of a message or a page: the longest answer, 21,000 tokens and its thinking, is some 200 kB
@@ -13,12 +14,17 @@ UNLIMITED_ENDS = ("/results",)  # a batch's results are read line by line, and e
 GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
 
 
+BEGUN: ContextVar[list[int]] = ContextVar("BEGUN")  # where the caller wants to learn that a good answer has begun: it may be billed
+
+
 class BodyError(Exception):
     """The body is too large, or compressed in a way that was not asked for. It may have been billed."""
 
 
 async def bound_body(response: Any) -> None:
     """Put a limit on a response of httpx2 before its body is read. For the client's event hook `response`."""
+    if response.is_success and (begun := BEGUN.get(None)) is not None:
+        begun.append(response.status_code)
     encoding = response.headers.pop("content-encoding", "").strip().lower()
     most = None if response.request.url.path.endswith(UNLIMITED_ENDS) and response.is_success else MOST_BYTES
     response.stream = _bounded_stream(response.stream, encoding, most, is_error=not response.is_success)

@@ -266,10 +266,13 @@ def ledger(path: Path) -> list[Spent]:
 
 def _shard(number: int, at: float, text: str, batch_id: str) -> Shard:
     """Return a shard as it was written down; earlier versions wrote a list of keys."""
-    written = json.loads(text)
-    if isinstance(written, list):
-        return Shard(number, at, tuple(Asked(key, "", "", 0, "", 0.0) for key in written), "", batch_id)
-    return Shard(number, at, tuple(Asked(*fields) for fields in written["requests"]), written["mark"], batch_id)
+    try:
+        written = json.loads(text)
+        if isinstance(written, list):
+            return Shard(number, at, tuple(Asked(key, "", "", 0, "", 0.0) for key in written), "", batch_id)
+        return Shard(number, at, tuple(Asked(*fields) for fields in written["requests"]), written["mark"], batch_id)
+    except (ValueError, KeyError, TypeError):
+        raise JournalError(f"The journal's entry {number} of a batch ({batch_id}) was changed. Delete it from its table shard.") from None
 
 
 def _tell(entries: Iterable[Waiting], problem: Exception | None) -> None:

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from lib.llm.body import BodyError
+from lib.llm.body import BEGUN, BodyError
 from lib.llm.budget import cacheable
 from lib.llm.call import Asked, Call, RawReply, Transient, wire_schema
 from lib.llm.problems import cause_of, problem_of
@@ -38,11 +38,16 @@ class LiveTransport:
         import anthropic
 
         started, secrets = time.monotonic(), self.provider.all_secrets
+        begun: list[int] = []
+        BEGUN.set(begun)
         try:
             async with asyncio.timeout(self.timeout_s):
                 response = await self.client.messages.with_raw_response.create(**request(call, max_tokens=max_tokens))
         except (anthropic.APITimeoutError, TimeoutError):
-            raise Transient("timeout", f"no whole answer within {self.timeout_s:g} s") from None
+            late = f"no whole answer within {self.timeout_s:g} s"
+            if begun:
+                return unreadable_reply(late, secrets=secrets, seconds=time.monotonic() - started)
+            raise Transient("timeout", late) from None
         except anthropic.APIConnectionError as error:
             if isinstance(error.__cause__, BodyError):  # an answer came, and may have been billed
                 return unreadable_reply(str(error.__cause__), secrets=secrets, seconds=time.monotonic() - started)

@@ -4,6 +4,7 @@ The key is read here, handed to the SDK's client and shown nowhere.
 """
 
 import os
+from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 ANTHROPIC_HOST = "https://api.anthropic.com"
 AIOHTTP_ABOVE = 8  # calls in flight; from there on it takes a fifth less client CPU (50 in flight)
+SENT = ("ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_CUSTOM_HEADERS")  # variables that the SDK reads by itself
 NO_COMPRESSION = {"Accept-Encoding": "identity"}  # so that the size of what comes is the size of what is read
 
 
@@ -131,6 +133,8 @@ def open_provider(settings: Settings) -> Iterator[Provider]:
         raise ProviderError("No API key: set ANTHROPIC_API_KEY in the environment or in .env (see .env.example), or PROVIDER=local.")
     if not (key.isascii() and key.isprintable()) or " " in key:
         raise ProviderError("ANTHROPIC_API_KEY holds a blank, a line break or another character that no key has. Copy the key anew.")
+    if not all(line.isprintable() for name in SENT for line in _variable(name).splitlines()):
+        raise ProviderError(f"{' or '.join(SENT)} holds a character that can't be sent. Copy its value anew.")
     yield Provider(_endpoint_id(base_url), base_url, key or "none", secrets=_secrets(base_url))
 
 
@@ -152,6 +156,8 @@ def _secrets(base_url: str) -> tuple[str, ...]:
     """Return what besides the key must not be shown: what stands before the host or in the query, and the values of custom headers."""
     parts = urlsplit(base_url)
     found = [parts.username or "", parts.password or "", parts.query, _variable("ANTHROPIC_AUTH_TOKEN")]
+    if parts.username:  # as it is sent
+        found.append(b64encode(unquote(f"{parts.username}:{parts.password or ''}").encode()).decode())
     found += [line.partition(":")[2].strip() for line in _variable("ANTHROPIC_CUSTOM_HEADERS").splitlines()]
     return tuple(dict.fromkeys(text for secret in found for text in (secret, unquote(secret)) if text))
 
