@@ -15,7 +15,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from lib.schema import Seed
+from lib.schema import Seed, is_blank
 from lib.seeds import SeedFile, SeedFileError, read_seeds
 
 HEADER = ("PROMPT", "UC1_INITIAL_EXPLANATION", "FOLLOW_UP_PROMPT", "RUBRICS")
@@ -159,13 +159,16 @@ def test_the_path_may_hold_blanks(tmp_path: Path) -> None:
 @example(cell="\u3000")
 @example(cell="a\x00b")
 @example(cell="\x0c")
+@example(cell="NONE")
+@example(cell="\u3164")
 def test_any_prompt_is_read_as_it_stands_or_set_aside(tmp_path_factory: pytest.TempPathFactory, cell: str) -> None:
     file = read(tmp_path_factory.getbasetemp(), csv_text(row("usable"), row(cell)))
     if "control_character" in file.reasons:
         assert any(unicodedata.category(character) == "Cc" and character not in "\t\r\n" for character in cell)
     elif file.set_aside:
         assert file.reasons == {"no_prompt": 1}
-        assert not any(character.isalnum() for character in cell)
+        word = cell.strip().lstrip("+-").casefold()
+        assert is_blank(cell) or word in ("nan", "none", "null", "n/a", "<na>", "nat", "na") or word.startswith("#")  # a sheet's errors
     else:
         before, after = cell.split(file.seeds[1].prompt, 1)
         assert not any(character.isprintable() and not character.isspace() for character in before + after)
