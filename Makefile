@@ -1,6 +1,6 @@
 # The kit's commands: `make` alone lists them.
 #
-# Values a person changes; each is a parameter of the notebooks under the same name in small letters (lib/settings.py has all of them).
+# Values a person changes; each is a parameter of the notebooks under the same name in small letters (`make settings` lists all of them).
 PARAMETERS := RUN OUTPUTS_DIR SEEDS_CSV TOPICS_CSV ON_BAD_ROW NUM_SEEDS SAMPLES_PER_SEED SUBJECTS MISCONCEPTION_TYPES \
   MODEL JUDGE_MODEL PROVIDER MODE MAX_CONCURRENCY BUDGET_USD PRICE_USD_PER_MTOK SCENARIO_EFFORT GOLD_EFFORT JUDGE_EFFORT \
   MAX_TOKENS BATCH_POLL_S TIMEOUT_S MIN_CALL_SUCCESS SHOW_RUBRICS_TO_TUTOR CRITICAL_PASS_THRESHOLD RANDOM_SEED \
@@ -29,7 +29,7 @@ python = $(call quoted,$(value PYTHON))
 # A misspelt variable on the command line is an error, not silence.
 nearest = $(shell $(python) -c 'import difflib, sys; print(*difflib.get_close_matches(sys.argv[1].upper(), sys.argv[2:], 1, 0.5))' \
   $(call quoted,$(1)) $(PARAMETERS) $(OTHERS))
-unknown = $(error $(1) is not a variable of this Makefile. $(if $(2),Did you mean $(2)? )README and lib/settings.py list them)
+unknown = $(error $(1) is not a variable of this Makefile. $(if $(2),Did you mean $(2)? )`make settings` lists them)
 $(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(if $(filter $(PARAMETERS) $(OTHERS),$(name)),,\
   $(eval unexport $$(name))$(call unknown,$(name),$(call nearest,$(name))))))
 # The loop's own variable hides one of that name.
@@ -62,34 +62,34 @@ NOTEBOOKS := 01_generate 02_filter 03_analyze 04_validate
 pairs = $(foreach name,$(1),$(if $(call given,$(name)),$(call quoted,$(name)=$(value $(name)))))
 values = $(call pairs,$(PARAMETERS))
 # `exec`: a signal then reaches Python itself, not a shell that waits for it.
-notebook = exec $(PY) -m lib.headless $(1) $(values)
+notebook = exec $(PY) -m lib.commands notebooks $(1) $(values)
 
 .DEFAULT_GOAL := help
-.PHONY: help run full estimate generate filter analyze validate topup rerun review lab test crosscheck lint bench clean setup model lock
+.PHONY: help run full estimate generate filter analyze validate topup rerun review settings lab test crosscheck lint bench clean setup model lock
 
 help: ## this list
 	@echo "What this kit can do. Begin with: make run"
 	@echo
 	@grep -hE '^[a-z]+:.*## ' '$(firstword $(MAKEFILE_LIST))' | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 	@echo
-	@echo "Every setting of a run is a value after the command, in capitals. README explains the usual ones, lib/settings.py has all. Example:"
+	@echo "Every setting of a run is a value after the command, in capitals. `make settings` lists them. Example:"
 	@echo "  make run NUM_SEEDS=10 SEEDS_CSV='Text Tutoring Prompts.csv'"
 
 run: $(READY) ## all four notebooks, small: 2 seeds x 2 variations -> outputs/quick/, or RUN=<name>
 	@$(call notebook,$(NOTEBOOKS))
-	@$(PY) -m lib.summary $(values)
+	@$(PY) -m lib.commands summary $(values)
 
 full estimate: RUN := full
 full estimate: NUM_SEEDS := 250
 full estimate: SAMPLES_PER_SEED := 4
 full: $(READY) ## 250 x 4 samples -> outputs/full/; needs BUDGET_USD=<US dollars>, prints the estimate first
 	@$(if $(call text,BUDGET_USD),,$(error make full spends money: say how much it may cost, e.g. make full BUDGET_USD=150 (make estimate tells)))
-	@$(PY) -m lib.estimate full $(values)
+	@$(PY) -m lib.commands estimate full $(values)
 	@$(call notebook,$(NOTEBOOKS))
-	@$(PY) -m lib.summary $(values)
+	@$(PY) -m lib.commands summary $(values)
 
 estimate: $(READY) ## calls, tokens, cost and time of a full run, without spending
-	@$(PY) -m lib.estimate plan $(values)
+	@$(PY) -m lib.commands estimate plan $(values)
 
 generate: $(READY) ## notebook 01: make the samples
 	@$(call notebook,01_generate)
@@ -100,7 +100,7 @@ filter: $(READY) ## notebook 02: judge and filter them
 analyze: $(READY) ## notebook 03: figures and costs
 	@$(call notebook,03_analyze)
 
-validator = exec $(PY) -m lib.validate $(if $(filter general,$(call text,FORM)),--general )-- $(call quoted,$(value FILE))
+validator = exec $(PY) -m lib.commands validate $(if $(filter general,$(call text,FORM)),--general )-- $(call quoted,$(value FILE))
 validate: $(READY) ## notebook 04, or FILE=any.jsonl (FORM=general: several turns, tools, no system prompt)
 	@$(if $(filter-out strict general,$(call text,FORM))$(word 2,$(call text,FORM)),$(error FORM is strict or general))
 	@$(if $(call text,FILE),$(validator),$(call notebook,04_validate))
@@ -108,14 +108,17 @@ validate: $(READY) ## notebook 04, or FILE=any.jsonl (FORM=general: several turn
 topup: TOP_UP := true
 topup: $(READY) ## repair near misses and refill what fell short, up to TARGET_KEPT or BUDGET_USD, in an existing RUN
 	@$(call notebook,02_filter 03_analyze 04_validate)
-	@$(PY) -m lib.summary $(values)
+	@$(PY) -m lib.commands summary $(values)
 
 rerun: $(READY) ## FROM=outputs/<run>: the same settings again, as <run>_again or RUN=<name>
 	@$(if $(call text,FROM),,$(error say which run: make rerun FROM=outputs/quick))
-	@exec $(PY) -m lib.rerun $(call quoted,$(value FROM)) $(call pairs,$(if $(filter command,$(origin RUN)),RUN) $(filter-out RUN,$(PARAMETERS)))
+	@exec $(PY) -m lib.commands rerun $(call quoted,$(value FROM)) $(call pairs,$(if $(filter command,$(origin RUN)),RUN) $(filter-out RUN,$(PARAMETERS)))
 
 review: $(READY) ## a blind sheet for people -> review.csv in the run's folder; filled in, name it in REVIEW_CSV with make analyze
-	@$(PY) -m lib.review $(values)
+	@$(PY) -m lib.commands review $(values)
+
+settings: $(READY) ## every parameter with its default, unit and bounds
+	@$(PY) -m lib.commands settings
 
 lab: $(READY) ## JupyterLab
 	@JUPYTER_PATH="$$($(PY) -c 'import sys; print(sys.prefix)')/share/jupyter$${JUPYTER_PATH:+:$$JUPYTER_PATH}" $(PY) -m jupyter lab notebooks

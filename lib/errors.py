@@ -15,6 +15,8 @@ LONE_SURROGATE = re.compile(r"[\ud800-\udfff]")
 class KitError(Exception):
     """Says where, what, and what to do next. Everything else that is raised is a bug."""
 
+    exit_code = 1  # of a command that ends in this error
+
 
 def plain(text: object, *, secrets: Iterable[str] = (), longest: int = LONGEST_QUOTE) -> str:
     """Return foreign text as one line that may be shown and stored.

@@ -10,25 +10,24 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lib.compare import Comparison, comparison_table
-from lib.estimate import Estimate
-from lib.files import read_text
-from lib.filters import decisions, planted_failures
-from lib.manifest import read_manifest
-from lib.plan import Cell
-from lib.planted import FEWEST
-from lib.prompts import Prompt
-from lib.quality import Gating
-from lib.rates import Share
-from lib.run import made_samples, run_of
+from lib.analyze.compare import Comparison, comparison_table
+from lib.analyze.rates import Share
+from lib.analyze.statistics import low_keep_rate_advice
+from lib.analyze.trust import Trust, catch_line, catches
+from lib.filter.gates import Gating
+from lib.filter.keep import decisions, planted_failures
+from lib.generate.estimate import Estimate
+from lib.generate.plan import Cell
+from lib.generate.seeds import SeedFile
+from lib.llm.work import Tally
+from lib.prompts.rendering import Prompt
+from lib.publish.splits import Split
+from lib.run.files import read_text
+from lib.run.folder import made_samples, run_of
+from lib.run.manifest import read_manifest
 from lib.schema import Evaluation, Sample, Slot
-from lib.seeds import SeedFile
-from lib.settings import Settings, headless, short_path
-from lib.splits import Split
-from lib.stats import low_keep_rate_advice
+from lib.settings.parameters import FEWEST_PLANTED, Settings, headless, short_path
 from lib.taxonomy import label
-from lib.trust import Trust, catch_line, catches
-from lib.work import Tally
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -171,8 +170,8 @@ def trust(found: Trust) -> None:
         print(f"of those that people find bad, it drops {people.specificity}")
         if people.unlabelled:
             print(f"{people.unlabelled:,} rows of the sheet are not filled in")
-    if found.all_caught.total < FEWEST:
-        print(f"too few failures were planted to tell how good the judge is: a run of {FEWEST} samples or more plants at least {FEWEST}")
+    if found.all_caught.total < FEWEST_PLANTED:
+        print(f"too few failures were planted to tell how good the judge is: at least {FEWEST_PLANTED} are needed, and as many samples")
 
 
 def table(rows: "pd.DataFrame") -> None:

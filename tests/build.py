@@ -10,8 +10,9 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lib.files import write_jsonl
-from lib.run import Run, run_of
+from lib.prompts.answers import RubricAnswer, ScenarioAnswer
+from lib.run.files import write_jsonl
+from lib.run.folder import Run, run_of
 from lib.schema import (
     Decision,
     Evaluation,
@@ -19,11 +20,9 @@ from lib.schema import (
     Message,
     Planted,
     Rubric,
-    RubricAnswer,
     RubricAttributes,
     Sample,
     SampleMetadata,
-    ScenarioAnswer,
     Seed,
     Severity,
     Slot,
@@ -31,7 +30,7 @@ from lib.schema import (
     Style,
     Verdict,
 )
-from lib.settings import PROJECT_ROOT, Settings
+from lib.settings.parameters import PROJECT_ROOT, Settings
 
 if TYPE_CHECKING:
     import tiktoken
@@ -201,9 +200,8 @@ class FolderBusy(Exception):
 @contextmanager
 def held_by_another_process(run: Run) -> Iterator[None]:
     """Hold the run's folder in a second process, as a run that is under way does. Raises FolderBusy when that is refused."""
-    script = (
-        "import sys, pathlib; from lib.run import Run, held\nwith held(Run(pathlib.Path(sys.argv[1]))): print(flush=True); sys.stdin.read()"
-    )
+    script = "import sys, pathlib; from lib.run.folder import Run, held\n"
+    script += "with held(Run(pathlib.Path(sys.argv[1]))): print(flush=True); sys.stdin.read()"
     command = [sys.executable, "-c", script, str(run.dir)]
     pipe, none = subprocess.PIPE, subprocess.DEVNULL
     with subprocess.Popen(command, cwd=PROJECT_ROOT, stdin=pipe, stdout=pipe, stderr=none) as other:

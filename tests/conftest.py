@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from lib.plan import Topics, read_topics
-from lib.seeds import SeedFile, read_seeds
-from lib.settings import PROJECT_ROOT, Settings
+from lib.generate.plan import Topics, read_topics
+from lib.generate.seeds import SeedFile, read_seeds
+from lib.settings.parameters import PROJECT_ROOT, Settings
 from tests.provider import Provider
 
 

@@ -15,19 +15,19 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from lib.generate import generate_samples
-from lib.judge import judge_samples
+from lib.filter.gates import gate_samples
+from lib.filter.judge import judge_samples
+from lib.generate.plan import Topics
+from lib.generate.samples import generate_samples
+from lib.generate.seeds import SeedFile
 from lib.llm.call import ProviderError
 from lib.llm.journal import Journal, ledger
-from lib.plan import Topics
-from lib.quality import gate_samples
-from lib.run import run_of
-from lib.seeds import SeedFile
-from lib.settings import PROJECT_ROOT, Settings
+from lib.run.folder import run_of
+from lib.settings.parameters import PROJECT_ROOT, Settings
 from tests.provider import Provider
 from tests.test_wire import outcomes
 
-JUDGE = "from lib.judge import *\njudge_samples(s)"
+JUDGE = "from lib.filter.judge import *\njudge_samples(s)"
 GENERATE = "generate_samples(read_seeds(from_root(s.seeds_csv)), read_topics(from_root(s.topics_csv)), s)"
 
 
@@ -52,7 +52,8 @@ def killed_while_its_batch_is_under_way(provider: Provider, settings: Settings, 
     """Run `what` in a process of its own, and kill it once it has created a batch."""
     provider.settings.batch_delay_s, before = 1.0, provider.stats()["batches"]
     script = (
-        "import sys; from lib.settings import *; from lib.seeds import *; from lib.plan import *; from lib.generate import *\n"
+        "import sys; from lib.settings.parameters import *; from lib.generate.seeds import *; from lib.generate.plan import *\n"
+        "from lib.generate.samples import *\n"
         f"s = Settings.of(**__import__('json').loads(sys.argv[1]))\n{what}"
     )
     child = subprocess.Popen([sys.executable, "-c", script, settings.model_dump_json()], cwd=PROJECT_ROOT, stdout=subprocess.DEVNULL)

@@ -6,12 +6,12 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from lib.compare import CompareError, compare_runs, comparison_table
-from lib.manifest import update_manifest
-from lib.rates import mcnemar_p, paired_difference
-from lib.run import run_of
-from lib.settings import Settings
-from lib.stats import write_statistics
+from lib.analyze.compare import CompareError, compare_runs, comparison_table
+from lib.analyze.rates import mcnemar_p, paired_difference
+from lib.analyze.statistics import write_statistics
+from lib.run.folder import run_of
+from lib.run.manifest import update_manifest
+from lib.settings.parameters import Settings
 from tests.build import a_sample, an_evaluation, write_run
 
 unhurried = hypothesis_settings(deadline=None)  # the machine may be busy

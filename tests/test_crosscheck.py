@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from lib.filters import filter_samples
-from lib.generate import generate_samples
-from lib.judge import judge_samples
-from lib.plan import Topics
-from lib.quality import gate_samples
-from lib.run import run_of
-from lib.seeds import SeedFile
-from lib.settings import Settings
+from lib.filter.gates import gate_samples
+from lib.filter.judge import judge_samples
+from lib.filter.keep import filter_samples
+from lib.generate.plan import Topics
+from lib.generate.samples import generate_samples
+from lib.generate.seeds import SeedFile
+from lib.run.folder import run_of
+from lib.settings.parameters import Settings
 from tests.crosscheck.__main__ import of_crafted, opinions
 from tests.crosscheck.checkers import RIGHT
 from tests.provider import Provider

@@ -13,18 +13,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyarrow import parquet
 
-from lib.card import family, write_card
-from lib.dataset import schema, write_dataset
+from lib.analyze.statistics import write_statistics
 from lib.errors import plain
-from lib.files import read_jsonl
-from lib.finetune import example_line
-from lib.manifest import update_manifest
-from lib.prompts import cell, yaml_text
-from lib.run import run_of
+from lib.filter.examples import example_line
+from lib.prompts.rendering import cell, yaml_text
+from lib.publish.card import family, write_card
+from lib.publish.dataset import schema, write_dataset
+from lib.publish.splits import split_samples
+from lib.run.files import read_jsonl
+from lib.run.folder import run_of
+from lib.run.manifest import update_manifest
 from lib.schema import Sample
-from lib.settings import PROJECT_ROOT, Settings
-from lib.splits import split_samples
-from lib.stats import write_statistics
+from lib.settings.parameters import PROJECT_ROOT, Settings
 from lib.validate.check import validate_file
 from tests.build import a_planted, a_sample, an_evaluation, rubrics_of, write_kept, write_run
 from tests.test_splits import of_seed
@@ -185,7 +185,7 @@ def test_the_coverage_table_counts_every_kept_sample_once(made: Settings) -> Non
     ("seeds_csv", "said"), [("data/seeds.csv", "the kit's own (CC BY 4.0)"), ("", "**Fill in its licence**")], ids=["own", "another's"]
 )
 def test_the_card_says_under_which_licence_the_seeds_are(settings: Settings, seeds_csv: str, said: str) -> None:
-    from lib.seeds import read_seeds
+    from lib.generate.seeds import read_seeds
 
     digest = read_seeds(PROJECT_ROOT / seeds_csv).sha256 if seeds_csv else "0" * 64
     with_records(settings, [a_sample()], inputs_sha256={"seeds": digest, "topics": ""})

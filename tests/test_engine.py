@@ -7,19 +7,19 @@ from datetime import UTC, datetime
 
 import pytest
 
-from lib.files import write_jsonl
-from lib.generate import generate_samples
+from lib.generate.plan import Topics
+from lib.generate.samples import generate_samples
+from lib.generate.seeds import SeedFile
 from lib.llm.budget import Budget, PriceError, cacheable, price_of, price_table
 from lib.llm.call import CallFailed, Usage
+from lib.llm.loop import for_each
 from lib.llm.problems import retry_after_s
 from lib.llm.window import Window
-from lib.loop import for_each
-from lib.plan import Topics
-from lib.prompts import Prompt, scenario_prompt
-from lib.run import recorded_failures, run_of
+from lib.prompts.rendering import Prompt, scenario_prompt
+from lib.run.files import write_jsonl
+from lib.run.folder import recorded_failures, run_of
 from lib.schema import Failure, Seed, Slot
-from lib.seeds import SeedFile
-from lib.settings import Settings
+from lib.settings.parameters import Settings
 from tests.provider import Provider
 
 
@@ -194,7 +194,7 @@ def test_a_pass_whose_budget_is_used_up_renders_no_prompt_for_the_slots_that_are
         rendered.append(slot.id)
         return scenario_prompt(slot, seed)
 
-    monkeypatch.setattr("lib.generate.scenario_prompt", counted)
+    monkeypatch.setattr("lib.generate.samples.scenario_prompt", counted)
     long = settings.model_copy(update={"num_seeds": 500, "samples_per_seed": 4, "budget_usd": 0.5, "min_call_success": 0.0})
     made = generate_samples(seed_file, topics, long)
     assert made.done + len(made.failures) == 2_000

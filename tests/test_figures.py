@@ -11,8 +11,8 @@ import pytest
 from matplotlib import pyplot
 from matplotlib.font_manager import FontEntry, fontManager
 
-from lib import figures, fonts
-from lib.stats import keep_rates
+from lib.analyze import figures, fonts
+from lib.analyze.statistics import keep_rates
 
 matplotlib.use("Agg")
 SCRIPTS = ["量子力学", "हिन्दी व्याकरण", "한국사", "🧪 lab", "ไทย"]

@@ -12,7 +12,10 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from lib.files import (
+from lib.generate.plan import Topics
+from lib.generate.samples import generate_samples
+from lib.generate.seeds import SeedFile
+from lib.run.files import (
     RunError,
     make_folder,
     read_jsonl,
@@ -24,13 +27,10 @@ from lib.files import (
     whole_file,
     write_json,
 )
-from lib.generate import generate_samples
-from lib.ordered_lines import OrderedLines
-from lib.plan import Topics
-from lib.run import held, run_of
+from lib.run.folder import held, run_of
+from lib.run.ordered_lines import OrderedLines
 from lib.schema import Failure
-from lib.seeds import SeedFile
-from lib.settings import PROJECT_ROOT, Settings
+from lib.settings.parameters import PROJECT_ROOT, Settings
 from tests.provider import Provider
 
 unhurried = hypothesis_settings(deadline=None, max_examples=60)
@@ -111,7 +111,7 @@ def test_on_a_read_only_disk_no_call_is_paid(
 def test_a_file_above_the_users_limit_is_told_and_nothing_is_left_behind(tmp_path: Path) -> None:
     """As `ulimit -f` sets it."""
     script = (
-        "import sys; from pathlib import Path; from lib.files import RunError, write_json\n"
+        "import sys; from pathlib import Path; from lib.run.files import RunError, write_json\n"
         "try: write_json(Path(sys.argv[1]), {'a': 'x' * 100_000})\n"
         "except RunError as error: print(error)"
     )
@@ -189,7 +189,7 @@ def test_what_fails_in_the_middle_leaves_the_old_file_and_keeps_its_own_error(tm
 
 def test_trying_to_write_leaves_nothing_and_what_a_killed_process_left_goes(tmp_path: Path) -> None:
     script = (
-        "import os, signal, sys; from pathlib import Path; from lib.files import whole_file\n"
+        "import os, signal, sys; from pathlib import Path; from lib.run.files import whole_file\n"
         "with whole_file(Path(sys.argv[1])): os.kill(os.getpid(), signal.SIGKILL)"
     )
     subprocess.run([sys.executable, "-c", script, str(tmp_path / "sub" / "a.json")], cwd=PROJECT_ROOT, check=False)

@@ -8,14 +8,14 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from lib.files import RunError, read_jsonl, write_jsonl
-from lib.filters import decide, drop_reason, filter_samples
-from lib.manifest import as_filtered, update_manifest
-from lib.review import write_sheet
-from lib.run import run_of
+from lib.analyze.people import write_sheet
+from lib.analyze.statistics import write_statistics
+from lib.filter.keep import decide, drop_reason, filter_samples
+from lib.run.files import RunError, read_jsonl, write_jsonl
+from lib.run.folder import run_of
+from lib.run.manifest import as_filtered, update_manifest
 from lib.schema import Decision, DropReason, Failure, Sample
-from lib.settings import Settings
-from lib.stats import write_statistics
+from lib.settings.parameters import Settings
 from tests.build import a_sample, an_evaluation, rubrics_of, write_run
 
 FOUR_FIFTHS = Fraction(4, 5)

@@ -18,20 +18,20 @@ from hypothesis import example, given
 from hypothesis import settings as bounded
 from hypothesis import strategies as st
 
-from lib import kernel
+from lib.commands import kernel
+from lib.commands.kernel import Interrupted, Signals
+from lib.commands.notebooks import Screen, checked_notebook
 from lib.errors import KitError
-from lib.headless import Screen, checked_notebook
-from lib.kernel import Interrupted, Signals
 from lib.llm.journal import ledger
-from lib.run import Run
-from lib.settings import PROJECT_ROOT
+from lib.run.folder import Run
+from lib.settings.parameters import PROJECT_ROOT
 from tests.provider import Provider
 
 CALLS = 6  # in flight
 
 
 def command(folder: Path, *words: str) -> list[str]:
-    return [sys.executable, "-m", "lib.headless", *words, f"OUTPUTS_DIR={folder}", "RUN=s", f"MAX_CONCURRENCY={CALLS}"]
+    return [sys.executable, "-m", "lib.commands", "notebooks", *words, f"OUTPUTS_DIR={folder}", "RUN=s", f"MAX_CONCURRENCY={CALLS}"]
 
 
 def headless(folder: Path, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -261,7 +261,7 @@ def test_handlers_are_put_back() -> None:
 
 STOPPED_IN_A_KERNEL = """
 import asyncio, gc, os, signal, threading
-from lib.loop import finish
+from lib.llm.loop import finish
 
 async def cell():
     threading.Timer(0.2, lambda: os.kill(os.getpid(), signal.SIGINT)).start()

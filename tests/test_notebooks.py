@@ -13,16 +13,16 @@ import psutil  # comes with ipykernel
 import pytest
 import yaml
 
-from lib.filters import filter_samples
-from lib.generate import generate_samples
-from lib.judge import judge_samples
-from lib.plan import Topics
-from lib.quality import gate_samples
-from lib.review import write_sheet
-from lib.run import run_of
-from lib.seeds import SeedFile
-from lib.settings import PROJECT_ROOT, Settings
-from lib.stats import write_statistics
+from lib.analyze.people import write_sheet
+from lib.analyze.statistics import write_statistics
+from lib.filter.gates import gate_samples
+from lib.filter.judge import judge_samples
+from lib.filter.keep import filter_samples
+from lib.generate.plan import Topics
+from lib.generate.samples import generate_samples
+from lib.generate.seeds import SeedFile
+from lib.run.folder import run_of
+from lib.settings.parameters import PROJECT_ROOT, Settings
 from lib.validate.check import validate_file
 from tests.provider import Provider
 
@@ -31,7 +31,9 @@ KEY = "sk-ant-a-secret-for-this-test"
 
 
 def headless(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "lib.headless", *words], cwd=PROJECT_ROOT, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        [sys.executable, "-m", "lib.commands", "notebooks", *words], cwd=PROJECT_ROOT, capture_output=True, text=True, check=False
+    )
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +67,7 @@ def test_the_summary_says_what_was_made_kept_dropped_failed_and_paid(
 ) -> None:
     _, pairs, _ = run_folder
     said = subprocess.run(
-        [sys.executable, "-m", "lib.summary", *pairs], cwd=PROJECT_ROOT, capture_output=True, text=True, check=True
+        [sys.executable, "-m", "lib.commands", "summary", *pairs], cwd=PROJECT_ROOT, capture_output=True, text=True, check=True
     ).stdout
     assert "4 planned = 4 made + 0 failed" in said
     assert "4 made = " in said and " dropped + 0 unjudged" in said
@@ -94,7 +96,7 @@ def test_a_run_is_topped_up_and_peoples_labels_are_read_by_the_same_notebooks(
     assert "now, 6 wanted" in done.stdout and "the target is reached" in done.stdout
     assert "people and judge agree on criteria:" in done.stdout
     said = subprocess.run(
-        [sys.executable, "-m", "lib.summary", f"OUTPUTS_DIR={run.parent}", "RUN=topped_up"],
+        [sys.executable, "-m", "lib.commands", "summary", f"OUTPUTS_DIR={run.parent}", "RUN=topped_up"],
         cwd=PROJECT_ROOT, capture_output=True, text=True, check=True,
     ).stdout  # fmt: skip
     assert "topped up: " in said and "6 kept" in said
@@ -105,7 +107,7 @@ def test_a_run_is_made_again_from_its_manifest_twice_at_the_same_time(provider: 
     place = f"OUTPUTS_DIR={tmp_path}"
     first = headless(*NOTEBOOKS[:2], place, "RUN=first", "NUM_SEEDS=1", "RANDOM_SEED=3", "CRITICAL_PASS_THRESHOLD=0.5")
     assert first.returncode == 0, first.stderr
-    command = [sys.executable, "-m", "lib.rerun", str(tmp_path / "first"), place]
+    command = [sys.executable, "-m", "lib.commands", "rerun", str(tmp_path / "first"), place]
     both = [subprocess.Popen([*command, *more], cwd=PROJECT_ROOT, stdout=subprocess.PIPE, text=True) for more in ([], ["RUN=other"])]
     said = [process.communicate()[0] for process in both]
     assert [process.returncode for process in both] == [0, 0]
@@ -127,7 +129,9 @@ def test_the_parameter_file_of_a_run_is_what_papermill_takes(
 
 
 def test_a_folder_without_a_run_cannot_be_made_again(tmp_path: Path) -> None:
-    done = subprocess.run([sys.executable, "-m", "lib.rerun", str(tmp_path)], cwd=PROJECT_ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "lib.commands", "rerun", str(tmp_path)], cwd=PROJECT_ROOT, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 1
     assert "There is no finished run in" in done.stderr and "Traceback" not in done.stderr
 
@@ -157,7 +161,17 @@ def test_a_users_mistake_is_one_clear_line_and_a_failed_copy(tmp_path: Path) -> 
 
 def test_a_killed_kernel_is_one_clear_line_and_the_next_run_goes_on(tmp_path: Path, provider: Provider) -> None:
     provider.settings.latency_s = 0.05
-    command = [sys.executable, "-m", "lib.headless", "01_generate", f"OUTPUTS_DIR={tmp_path}", "RUN=k", "NUM_SEEDS=12", "MAX_CONCURRENCY=2"]
+    command = [
+        sys.executable,
+        "-m",
+        "lib.commands",
+        "notebooks",
+        "01_generate",
+        f"OUTPUTS_DIR={tmp_path}",
+        "RUN=k",
+        "NUM_SEEDS=12",
+        "MAX_CONCURRENCY=2",
+    ]
     running = subprocess.Popen(command, cwd=PROJECT_ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     while provider.calls < 10 and running.poll() is None:
         time.sleep(0.01)

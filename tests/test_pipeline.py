@@ -11,21 +11,21 @@ from pathlib import Path
 
 import pytest
 
+from lib.analyze.statistics import write_statistics
 from lib.errors import KitError
-from lib.files import RunError
-from lib.filters import filter_samples
-from lib.generate import generate_samples
-from lib.judge import judge_samples
+from lib.filter.gates import gate_samples
+from lib.filter.judge import judge_samples
+from lib.filter.keep import filter_samples
+from lib.generate.plan import Topics
+from lib.generate.samples import generate_samples
+from lib.generate.seeds import SeedFile
 from lib.llm.budget import PriceError
 from lib.llm.call import ProviderError
-from lib.plan import Topics
-from lib.quality import gate_samples
-from lib.run import Run, run_of
+from lib.llm.work import RunFailed, Tally
+from lib.run.files import RunError
+from lib.run.folder import Run, run_of
 from lib.schema import Failure, Sample
-from lib.seeds import SeedFile
-from lib.settings import PROJECT_ROOT, Settings
-from lib.stats import write_statistics
-from lib.work import RunFailed, Tally
+from lib.settings.parameters import PROJECT_ROOT, Settings
 from tests.answers import Request
 from tests.build import held_by_another_process
 from tests.provider import Provider
@@ -120,7 +120,8 @@ def test_a_run_killed_in_the_middle_goes_on_where_it_was(
 ) -> None:
     provider.settings.latency_s = 0.05
     script = (
-        "import sys; from lib.settings import *; from lib.seeds import *; from lib.plan import *; from lib.generate import *\n"
+        "import sys; from lib.settings.parameters import *; from lib.generate.seeds import *; from lib.generate.plan import *\n"
+        "from lib.generate.samples import *\n"
         "s = Settings.of(**__import__('json').loads(sys.argv[1]))\n"
         "generate_samples(read_seeds(from_root(s.seeds_csv)), read_topics(from_root(s.topics_csv)), s)"
     )

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lib.plan import CLOSINGS, OPENINGS, WORDS, TopicFileError, Topics, plan, read_topics
+from lib.generate.plan import CLOSINGS, OPENINGS, WORDS, TopicFileError, Topics, plan, read_topics
 from lib.schema import Slot
-from lib.settings import PROJECT_ROOT, Settings
+from lib.settings.parameters import PROJECT_ROOT, Settings
 from lib.taxonomy import MISCONCEPTION_TYPES, SUBJECTS
 from tests.build import a_seed
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lib import prompts
-from lib.prompts import (
+from lib.prompts import rendering as prompts
+from lib.prompts.rendering import (
     STAGES,
     Prompt,
     PromptError,

@@ -11,13 +11,8 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from lib.benchmark import BenchmarkError, read_benchmark, word_sequences
-from lib.files import RunError, read_jsonl
-from lib.generate import generate_samples
-from lib.judge import to_judge
-from lib.manifest import read_manifest
-from lib.plan import Topics
-from lib.quality import (
+from lib.analyze.statistics import statistics
+from lib.filter.gates import (
     Formulas,
     Limit,
     NearDuplicates,
@@ -32,12 +27,17 @@ from lib.quality import (
     shared,
     special_token,
 )
-from lib.run import run_of
+from lib.filter.judge import to_judge
+from lib.generate.benchmark import BenchmarkError, read_benchmark, word_sequences
+from lib.generate.plan import Topics
+from lib.generate.samples import generate_samples
+from lib.generate.seeds import SeedFile
+from lib.generate.words import words
+from lib.run.files import RunError, read_jsonl
+from lib.run.folder import run_of
+from lib.run.manifest import read_manifest
 from lib.schema import Decision, DropReason, Sample
-from lib.seeds import SeedFile
-from lib.settings import Settings
-from lib.stats import statistics
-from lib.words import words
+from lib.settings.parameters import Settings
 from tests.build import a_sample, a_seed, an_evaluation, rubrics_of, write_run
 from tests.provider import Provider
 

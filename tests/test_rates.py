@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from lib.rates import Share, cohen_kappa, corrected_rate, wilson_interval
+from lib.analyze.rates import Share, cohen_kappa, corrected_rate, wilson_interval
 
 COUNTS = st.integers(1, 5000).flatmap(lambda total: st.tuples(st.integers(0, total), st.just(total)))
 CLOSE = 1e-12

@@ -9,12 +9,13 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from lib.rates import Share
-from lib.review import Agreement, Counts, ReviewError, agreement, drawn_evenly, main, read_sheet, safe_cell, write_sheet
-from lib.run import run_of
+from lib.analyze.people import Agreement, Counts, ReviewError, agreement, drawn_evenly, read_sheet, safe_cell, write_sheet
+from lib.analyze.rates import Share
+from lib.analyze.trust import ASSUMED, trust
+from lib.commands.__main__ import main
+from lib.run.folder import run_of
 from lib.schema import Sample
-from lib.settings import Settings
-from lib.trust import ASSUMED, trust
+from lib.settings.parameters import Settings
 from tests.build import a_planted, a_sample, an_evaluation, rubrics_of, write_run
 
 TYPES = ("overgeneralization", "how_concepts_relate")
@@ -112,14 +113,14 @@ def test_what_people_have_filled_in_is_never_overwritten(judged: Settings, capsy
 
 
 def test_make_review_says_what_to_do_with_the_sheet(judged: Settings, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([f"OUTPUTS_DIR={judged.outputs_dir}", "RUN=t", "REVIEW_SAMPLES=3"]) == 0
+    assert main(["review", f"OUTPUTS_DIR={judged.outputs_dir}", "RUN=t", "REVIEW_SAMPLES=3"]) == 0
     said = capsys.readouterr().out
     assert "3 samples, 6 criteria" in said and "make analyze RUN=t REVIEW_CSV=" in said
 
 
 def test_a_run_that_was_not_judged_gives_one_line(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
     write_run(settings, [a_sample()])
-    assert main([f"OUTPUTS_DIR={settings.outputs_dir}", "RUN=t"]) == 1
+    assert main(["review", f"OUTPUTS_DIR={settings.outputs_dir}", "RUN=t"]) == 1
     assert "Run 02_filter first" in capsys.readouterr().err
 
 

@@ -12,32 +12,32 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from lib import figures
-from lib.card import write_card
-from lib.compare import compare_runs
-from lib.dataset import write_dataset
+from lib.analyze import figures
+from lib.analyze.compare import compare_runs
+from lib.analyze.people import write_sheet
+from lib.analyze.statistics import write_statistics
+from lib.analyze.trust import catches
+from lib.commands.notebooks import run_notebooks
+from lib.commands.rerun import again, changed_since
+from lib.commands.summary import summary
 from lib.errors import KitError
-from lib.files import RunError, write_jsonl
-from lib.filters import decisions, filter_samples, planted_failures
-from lib.generate import generate_samples
-from lib.headless import run_notebooks
-from lib.judge import judge_samples
-from lib.manifest import as_filtered, as_planned, read_manifest, recorded_settings, update_manifest
-from lib.plan import Topics
-from lib.quality import gate_samples
-from lib.rerun import again, changed_since
-from lib.review import write_sheet
-from lib.run import Run, held, kept_samples, made_samples, notebooks_held, run_of, write_validation
+from lib.filter.gates import gate_samples
+from lib.filter.judge import judge_samples
+from lib.filter.keep import decisions, filter_samples, planted_failures
+from lib.filter.topup import top_up
+from lib.generate.plan import Topics
+from lib.generate.samples import generate_samples
+from lib.generate.seeds import SeedFile
+from lib.llm.work import RunFailed
+from lib.publish.card import write_card
+from lib.publish.dataset import write_dataset
+from lib.publish.splits import split_samples
+from lib.run.files import RunError, write_jsonl
+from lib.run.folder import Run, held, kept_samples, made_samples, notebooks_held, run_of, write_validation
+from lib.run.manifest import as_filtered, as_planned, read_manifest, recorded_settings, update_manifest
 from lib.schema import Decision, Failure
-from lib.seeds import SeedFile
-from lib.settings import PROJECT_ROOT, Settings
-from lib.splits import split_samples
-from lib.stats import write_statistics
-from lib.summary import summary
-from lib.topup import top_up
-from lib.trust import catches
+from lib.settings.parameters import PROJECT_ROOT, Settings
 from lib.validate.check import validate_file
-from lib.work import RunFailed
 from tests.build import FolderBusy, a_planted, a_sample, an_evaluation, held_by_another_process, rubrics_of, write_run
 from tests.provider import Provider
 
@@ -121,7 +121,7 @@ def test_between_the_steps_of_topping_up_no_other_run_gets_in(three: Settings, m
         with held_by_another_process(run_of(three)):
             raise AssertionError("it got in")
 
-    monkeypatch.setattr("lib.topup._judged_anew", step)
+    monkeypatch.setattr("lib.filter.topup._judged_anew", step)
     with pytest.raises(FolderBusy):
         top_up(three.model_copy(update={"top_up": True}))
 
@@ -156,7 +156,7 @@ def test_a_second_make_leaves_the_executed_copies_of_the_first_alone(settings: S
     copy = run.dir / "notebooks" / "01_generate.failed.ipynb"
     copy.write_text("the first's", "utf-8")
     script = (
-        "import sys; from pathlib import Path; from lib.run import Run, notebooks_held\n"
+        "import sys; from pathlib import Path; from lib.run.folder import Run, notebooks_held\n"
         "with notebooks_held(Run(Path(sys.argv[1]))): print(flush=True); sys.stdin.read()"
     )
     command = [sys.executable, "-c", script, str(run.dir)]
@@ -175,14 +175,14 @@ def test_a_notebook_holds_the_folder_while_the_one_that_started_it_holds_the_cop
 WATCH = """
 import fcntl, os, sys
 from pathlib import Path
-from lib import figures
-from lib.plan import read_topics
-from lib.seeds import read_seeds
-from lib.settings import PROJECT_ROOT, Settings
-from lib.run import run_of
-from lib.stats import sample_table
-from lib.review import write_sheet
-from lib.topup import top_up
+from lib.analyze import figures
+from lib.generate.plan import read_topics
+from lib.generate.seeds import read_seeds
+from lib.settings.parameters import PROJECT_ROOT, Settings
+from lib.run.folder import run_of
+from lib.analyze.statistics import sample_table
+from lib.analyze.people import write_sheet
+from lib.filter.topup import top_up
 from tests.test_run import whole_run
 from tests.test_run import validated
 
@@ -569,22 +569,22 @@ def test_a_pass_that_is_interrupted_lets_go_of_the_folder(settings: Settings) ->
 LONG_PLAN = """
 import sys, tracemalloc
 import anthropic  # heavy to import: not to be measured
-import lib.generate
+import lib.generate.samples
 from lib.errors import KitError
-from lib.plan import planned_cells, read_topics
-from lib.seeds import read_seeds
-from lib.settings import Settings, from_root
+from lib.generate.plan import planned_cells, read_topics
+from lib.generate.seeds import read_seeds
+from lib.settings.parameters import Settings, from_root
 
 async def first_call(*_):
     raise KitError("the first call")
 
-lib.generate.make_sample = first_call
+lib.generate.samples.make_sample = first_call
 settings = Settings.of(num_seeds=1_000_000, samples_per_seed=1, outputs_dir=sys.argv[1])
 seeds, topics = read_seeds(from_root(settings.seeds_csv)), read_topics(from_root(settings.topics_csv))
 tracemalloc.start()
 assert planned_cells(settings, settings.planned_samples).total() == 1_000_000
 try:
-    lib.generate.generate_samples(seeds, topics, settings)
+    lib.generate.samples.generate_samples(seeds, topics, settings)
 except KitError as error:
     print(error, tracemalloc.get_traced_memory()[1] // 2**20, sep="\\n")
 """

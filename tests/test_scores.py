@@ -2,7 +2,7 @@
 
 from fractions import Fraction
 
-from lib.scores import critical_score, weighted_score
+from lib.filter.scores import critical_score, weighted_score
 from tests.build import a_sample, an_evaluation, rubrics_of
 
 # ── critical criteria ────────────────────────────────────────────────────────────────────────────────────────────────

@@ -15,8 +15,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from lib.generate.seeds import SeedFile, SeedFileError, read_seeds
 from lib.schema import Seed, is_blank
-from lib.seeds import SeedFile, SeedFileError, read_seeds
 
 HEADER = ("PROMPT", "UC1_INITIAL_EXPLANATION", "FOLLOW_UP_PROMPT", "RUBRICS")
 

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lib import estimate
+from lib.commands.__main__ import main
 from lib.llm.budget import price_of
 from lib.llm.call import Usage
-from lib.settings import PROJECT_ROOT, Settings, SettingsError, check_names, from_root, notebook_settings, settings_of
+from lib.settings.parameters import PROJECT_ROOT, Settings, SettingsError, check_names, from_root, notebook_settings, settings_of
 from lib.taxonomy import MISCONCEPTION_TYPES, SUBJECTS
 
 
@@ -341,5 +341,5 @@ def test_a_name_of_a_run_that_is_no_folder_name_says_what_may_be_in_it() -> None
 
 
 def test_the_estimate_is_in_dollars_before_there_is_a_key(capsys: pytest.CaptureFixture[str]) -> None:
-    assert estimate.main(["plan", "NUM_SEEDS=250", "SAMPLES_PER_SEED=4"]) == 0
+    assert main(["estimate", "plan", "NUM_SEEDS=250", "SAMPLES_PER_SEED=4"]) == 0
     assert re.search(r"1,000 samples: [\d,]+ calls, \$\d+\.\d\d to \$\d+\.\d\d", capsys.readouterr().out)

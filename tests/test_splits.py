@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from lib.quality import shingled_words
+from lib.filter.gates import shingled_words
+from lib.publish.splits import SIMILARITY, Split, groups_of, split, split_samples
 from lib.schema import Sample
-from lib.settings import Settings
-from lib.splits import SIMILARITY, Split, groups_of, split, split_samples
+from lib.settings.parameters import Settings
 from tests.bench.gates import prose
 from tests.build import a_sample, write_kept
 

@@ -9,21 +9,21 @@ from collections.abc import Callable
 
 import pytest
 
-from lib.generate import generate_samples
-from lib.loop import Stopped, Stopping, for_each
-from lib.plan import Topics
-from lib.seeds import SeedFile
-from lib.settings import PROJECT_ROOT, Settings
+from lib.generate.plan import Topics
+from lib.generate.samples import generate_samples
+from lib.generate.seeds import SeedFile
+from lib.llm.loop import Stopped, Stopping, for_each
+from lib.settings.parameters import PROJECT_ROOT, Settings
 from tests.provider import Provider
 from tests.test_wire import within
 
 SCRIPT = """
 import json, sys
 from lib.errors import KitError
-from lib.generate import generate_samples
-from lib.plan import read_topics
-from lib.seeds import read_seeds
-from lib.settings import PROJECT_ROOT, Settings
+from lib.generate.samples import generate_samples
+from lib.generate.plan import read_topics
+from lib.generate.seeds import read_seeds
+from lib.settings.parameters import PROJECT_ROOT, Settings
 data = PROJECT_ROOT / "data"
 try:
     generate_samples(read_seeds(data / "seeds.csv"), read_topics(data / "topics.csv"), Settings.of(**json.loads(sys.argv[1])))

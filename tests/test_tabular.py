@@ -13,14 +13,14 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from lib.benchmark import read_benchmark
-from lib.encoding import Decoded, decoded
+from lib.analyze.people import read_sheet
 from lib.errors import KitError
-from lib.plan import read_topics
-from lib.review import read_sheet
-from lib.seeds import read_seeds
-from lib.tabular import Row, Table, read_table
-from lib.text_file import TextFile, read_bytes
+from lib.generate.benchmark import read_benchmark
+from lib.generate.encoding import Decoded, decoded
+from lib.generate.plan import read_topics
+from lib.generate.seeds import read_seeds
+from lib.generate.tabular import Row, Table, read_table
+from lib.generate.text_file import TextFile, read_bytes
 
 
 class SheetError(KitError):

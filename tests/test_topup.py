@@ -10,19 +10,19 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from lib.files import RunError
-from lib.filters import decisions, filter_samples
-from lib.generate import generate_samples
-from lib.judge import judge_samples
-from lib.manifest import recorded_settings
-from lib.plan import Cell, Refills, Topics, plan, planned_cells
-from lib.quality import gate_samples
-from lib.run import made_samples, run_of
+from lib.analyze.statistics import write_statistics
+from lib.filter.gates import gate_samples
+from lib.filter.judge import judge_samples
+from lib.filter.keep import decisions, filter_samples
+from lib.filter.topup import TopUp, expected, near_misses, short_cells, top_up
+from lib.generate.plan import Cell, Refills, Topics, plan, planned_cells
+from lib.generate.samples import generate_samples
+from lib.generate.seeds import SeedFile
+from lib.run.files import RunError
+from lib.run.folder import made_samples, run_of
+from lib.run.manifest import recorded_settings
 from lib.schema import Sample
-from lib.seeds import SeedFile
-from lib.settings import Settings
-from lib.stats import write_statistics
-from lib.topup import TopUp, expected, near_misses, short_cells, top_up
+from lib.settings.parameters import Settings
 from tests.answers import CRITERION, Request, draw
 from tests.build import a_sample, a_seed, an_evaluation, rubrics_of, write_run
 from tests.provider import Provider

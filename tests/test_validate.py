@@ -15,11 +15,11 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from lib.finetune import example_line
+from lib.commands.__main__ import main
+from lib.filter.examples import example_line
 from lib.schema import is_blank
-from lib.settings import PROJECT_ROOT
+from lib.settings.parameters import PROJECT_ROOT
 from lib.validate import tokens
-from lib.validate.__main__ import main
 from lib.validate.chat_format import checked_line
 from lib.validate.check import TrainingFileError, validate_file
 from lib.validate.plain_line import canonical_of, plain_turns
@@ -768,25 +768,25 @@ def test_no_json_at_all_raises_and_what_passes_has_an_assistant(messages: object
 
 
 def test_the_command_ends_with_0_for_a_valid_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([str(write(tmp_path, *good_lines()))]) == 0
+    assert main(["validate", str(write(tmp_path, *good_lines()))]) == 0
     assert capsys.readouterr().out.startswith("train.jsonl: valid (strict form), errors: 0")
 
 
 def test_the_command_ends_with_1_and_prints_the_problems_of_a_wrong_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     twice = good_lines()[0].replace(b'"role"', b'"role": "x", "role"', 1)
-    assert main([str(write(tmp_path, *good_lines(), b"\n", twice))]) == 1
+    assert main(["validate", str(write(tmp_path, *good_lines(), b"\n", twice))]) == 1
     words = [printed.split()[:3] for printed in capsys.readouterr().out.splitlines()]
     assert ["line", "11", "blank_line"] in words and ["line", "12", "duplicate_key"] in words
 
 
 def test_the_command_says_how_many_problems_it_does_not_print(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    main([str(write(tmp_path, *good_lines(), *[b"\n"] * 60))])
+    main(["validate", str(write(tmp_path, *good_lines(), *[b"\n"] * 60))])
     assert capsys.readouterr().out.endswith("... and 40 more\n")
 
 
 def test_the_command_ends_with_2_and_one_line_for_a_file_that_is_not_there(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "lib.validate", str(tmp_path / "no.jsonl")], capture_output=True, text=True, cwd=PROJECT_ROOT
+        [sys.executable, "-m", "lib.commands", "validate", str(tmp_path / "no.jsonl")], capture_output=True, text=True, cwd=PROJECT_ROOT
     )
     assert done.returncode == 2 and done.stdout == ""
     assert len(done.stderr.splitlines()) == 1 and "no.jsonl can't be read" in done.stderr
@@ -794,29 +794,29 @@ def test_the_command_ends_with_2_and_one_line_for_a_file_that_is_not_there(tmp_p
 
 def test_the_command_takes_the_general_form(tmp_path: Path) -> None:
     path = write(tmp_path, *(line({"messages": [asked(content=f"{number}?"), answered()]}) for number in range(10)))
-    assert (main([str(path)]), main([str(path), "--general"])) == (1, 0)
+    assert (main(["validate", str(path)]), main(["validate", str(path), "--general"])) == (1, 0)
 
 
 def test_the_command_writes_its_report(tmp_path: Path) -> None:
     path = write(tmp_path, *good_lines())
-    main([str(path), "--report", str(tmp_path / "out.json")])
+    main(["validate", str(path), "--report", str(tmp_path / "out.json")])
     assert Report.model_validate_json((tmp_path / "out.json").read_text(encoding="utf-8")) == validate_file(path)
 
 
 def test_a_report_never_overwrites_the_checked_file(tmp_path: Path) -> None:
     path = write(tmp_path, *good_lines())
-    assert main([str(path), "--report", str(path)]) == 2 and path.read_bytes() == b"".join(good_lines())
+    assert main(["validate", str(path), "--report", str(path)]) == 2 and path.read_bytes() == b"".join(good_lines())
 
 
 def test_a_relative_name_is_taken_from_the_projects_root_when_it_is_not_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "here").mkdir()
     (tmp_path / "root").mkdir()
     write(tmp_path / "root", *good_lines())
-    monkeypatch.setattr("lib.settings.PROJECT_ROOT", tmp_path / "root")
+    monkeypatch.setattr("lib.settings.parameters.PROJECT_ROOT", tmp_path / "root")
     monkeypatch.chdir(tmp_path / "here")
-    assert main(["train.jsonl"]) == 0
+    assert main(["validate", "train.jsonl"]) == 0
     write(tmp_path / "here", b"[]\n")
-    assert main(["train.jsonl"]) == 1
+    assert main(["validate", "train.jsonl"]) == 1
 
 
 def test_importing_the_module_loads_no_tokenizer() -> None:

@@ -2,8 +2,8 @@
 
 import pytest
 
-from lib.settings import Settings
-from lib.variety import Variety, variety, variety_table
+from lib.analyze.variety import Variety, variety, variety_table
+from lib.settings.parameters import Settings
 from tests.build import a_sample, an_evaluation, write_run
 
 

@@ -19,14 +19,14 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from lib.errors import KitError
-from lib.generate import generate_samples
+from lib.generate.plan import Topics
+from lib.generate.samples import generate_samples
+from lib.generate.seeds import SeedFile
 from lib.llm.call import ProviderError
 from lib.llm.journal import ledger
-from lib.plan import Topics
-from lib.run import run_of
-from lib.seeds import SeedFile
-from lib.settings import Settings
-from lib.work import Tally
+from lib.llm.work import Tally
+from lib.run.folder import run_of
+from lib.settings.parameters import Settings
 from tests.provider import Provider
 
 KEY = "sk-ant-0123456789-secret"

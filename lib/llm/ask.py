@@ -19,12 +19,12 @@ from lib.llm.budget import CHARACTERS_PER_TOKEN, Budget, cache_minimum
 from lib.llm.call import Asked, Call, CallFailed, ProviderError, RawReply, Reply, Transient
 from lib.llm.journal import Entry, Journal
 from lib.llm.live import LiveTransport
+from lib.llm.loop import Stopping
 from lib.llm.models import check_models
 from lib.llm.provider import Provider, open_provider
 from lib.llm.window import Window
-from lib.loop import Stopping
-from lib.prompts import Stage
-from lib.settings import Settings
+from lib.prompts.rendering import Stage
+from lib.settings.parameters import Settings
 
 if TYPE_CHECKING:
     from anthropic import AsyncAnthropic

@@ -9,7 +9,7 @@ from typing import Any, Generic, Literal, TypeVar
 from pydantic import BaseModel
 
 from lib.errors import KitError, plain
-from lib.prompts import Prompt, Stage
+from lib.prompts.rendering import Prompt, Stage
 
 A = TypeVar("A", bound=BaseModel)
 FailureReason = Literal["refusal", "truncated", "invalid_answer", "rejected", "unavailable", "over_budget"]

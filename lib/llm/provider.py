@@ -15,7 +15,7 @@ from urllib.request import getproxies
 from lib.errors import LONGEST_QUOTE, plain
 from lib.llm.body import bound_body
 from lib.llm.call import ProviderError
-from lib.settings import PROJECT_ROOT, Settings
+from lib.settings.parameters import PROJECT_ROOT, Settings
 
 if TYPE_CHECKING:
     from anthropic import AsyncAnthropic
@@ -121,7 +121,7 @@ def open_provider(settings: Settings) -> Iterator[Provider]:
     if chosen(settings) == "local":
         if settings.mode == "batch":
             raise ProviderError("MODE=batch needs Anthropic's Message Batches; the embedded model has none. Use MODE=live.")
-        from lib.llm.local import embedded_model_file, local_server
+        from lib.llm.embedded.process import embedded_model_file, local_server
 
         file = embedded_model_file()
         with local_server(file) as server:

@@ -23,19 +23,19 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from lib.generate import generate_samples, make_sample
-from lib.judge import judge_sample, judge_samples, to_judge
+from lib.filter.gates import gate_samples
+from lib.filter.judge import judge_sample, judge_samples, to_judge
+from lib.generate.plan import plan, read_topics
+from lib.generate.samples import generate_samples, make_sample
+from lib.generate.seeds import read_seeds
 from lib.llm.answers import reply_or_failure
 from lib.llm.call import Asked, Call, RawReply, Usage
 from lib.llm.journal import Entry, Journal
 from lib.llm.live import request
 from lib.llm.provider import Provider, open_provider
-from lib.plan import plan, read_topics
-from lib.quality import gate_samples
-from lib.run import recorded_failures, run_of
-from lib.seeds import read_seeds
-from lib.settings import PROJECT_ROOT, Settings
-from lib.work import Tally
+from lib.llm.work import Tally
+from lib.run.folder import recorded_failures, run_of
+from lib.settings.parameters import PROJECT_ROOT, Settings
 from tests.answers import digest
 from tests.bench.peak import peak_mb
 from tests.provider import latency_of
@@ -345,9 +345,9 @@ def journal(replies: int = 300_000) -> Iterator[tuple[str, str, str]]:
 
 def cost(seeds: int = 25) -> Iterator[tuple[str, str, str]]:
     """US dollars a kept sample at list prices. The loopback's texts are shorter than a model's: read the ratios."""
-    from lib.filters import filter_samples
+    from lib.analyze.statistics import write_statistics
+    from lib.filter.keep import filter_samples
     from lib.llm.budget import price_table
-    from lib.stats import write_statistics
 
     paid = {}
     for name, mode, cached in (("live", "live", False), ("batch", "batch", False), ("batch with caching", "batch", True)):

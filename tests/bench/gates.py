@@ -16,13 +16,13 @@ from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
 
-from lib.files import write_jsonl
-from lib.manifest import update_manifest
-from lib.quality import gate_samples
-from lib.run import run_of
+from lib.filter.gates import gate_samples
+from lib.generate.seeds import read_seeds
+from lib.run.files import write_jsonl
+from lib.run.folder import run_of
+from lib.run.manifest import update_manifest
 from lib.schema import Sample
-from lib.seeds import read_seeds
-from lib.settings import PROJECT_ROOT, Settings
+from lib.settings.parameters import PROJECT_ROOT, Settings
 from tests.answers import digest
 from tests.bench.peak import peak_mb
 from tests.build import a_sample

@@ -1,0 +1,32 @@
+"""The one command line of the kit.
+
+    python -m lib.commands NAME [words …]
+
+A user's mistake is printed as one line on stderr and gives exit code 1, or the error's own. Ctrl-C gives 130.
+"""
+
+import sys
+from importlib import import_module
+
+from lib.errors import KitError
+
+NAMES = ("notebooks", "estimate", "summary", "review", "rerun", "validate", "settings")
+
+
+def main(words: list[str]) -> int:
+    name, *others = words or [""]
+    if name not in NAMES:
+        print(f"There is no command `{name}`. There are: {', '.join(NAMES)}.", file=sys.stderr)
+        return 2
+    try:
+        return int(import_module(f"lib.commands.{name}").main(others))
+    except KitError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("Interrupted.", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,135 @@
+"""Runs notebooks through papermill with parameters, and leaves their executed copies in the run's folder.
+
+    python -m lib.commands notebooks 01_generate 02_filter run=quick num_seeds=2
+
+A copy that failed is `01_generate.failed.ipynb`, so that nobody takes it for done; the user's mistake is printed as one line.
+Exit code: 0; 1 when a notebook failed; 130, 143 or 129 when INT, TERM or HUP stopped it.
+"""
+
+import logging
+import os
+import sys
+from collections.abc import Iterable
+from io import TextIOWrapper
+from pathlib import Path
+from typing import Any, Literal, TextIO
+
+from pydantic import BaseModel
+
+from lib.commands.kernel import Interrupted, Signals, kernel_running
+from lib.errors import KitError
+from lib.run.files import as_record, is_file, make_folder, read_object
+from lib.run.folder import notebooks_held, run_of
+from lib.settings.parameters import PROJECT_ROOT, settings_of, short_path
+
+IDLE_S = 60  # longest wait, after a cell's end, for what it printed
+
+
+class _Cell(BaseModel):
+    cell_type: str
+    source: str | list[str]
+    metadata: dict[str, Any]
+
+
+class _Notebook(BaseModel):
+    """What papermill needs of a notebook; it may hold more."""
+
+    nbformat: Literal[4]
+    nbformat_minor: int
+    metadata: dict[str, Any]
+    cells: list[_Cell]
+
+
+class Screen:
+    """A stream to a person. When the terminal or the pipe behind it is gone, that counts as a hang-up, and the rest is not written."""
+
+    def __init__(self, stream: TextIO | None, signals: Signals) -> None:
+        self._stream, self._signals = stream, signals
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # what a terminal has no characters for
+
+    def print(self, line: str) -> None:
+        self.write(f"{line}\n")
+
+    def write(self, text: str) -> None:
+        if self._stream is None:  # Python's word for one that was closed from the start
+            return
+        try:
+            self._stream.write(text)
+            self._stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())  # so that nothing fails for it again
+            self._signals.hung_up()
+
+    def flush(self) -> None:
+        """Every `write` flushes."""
+
+
+def run_notebook(name: str, pairs: list[str], signals: Signals) -> Path:
+    """Execute `notebooks/<name>.ipynb` and return the executed copy.
+
+    Raises KitError with the notebook's own error, and Interrupted when a signal ended it.
+    """
+    import papermill
+    from nbclient.exceptions import DeadKernelError
+    from papermill.exceptions import PapermillExecutionError
+
+    logging.getLogger("papermill").setLevel(logging.CRITICAL)  # what matters of it is raised, too
+    settings = settings_of(pairs)
+    wanted = settings.model_dump(mode="json", include=settings.model_fields_set)
+    done = settings.run_dir / "notebooks" / f"{name}.ipynb"
+    failed = done.with_suffix(".failed.ipynb")
+    source = checked_notebook(PROJECT_ROOT / "notebooks" / done.name)
+    make_folder(done.parent)
+    os.environ["TUTORING_HEADLESS"] = "1"
+    try:
+        with kernel_running(str(PROJECT_ROOT), signals) as kernel:
+            papermill.execute_notebook(
+                source, str(failed).replace("{", "{{").replace("}", "}}"),  # papermill formats it
+                parameters=wanted, kernel_name="python3", language="python", km=kernel, progress_bar=False, cwd=PROJECT_ROOT,
+                stdout_file=Screen(sys.stdout, signals), stderr_file=Screen(sys.stderr, signals), coalesce_streams=True,
+                iopub_timeout=IDLE_S, on_cell_start=signals.before_cell, on_cell_executed=signals.after_cell,
+            )  # fmt: skip
+    except PapermillExecutionError as error:
+        if signals.first and "Interrupt" in f"{error.ename} {error.evalue}":  # KeyboardInterrupt, or what a pass made of it
+            raise Interrupted from None
+        raise KitError(f"{error.ename}: {error.evalue}\n(executed so far: {short_path(failed)})") from None
+    except DeadKernelError:
+        signals.check()
+        raise KitError("The kernel died. What was paid for is in the journal: run the same command again to go on.") from None
+    failed.replace(done)
+    return done
+
+
+def checked_notebook(path: Path) -> Path:
+    """Return `path`. Raises KitError when no notebook is there that papermill could run."""
+    if not is_file(path):
+        known = ", ".join(sorted(other.stem for other in path.parent.glob("*.ipynb")))
+        raise KitError(f"There is no notebook {path.stem}. There are: {known}.")
+    remedy = f"Take it back: git checkout {short_path(path)}"
+    as_record(read_object(path, remedy=remedy), _Notebook, where=str(path), remedy=remedy)
+    return path
+
+
+def run_notebooks(names: Iterable[str], pairs: list[str]) -> int:
+    """Run the notebooks in order. Return the exit code, after printing what went wrong."""
+    with Signals() as signals:
+        out, err = Screen(sys.stdout, signals), Screen(sys.stderr, signals)
+        for name in names:
+            out.print(f"── {name} ──")
+            try:
+                with notebooks_held(run_of(settings_of(pairs))):  # a second `make` must not write over the first one's copies
+                    run_notebook(name, pairs, signals)
+                signals.check()
+            except KitError as error:
+                err.print(f"\n{name}: {error}")
+                return 1
+            except (Interrupted, KeyboardInterrupt):
+                err.print(f"\n{name}: interrupted; run again to continue.")
+                return signals.exit_code
+    return 0
+
+
+def main(arguments: list[str]) -> int:
+    """Run the notebooks named first, with the `name=value` words that follow."""
+    return run_notebooks((word for word in arguments if "=" not in word), [word for word in arguments if "=" in word])

@@ -1,0 +1,93 @@
+"""A finished run's folder -> the lines a person reads last: where the files are, what was made, kept, dropped, failed, and the cost."""
+
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from lib.errors import KitError
+from lib.run.files import RunError, as_record, read_object
+from lib.run.folder import run_of
+from lib.run.manifest import read_manifest, section_of
+from lib.settings.parameters import Settings, settings_of, short_path
+
+R = TypeVar("R", bound=BaseModel)
+Count = Annotated[int, Field(ge=0)]
+
+
+class _Found(BaseModel):
+    """What is read of a JSON file; it may hold more, as another version's does."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class _Statistics(_Found):
+    """Of `filtering_statistics.json`."""
+
+    total_samples: Count
+    kept_samples: Count
+    removed_samples: Count
+    unjudged_samples: Count
+    keep_rate: float | None = None
+    keep_rate_interval: tuple[float, float] | None = None
+    planted_failures: str = ""
+    warnings: tuple[str, ...] = ()
+
+
+class _Validation(_Found):
+    """Of `validation_report.json`."""
+
+    examples: Count
+    errors: Count
+    warnings: Count
+
+
+def summary(settings: Settings) -> str:
+    """Return the summary. Raises KitError when the books of the run don't balance, RunError when one of its files can't be read."""
+    run = run_of(settings)
+    counts = section_of(run, "generation", made_by="01_generate")["counts"]
+    ledger = section_of(run, "judging", made_by="02_filter")["ledger"]
+    sides = section_of(run, "dataset", made_by="04_validate")["counts"]
+    more = read_manifest(run).get("top_up", {})
+    found = _read(run.statistics, _Statistics, made_by="02_filter")
+    report = _read(run.validation, _Validation, made_by="04_validate")
+    kept, dropped, unjudged = found.kept_samples, found.removed_samples, found.unjudged_samples
+    made = counts["done"] + more.get("repaired", 0) + more.get("added", 0)
+    if counts["total"] != counts["done"] + counts["failed"] or not made == found.total_samples == kept + dropped + unjudged:
+        raise KitError(f"{run.dir}: the books don't balance ({counts}, {found.total_samples} judged or not). Run all notebooks again.")
+    cost = sum(line["cost_usd"] for line in ledger)
+    where = short_path(run.dir)
+    lines = [
+        "",
+        f"{counts['total']:,} planned = {counts['done']:,} made + {counts['failed']:,} failed",
+        *([f"topped up: {more['repaired']:,} repaired, {more['added']:,} made anew; {more['why']}"] if more else []),
+        f"{made:,} made = {kept:,} kept + {dropped:,} dropped + {unjudged:,} unjudged{_rate(found)}",
+        found.planted_failures,
+        f"cost ${cost:.2f}{f' (${cost / kept:.4f} a kept sample)' if kept and cost else ''}",
+        f"training file: {where}/{run.finetune.name}",
+        f"  {report.examples:,} examples, {report.errors} errors, {report.warnings} warnings",
+        f"data set with card: {where}/{run.dataset.name}/ ({', '.join(f'{count:,} {side}' for side, count in sides.items())})",
+        f"everything else: {where}/ (manifest.json, figures/, notebooks/)",
+    ]
+    lines += [f"\nNOTE: {warning}" for warning in found.warnings]
+    return "\n".join(lines)
+
+
+def main(words: list[str]) -> int:
+    """Print the summary of the run that the `name=value` words name."""
+    print(summary(settings_of(words)))
+    return 0
+
+
+def _read(path: Path, kind: type[R], *, made_by: str) -> R:
+    remedy = f"Run {made_by} again: it writes the file anew."
+    if not path.exists():
+        raise RunError(f"{path} is not there yet: run {made_by} with the same RUN first.")
+    return as_record(read_object(path, remedy=remedy), kind, where=str(path), remedy=remedy)
+
+
+def _rate(found: _Statistics) -> str:
+    if found.keep_rate is None or found.keep_rate_interval is None:
+        return ""
+    low, high = found.keep_rate_interval
+    return f" (keep rate {found.keep_rate:.0%}, 95 % interval {low:.0%} to {high:.0%})"

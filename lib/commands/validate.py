@@ -1,0 +1,54 @@
+"""The validator on the command line.
+
+    python -m lib.commands validate FILE [--general] [--report out.json] [--no-tokens] [--epochs N] [--usd-per-mtok X]
+
+Exit code 1: the file has errors. 2: it can't be read.
+"""
+
+import argparse
+from pathlib import Path
+
+from lib.errors import KitError
+from lib.run.files import write_json
+from lib.settings.parameters import from_root
+from lib.validate.check import TrainingFileError, validate_file
+
+SHOWN = 20  # problems
+ONLY_STRICT = {"wrong_roles", "extra_key", "system_prompt_differs"}
+
+
+def main(words: list[str]) -> int:
+    """Print the report of a file; return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m lib.commands validate", description="Check a training file in the OpenAI chat format.")
+    parser.add_argument("file", type=Path, help="the .jsonl file; relative to the current folder, else to the project's root")
+    parser.add_argument("--report", type=Path, help="write the report there as JSON")
+    parser.add_argument("--general", action="store_true", help="anybody's chat format: several turns, tools, weights, no system prompt")
+    parser.add_argument("--no-tokens", action="store_true", help="do not count tokens: ten times as fast")
+    parser.add_argument("--epochs", type=int, default=0, help="of training; 0: as many as OpenAI would choose")
+    parser.add_argument("--usd-per-mtok", type=float, help="your trainer's price of a million tokens, US dollars")
+    options = parser.parse_args(words)
+    try:
+        path = options.file if options.file.exists() else from_root(str(options.file))
+        if options.report and options.report.resolve() == path.resolve():
+            raise TrainingFileError(f"{path} is the file to be checked: write the report to another name.")
+        report = validate_file(
+            path,
+            shown=SHOWN,
+            strict=not options.general,
+            count_tokens=not options.no_tokens,
+            epochs=options.epochs,
+            usd_per_mtok=options.usd_per_mtok,
+        )
+        if options.report:
+            write_json(options.report, report.model_dump(mode="json"))
+    except KitError as error:
+        error.exit_code = 2
+        raise
+    print(report.summary())
+    for problem in report.problems:
+        print(problem)
+    if more := report.errors + report.warnings - len(report.problems):
+        print(f"... and {more:,} more")
+    if report.strict and report.counts.keys() & ONLY_STRICT:
+        print("Strict is this kit's own form. For other files in the chat format: make validate FILE=… FORM=general")
+    return 0 if report.valid else 1

@@ -1,0 +1,1 @@
+"""Notebook 02: samples -> gates -> judge -> kept or dropped."""

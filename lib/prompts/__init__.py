@@ -1,0 +1,1 @@
+"""Templates and values -> the text a model is sent; and the answers it is asked for."""

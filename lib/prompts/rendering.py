@@ -1,0 +1,129 @@
+"""templates/*.md and values -> the text a model is sent, with each template's sha256.
+
+Each stage has two templates: `<stage>_system.md`, the same for all samples so that the provider can cache it, and
+`<stage>_user.md`. Text from a CSV or a model passes through the `data` filter: it can't close or open one of our tags.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Literal, NamedTuple, get_args
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
+
+from lib.errors import KitError, plain
+from lib.prompts.answers import ScenarioAnswer
+from lib.schema import Rubric, Sample, Seed, Slot, Spoiling
+from lib.taxonomy import TYPE_BY_ID, label
+
+TEMPLATES = Path(__file__).parent
+Stage = Literal["scenario", "gold", "judge", "spoil", "repair"]
+STAGES: tuple[Stage, ...] = get_args(Stage)
+OUR_TAGS = re.compile(
+    r"<(?=[\s\u200b-\u200d\u2060\ufeff/]*(?:seed_\w+|question|explanation|follow_?up|criteri(?:a|on)|response|misconception|ban|objections?|system|assignment)\b)",
+    re.IGNORECASE,
+)
+
+LONGEST_CELL = 5_000  # characters: a list of subjects of the user's own may be long
+# What begins or ends something in Markdown or HTML, wherever it stands; at the beginning of a line, what makes a heading, a list or a rule;
+# and what makes a link of a bare address. An underscore between letters or digits is text.
+MARKDOWN = re.compile(r"[\\`*\[\]~$|<>&@]|(?<![^\W_])_|_(?![^\W_])|^[#+=-]|:(?=//)|(?<=www)\.", re.IGNORECASE)
+
+
+class PromptError(KitError):
+    """A template was edited into something that can't be rendered."""
+
+
+class Prompt(NamedTuple):
+    system: str
+    user: str
+
+
+def scenario_prompt(slot: Slot, seed: Seed) -> Prompt:
+    kind = TYPE_BY_ID[slot.misconception_type]
+    return _prompt("scenario", slot=slot, seed=seed, kind=kind, subject=label(slot.subject))
+
+
+def gold_prompt(slot: Slot, scenario: ScenarioAnswer, *, rubrics: Sequence[Rubric] = ()) -> Prompt:
+    """`rubrics` stays empty unless `show_rubrics_to_tutor` is to measure what seeing them does."""
+    return _prompt("gold", slot=slot, scenario=scenario, rubrics=rubrics, subject=label(slot.subject))
+
+
+def judge_prompt(*, question: str, explanation: str, follow_up: str, rubrics: Sequence[Rubric], response: str) -> Prompt:
+    """`rubrics` in the order they are to be shown; severity and weight are not."""
+    return _prompt("judge", question=question, explanation=explanation, follow_up=follow_up, rubrics=rubrics, response=response)
+
+
+def spoil_prompt(sample: Sample, spoiling: Spoiling) -> Prompt:
+    """Ask for a copy of the response with this fault; `ban` is the sample's first one."""
+    about = sample.metadata
+    ban = next((rubric.criteria for rubric in about.rubrics if rubric.weight < 0), "")
+    exchange = {"question": about.question, "explanation": about.explanation, "follow_up": about.follow_up}
+    return _prompt("spoil", **exchange, misconception=about.misconception, response=sample.response, spoiling=spoiling, ban=ban)
+
+
+def repair_prompt(sample: Sample, objections: Sequence[str]) -> Prompt:
+    """`objections`: what the judge said of the criteria that failed, not their texts."""
+    about = sample.metadata
+    exchange = {"question": about.question, "explanation": about.explanation, "follow_up": about.follow_up}
+    return _prompt("repair", **exchange, response=sample.response, objections=objections, style=about.style, subject=label(about.subject))
+
+
+@cache
+def template_sha256(stage: Stage) -> str:
+    """Return the digest of the stage's two templates: changes when a researcher edits either."""
+    parts = [(TEMPLATES / f"{stage}_{role}.md").read_bytes() for role in ("system", "user")]
+    return hashlib.sha256(b"\x00".join(parts)).hexdigest()
+
+
+def template_text(stage: Stage) -> str:
+    return "".join((TEMPLATES / f"{stage}_{role}.md").read_text(encoding="utf-8") for role in ("system", "user"))
+
+
+def data(text: str) -> str:
+    """Return `text` with a leading `<` of anything that looks like one of our tags replaced by a look-alike."""
+    str(text)  # an undefined name says so here
+    return OUR_TAGS.sub("‹", text)
+
+
+def cell(text: object) -> str:
+    """Return foreign text as one line of Markdown that shows it and nothing else: no link, image, HTML, formula, heading, new cell."""
+    return MARKDOWN.sub(lambda found: _harmless(found[0]), plain(text, longest=LONGEST_CELL))
+
+
+def _harmless(mark: str) -> str:
+    if mark in "$\\":  # JupyterLab typesets formulas after entities are read, but not across an element's end
+        return f"<span>{mark if mark == '$' else '&#92;'}</span>"
+    return {"<": "&lt;", ">": "&gt;", "&": "&amp;"}.get(mark, f"&#{ord(mark)};")
+
+
+def yaml_text(text: object) -> str:
+    """Return foreign text as a quoted string for a YAML header, on one line."""
+    return json.dumps(plain(text, longest=LONGEST_CELL), ensure_ascii=False)
+
+
+def _prompt(stage: Stage, **values: object) -> Prompt:
+    system = render(f"{stage}_system.md", {})
+    return Prompt(system, render(f"{stage}_user.md", values))
+
+
+def render(name: str, values: Mapping[str, object], *, folder: Path | None = None) -> str:
+    """Return the template `name` of `folder` (the prompts' own unless given) with these values. Raises PromptError naming file and line."""
+    try:
+        return _environment(folder or TEMPLATES).get_template(name).render(**values).strip()
+    except (TemplateError, TypeError, ValueError) as error:  # a template can go wrong in as many ways as code can
+        line = getattr(error, "lineno", None)
+        where = f"lib/{(folder or TEMPLATES).name}/{name}{f', line {line}' if line else ''}"
+        raise PromptError(f"{where}: {error}. Mend the template (UTF-8, jinja2), or restore it with git.") from None
+
+
+@cache
+def _environment(folder: Path) -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(folder), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+    )
+    environment.filters |= {"data": data, "cell": cell, "yaml_text": yaml_text, "label": label}
+    return environment

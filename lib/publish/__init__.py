@@ -1,0 +1,1 @@
+"""Notebook 04: kept samples -> train and validation, and a data card."""

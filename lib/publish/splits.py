@@ -1,0 +1,138 @@
+"""kept samples -> train and validation, with no question and no near copy on both sides, balanced as far as that allows.
+
+Samples made from one seed question stay together, and with them what is near to any of them. Subjects and kinds of misconception are then
+matched by picking, group by group, the one that brings validation closest to its share of each.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from lib.filter.gates import minhash_of, question_and_follow_up, shingled_words
+from lib.run.folder import kept_samples, run_of
+from lib.schema import Sample
+from lib.settings.parameters import Settings
+
+if TYPE_CHECKING:
+    from rensa import RMinHash
+
+SIMILARITY = 0.5  # Jaccard, of 3-word shingles: looser than what is dropped as a near-duplicate, since a leak costs more than a group
+PERMUTATIONS, BANDS = 126, 42  # texts of similarity 0.5 meet in a band with 99.6 %, those of 0.1 with 4 %
+MOST_TRIED = 200  # groups looked at for each pick
+Stratum = tuple[str, str]  # "subject" or "misconception_type", and its value
+
+
+@dataclass(slots=True)
+class Group:
+    """Samples that must stay on one side, and how many of them are in each stratum."""
+
+    name: str
+    ids: list[str] = field(default_factory=list)
+    strata: Counter[Stratum] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """`validation`: ids. `counts`: stratum -> (train, validation)."""
+
+    validation: frozenset[str]
+    samples: int
+    groups: int
+    counts: Mapping[Stratum, tuple[int, int]]
+
+    def __str__(self) -> str:
+        held = len(self.validation)
+        groups = f"{self.groups:,} group{'' if self.groups == 1 else 's'} that stay together"
+        return f"{self.samples:,} samples in {groups}: {self.samples - held:,} train, {held:,} validation"
+
+
+def split_samples(settings: Settings) -> Split:
+    """Return the split of the run's kept samples. Raises RunError when the run has not been filtered."""
+    return split(groups_of(kept_samples(run_of(settings))), share=settings.validation_share, random_seed=settings.random_seed)
+
+
+def groups_of(samples: Iterable[Sample]) -> list[Group]:
+    """Return the groups, in the order of their first samples."""
+    near = (_Near(question_and_follow_up), _Near(lambda sample: sample.response))
+    joined = _Joined()
+    members: list[tuple[str, str, str]] = []
+    for sample in samples:
+        about = sample.metadata
+        members.append((sample.id, about.subject, about.misconception_type))
+        joined.join(sample.id, about.seed_prompt_sha256)
+        for texts in near:
+            for other in texts.neighbours(sample):
+                joined.join(sample.id, other)
+    groups: dict[str, Group] = {}
+    for sample_id, subject, kind in members:
+        name = joined.root(sample_id)
+        group = groups.setdefault(name, Group(name))
+        group.ids.append(sample_id)
+        group.strata.update([("subject", subject), ("misconception_type", kind)])
+    return list(groups.values())
+
+
+def split(groups: list[Group], *, share: float, random_seed: int) -> Split:
+    """Pick groups for validation until no further one would bring it closer to `share` of the samples (0..0.5)."""
+    totals: Counter[Stratum] = sum((group.strata for group in groups), Counter())
+    samples = sum(len(group.ids) for group in groups)
+    target, picked = share * samples, list[Group]()
+    have: Counter[Stratum] = Counter()
+    left = sorted(groups, key=lambda group: hashlib.sha256(f"{random_seed}/{group.name}/split".encode()).digest())
+    while len(left) > 1 and (group := _next(left, target - sum(have.values()) / 2, have, totals, share)):
+        left.remove(group)
+        picked.append(group)
+        have += group.strata
+    validation = frozenset(name for group in picked for name in group.ids)
+    counts = {stratum: (total - have[stratum], have[stratum]) for stratum, total in sorted(totals.items())}
+    return Split(validation, samples, len(groups), counts)
+
+
+def _next(left: list[Group], lacking: float, have: Counter[Stratum], totals: Counter[Stratum], share: float) -> Group | None:
+    """Return the group that serves the strata best among those that bring validation closer to its size."""
+
+    def distance(group: Group) -> float:
+        steps = ((have[stratum] - share * totals[stratum], count) for stratum, count in group.strata.items())
+        return sum((off + count) ** 2 - off**2 for off, count in steps) / len(group.ids)
+
+    fitting = islice((group for group in left if abs(lacking - len(group.ids)) < abs(lacking)), MOST_TRIED)
+    return min(fitting, key=distance, default=None)
+
+
+class _Joined:
+    """Names that belong together, by union and find."""
+
+    def __init__(self) -> None:
+        self._above: dict[str, str] = {}
+
+    def root(self, name: str) -> str:
+        while (above := self._above.get(name, name)) != name:
+            self._above[name] = self._above.get(above, above)
+            name = above
+        return name
+
+    def join(self, one: str, other: str) -> None:
+        self._above[self.root(one)] = self.root(other)
+
+
+class _Near:
+    """The texts so far; tells which of them are near to a further one."""
+
+    def __init__(self, text: Callable[[Sample], str]) -> None:
+        from rensa import RMinHashLSH
+
+        self._text = text
+        self._index: RMinHashLSH = RMinHashLSH(threshold=SIMILARITY, num_perm=PERMUTATIONS, num_bands=BANDS)
+        self._seen: list[tuple[str, RMinHash]] = []
+
+    def neighbours(self, sample: Sample) -> Iterator[str]:
+        minhash = minhash_of(shingled_words(self._text(sample)), permutations=PERMUTATIONS)
+        for number in self._index.query(minhash):
+            name, other = self._seen[number]
+            if minhash.jaccard(other) >= SIMILARITY:
+                yield name
+        self._index.insert(len(self._seen), minhash)
+        self._seen.append((sample.id, minhash))

@@ -1,0 +1,140 @@
+"""What the value of a parameter may be, as annotated types, and what a person is told, in plain words, when it is something else."""
+
+import math
+from collections.abc import Iterable
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+from annotated_types import Ge, Gt, Le, Lt
+from pydantic import AfterValidator, BeforeValidator, StringConstraints
+from pydantic.fields import FieldInfo
+
+from lib.errors import CONTROL, LONE_SURROGATE, plain
+from lib.schema import is_blank
+
+MOST_SAMPLES = 1_000_000
+MOST_SEED = 2**63 - 1
+MOST_USD_PER_MTOK = 100_000.0
+LONGEST_RUN_NAME = 100  # characters
+LONGEST_TEXT = 1_000  # of a path, for instance
+LONGEST_NAME = 200  # of a model or a subject
+MOST_NAMES = 1_000
+LONGEST_SHOWN = 120  # of a refused value
+
+
+def _one_line(text: str) -> str:
+    if CONTROL.search(text) or LONE_SURROGATE.search(text):
+        raise ValueError("it holds a line break, or another character that can't be printed")
+    if len(text) > LONGEST_TEXT:
+        raise ValueError(f"it has {len(text):,} characters, and at most {LONGEST_TEXT:,} are allowed")
+    if text and is_blank(text):
+        raise ValueError("it holds nothing but blanks")
+    return text
+
+
+def _not_empty(text: str) -> str:
+    if not text:
+        raise ValueError("it is empty")
+    return text
+
+
+def _model_name(text: str) -> str:
+    if not text.isprintable() or any(character.isspace() for character in text):
+        raise ValueError("write the model's name without blanks, line breaks and other characters that can't be printed")
+    if not 1 <= len(text) <= LONGEST_NAME:
+        raise ValueError(f"a model's name has 1 to {LONGEST_NAME} characters")
+    return text
+
+
+def _names(value: Any) -> Any:
+    """Let `subjects` be written "a, b" on a command line and ["a", "b"] in a notebook."""
+    if isinstance(value, str):
+        return [name.strip() for name in value.split(",") if name.strip()]
+    if isinstance(value, list | tuple) and len(value) <= MOST_NAMES:
+        return [name.strip() if isinstance(name, str) else name for name in value]
+    return value
+
+
+def _short_names(names: tuple[str, ...]) -> tuple[str, ...]:
+    if len(names) > MOST_NAMES:
+        raise ValueError(f"there are {len(names):,} names, and at most {MOST_NAMES:,} are allowed")
+    for name in names:
+        _not_empty(_one_line(name))
+        if len(name) > LONGEST_NAME:
+            raise ValueError(f"{name[:20]}… has {len(name):,} characters, and at most {LONGEST_NAME} are allowed")
+    return names
+
+
+def price_pair(text: str) -> tuple[float, float]:
+    """Return input and output price of "input/output", US dollars a million tokens. Raises ValueError."""
+    parts = text.split("/")
+    try:
+        prices = [float(part) for part in parts]
+    except ValueError:
+        prices = []
+    if len(prices) != 2 or not all(math.isfinite(price) and 0 <= price <= MOST_USD_PER_MTOK for price in prices):
+        raise ValueError(f"write 'input/output', two numbers from 0 to {MOST_USD_PER_MTOK:,.0f}, e.g. '2/10', or '0/0' if free")
+    return prices[0], prices[1]
+
+
+def _price(text: str) -> str:
+    if text:
+        price_pair(text)
+    return text
+
+
+RunName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9_-])?$", max_length=LONGEST_RUN_NAME)]
+Text = Annotated[str, AfterValidator(_one_line)]
+PathText = Annotated[Text, AfterValidator(_not_empty)]
+ModelName = Annotated[str, AfterValidator(_model_name)]
+Names = Annotated[tuple[str, ...], BeforeValidator(_names), AfterValidator(_short_names)]
+PriceText = Annotated[Text, AfterValidator(_price)]
+
+
+def problem(entry: Any, fields: dict[str, FieldInfo]) -> str:
+    """Return one line about one refused value: the parameter, the value, what it may be and what it means."""
+    if not entry["loc"]:  # a rule about several parameters, which names them itself
+        return str(entry["ctx"]["error"])
+    name = str(entry["loc"][0])
+    if entry["type"] == "extra_forbidden":
+        return f"`{name}` is not a parameter."
+    shown = plain(repr(entry["input"]), longest=LONGEST_SHOWN)
+    objection = _objection(entry, fields[name])
+    return f"`{name}` = {shown}: {objection}{'' if objection.endswith('?') else '.'} Meaning: {fields[name].description}."
+
+
+def _objection(entry: Any, field: FieldInfo) -> str:
+    if entry["type"] == "value_error":
+        return str(entry["ctx"]["error"])
+    if entry["type"] == "string_pattern_mismatch":
+        return "use letters, digits, dots, dashes and underscores; begin with a letter or a digit, and don't end with a dot"
+    if entry["type"] == "string_too_long":
+        return f"use at most {entry['ctx']['max_length']} characters"
+    return f"give {allowed(field)}"
+
+
+def allowed(field: FieldInfo) -> str:
+    """Return in words what the parameter may be, from its type and its bounds."""
+    if get_origin(field.annotation) is Literal:
+        return " or ".join(str(value) or "nothing" for value in get_args(field.annotation))
+    if field.annotation is bool:
+        return "true or false"
+    if field.annotation is int:
+        return f"a whole number {_range(field.metadata)}"
+    if field.annotation is float:
+        return f"a number {_range(field.metadata)}"
+    return "a text" if field.annotation is str else "names with commas between them"
+
+
+def _range(bounds: Iterable[Any]) -> str:
+    words = []
+    for bound in bounds:
+        match bound:
+            case Ge(ge=low):
+                words.append(f"from {low:,}")
+            case Gt(gt=low):
+                words.append(f"above {low:,}")
+            case Le(le=high):
+                words.append(f"to {high:,}" if words and words[0].startswith("from") else f"up to {high:,}")
+            case Lt(lt=high):
+                words.append(f"below {high:,}")
+    return " and ".join(words).replace(" and to ", " to ")
