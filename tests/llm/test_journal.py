@@ -22,8 +22,8 @@ from lib.llm.journal import Entry, Journal, ledger
 from lib.llm.journal_file import JournalError
 from lib.run.folder import run_of
 from lib.settings.parameters import PROJECT_ROOT, Settings
+from tests.llm.test_wire import within
 from tests.provider import Provider
-from tests.test_wire import within
 
 PAGE = 4096  # bytes of a page of SQLite
 
@@ -53,7 +53,7 @@ def in_one_file(path: Path) -> None:
 FULL_DISK = """
 import resource, signal, sys
 from pathlib import Path
-from tests.test_journal import store
+from tests.llm.test_journal import store
 from lib.errors import KitError
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), int(sys.argv[2])))

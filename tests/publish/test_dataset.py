@@ -27,7 +27,7 @@ from lib.schema import Sample
 from lib.settings.parameters import PROJECT_ROOT, Settings
 from lib.validate.check import validate_file
 from tests.build import a_planted, a_sample, an_evaluation, rubrics_of, write_kept, write_run
-from tests.test_splits import of_seed
+from tests.publish.test_splits import of_seed
 
 GENERATION = {
     "counts": {"total": 20, "done": 20, "failed": 0},

@@ -14,8 +14,8 @@ from lib.generate.samples import generate_samples
 from lib.generate.seeds import SeedFile
 from lib.llm.loop import Stopped, Stopping, for_each
 from lib.settings.parameters import PROJECT_ROOT, Settings
+from tests.llm.test_wire import within
 from tests.provider import Provider
-from tests.test_wire import within
 
 SCRIPT = """
 import json, sys

@@ -24,8 +24,8 @@ from lib.llm.call import ProviderError
 from lib.llm.journal import Journal, ledger
 from lib.run.folder import run_of
 from lib.settings.parameters import PROJECT_ROOT, Settings
+from tests.llm.test_wire import outcomes
 from tests.provider import Provider
-from tests.test_wire import outcomes
 
 JUDGE = "from lib.filter.judge import *\njudge_samples(s)"
 GENERATE = "generate_samples(read_seeds(from_root(s.seeds_csv)), read_topics(from_root(s.topics_csv)), s)"
