@@ -226,7 +226,7 @@ def test_all_kinds_are_planted_equally_often_and_each_differs_from_its_original(
 
 
 def test_a_ban_is_broken_only_where_there_is_one(provider: Provider, judged: Judged, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tests.test_judge.SEVERITIES", ["critical"] * 6)
+    monkeypatch.setattr("tests.filter.test_judge.SEVERITIES", ["critical"] * 6)
     _, found = judged(right)
     assert found.all_caught.total == FEWEST_PLANTED
     assert found.caught["ban_broken"].total == 0

@@ -183,8 +183,8 @@ from lib.run.folder import run_of
 from lib.analyze.statistics import sample_table
 from lib.analyze.people import write_sheet
 from lib.filter.topup import top_up
-from tests.test_run import whole_run
-from tests.test_run import validated
+from tests.run.test_run import whole_run
+from tests.run.test_run import validated
 
 settings = Settings.of(**__import__("json").loads(sys.argv[1]))
 folder = str(settings.run_dir) + os.sep
