@@ -26,7 +26,7 @@ from lib.run.files import read_text
 from lib.run.folder import made_samples, run_of
 from lib.run.manifest import read_manifest
 from lib.schema import Evaluation, Sample, Slot
-from lib.settings.parameters import FEWEST_PLANTED, Settings, headless, short_path
+from lib.settings import FEWEST_PLANTED, Settings, headless, short_path
 from lib.taxonomy import label
 
 if TYPE_CHECKING:

@@ -30,7 +30,7 @@ from lib.schema import (
     Style,
     Verdict,
 )
-from lib.settings.parameters import PROJECT_ROOT, Settings
+from lib.settings import PROJECT_ROOT, Settings
 
 if TYPE_CHECKING:
     import tiktoken

@@ -7,7 +7,7 @@ import pytest
 
 from lib.generate.plan import Topics, read_topics
 from lib.generate.seeds import SeedFile, read_seeds
-from lib.settings.parameters import PROJECT_ROOT, Settings
+from lib.settings import PROJECT_ROOT, Settings
 from tests.provider import Provider
 
 

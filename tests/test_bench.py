@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from lib.settings.parameters import PROJECT_ROOT
+from lib.settings import PROJECT_ROOT
 from tests.bench import engine
 from tests.bench.__main__ import PARTS, main
 

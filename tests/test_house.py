@@ -20,7 +20,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from lib.run.folder import Run
-from lib.settings.parameters import PROJECT_ROOT, Settings
+from lib.settings import PROJECT_ROOT, Settings
 from lib.taxonomy import MISCONCEPTION_TYPES, SUBJECTS
 
 # ── imports go one way ───────────────────────────────────────────────────────────────────────────────────────────────

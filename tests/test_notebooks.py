@@ -22,7 +22,7 @@ from lib.generate.plan import Topics
 from lib.generate.samples import generate_samples
 from lib.generate.seeds import SeedFile
 from lib.run.folder import run_of
-from lib.settings.parameters import PROJECT_ROOT, Settings
+from lib.settings import PROJECT_ROOT, Settings
 from lib.validate.check import validate_file
 from tests.provider import Provider
 

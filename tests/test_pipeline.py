@@ -25,7 +25,7 @@ from lib.llm.work import RunFailed, Tally
 from lib.run.files import RunError
 from lib.run.folder import Run, run_of
 from lib.schema import Failure, Sample
-from lib.settings.parameters import PROJECT_ROOT, Settings
+from lib.settings import PROJECT_ROOT, Settings
 from tests.answers import Request
 from tests.build import held_by_another_process
 from tests.provider import Provider
@@ -120,7 +120,7 @@ def test_a_run_killed_in_the_middle_goes_on_where_it_was(
 ) -> None:
     provider.settings.latency_s = 0.05
     script = (
-        "import sys; from lib.settings.parameters import *; from lib.generate.seeds import *; from lib.generate.plan import *\n"
+        "import sys; from lib.settings import *; from lib.generate.seeds import *; from lib.generate.plan import *\n"
         "from lib.generate.samples import *\n"
         "s = Settings.of(**__import__('json').loads(sys.argv[1]))\n"
         "generate_samples(read_seeds(from_root(s.seeds_csv)), read_topics(from_root(s.topics_csv)), s)"

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from lib.commands.__main__ import main
 from lib.llm.budget import price_of
 from lib.llm.call import Usage
-from lib.settings.parameters import PROJECT_ROOT, Settings, SettingsError, check_names, from_root, notebook_settings, settings_of
+from lib.settings import PROJECT_ROOT, Settings, SettingsError, check_names, from_root, notebook_settings, settings_of
 from lib.taxonomy import MISCONCEPTION_TYPES, SUBJECTS
 
 

@@ -13,7 +13,7 @@ from lib.errors import KitError
 from lib.filter.keep import decisions
 from lib.run.folder import Run, run_of
 from lib.run.manifest import read_manifest, recorded_settings, section_of
-from lib.settings.parameters import Settings
+from lib.settings import Settings
 
 if TYPE_CHECKING:
     import pandas as pd

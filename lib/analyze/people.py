@@ -18,7 +18,7 @@ from lib.generate.text_file import TextFile, read_bytes
 from lib.run.files import whole_file
 from lib.run.folder import holding, run_of
 from lib.schema import Evaluation, Sample
-from lib.settings.parameters import Settings, from_root
+from lib.settings import Settings, from_root
 
 COLUMNS = ("sample", "response_id", "question", "explanation", "follow_up", "response", "rubric", "criterion", "met", "note")
 USED = ("sample", "response_id", "rubric", "met")

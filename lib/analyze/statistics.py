@@ -17,7 +17,7 @@ from lib.run.files import write_json
 from lib.run.folder import holding, run_of
 from lib.run.manifest import filtered_from, update_manifest
 from lib.schema import Decision, DropReason, Evaluation, Sample
-from lib.settings.parameters import Settings
+from lib.settings import Settings
 from lib.taxonomy import AREA_OF
 
 if TYPE_CHECKING:

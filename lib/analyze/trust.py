@@ -12,7 +12,7 @@ from lib.filter.planted import SPOILINGS
 from lib.run.folder import run_of
 from lib.run.manifest import read_manifest
 from lib.schema import Spoiling
-from lib.settings.parameters import FEWEST_PLANTED, Settings
+from lib.settings import FEWEST_PLANTED, Settings
 
 HIGH_KEEP_RATE, LOW_KEEP_RATE, LOW_CATCH_RATE, HIGH_UNFOUND_RATE = 0.95, 0.50, 0.80, 0.10
 FEWEST_TO_WARN = 16  # samples: with fewer, 100 % is no finding

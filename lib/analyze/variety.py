@@ -11,7 +11,7 @@ from lib.filter.gates import closing, opening
 from lib.filter.keep import decisions
 from lib.run.folder import made_samples, run_of
 from lib.schema import Sample
-from lib.settings.parameters import Settings
+from lib.settings import Settings
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -5,7 +5,7 @@ from lib.generate.estimate import estimate
 from lib.generate.plan import read_topics
 from lib.generate.seeds import read_seeds
 from lib.llm.provider import chosen
-from lib.settings.parameters import from_root, settings_of
+from lib.settings import from_root, settings_of
 
 
 def main(words: list[str]) -> int:

@@ -20,7 +20,7 @@ from lib.commands.kernel import Interrupted, Signals, kernel_running
 from lib.errors import KitError
 from lib.run.files import as_record, is_file, make_folder, read_object
 from lib.run.folder import notebooks_held, run_of
-from lib.settings.parameters import PROJECT_ROOT, settings_of, short_path
+from lib.settings import PROJECT_ROOT, settings_of, short_path
 
 IDLE_S = 60  # longest wait, after a cell's end, for what it printed
 

@@ -11,7 +11,7 @@ from lib.prompts.rendering import STAGES, template_sha256
 from lib.run.files import RunError, is_file, sha256_of
 from lib.run.folder import Run
 from lib.run.manifest import read_manifest, recorded_settings
-from lib.settings.parameters import Settings, check_names, from_root, setting_pairs, short_path
+from lib.settings import Settings, check_names, from_root, setting_pairs, short_path
 
 NOTEBOOKS = ("01_generate", "02_filter", "03_analyze", "04_validate")
 

@@ -1,7 +1,7 @@
 """Settings -> the blind sheet of a run, for people to fill in."""
 
 from lib.analyze.people import read_sheet, write_sheet
-from lib.settings.parameters import settings_of, short_path
+from lib.settings import settings_of, short_path
 
 
 def main(words: list[str]) -> int:

@@ -1,7 +1,7 @@
 """Every parameter of a run on the screen: its name for `make`, its default, what it may be, and what it means."""
 
+from lib.settings import Settings
 from lib.settings.bounds import allowed
-from lib.settings.parameters import Settings
 
 
 def main(words: list[str]) -> int:

@@ -9,7 +9,7 @@ from lib.errors import KitError
 from lib.run.files import RunError, as_record, read_object
 from lib.run.folder import run_of
 from lib.run.manifest import read_manifest, section_of
-from lib.settings.parameters import Settings, settings_of, short_path
+from lib.settings import Settings, settings_of, short_path
 
 R = TypeVar("R", bound=BaseModel)
 Count = Annotated[int, Field(ge=0)]

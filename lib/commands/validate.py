@@ -10,7 +10,7 @@ from pathlib import Path
 
 from lib.errors import KitError
 from lib.run.files import write_json
-from lib.settings.parameters import from_root
+from lib.settings import from_root
 from lib.validate.check import TrainingFileError, validate_file
 
 SHOWN = 20  # problems

@@ -20,7 +20,7 @@ from lib.run.files import write_jsonl
 from lib.run.folder import holding, made_samples, run_of
 from lib.run.manifest import as_planned, read_manifest, update_manifest
 from lib.schema import Decision, DropReason, Sample, Seed
-from lib.settings.parameters import Settings, from_root
+from lib.settings import Settings, from_root
 from lib.validate.control_tokens import UNMISTAKABLE_TOKEN
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ from lib.run.files import RunError, read_jsonl
 from lib.run.folder import holding, made_samples, run_of
 from lib.run.manifest import require_sound_records
 from lib.schema import Decision, Evaluation, Failure, Planted, Rubric, Sample, Verdict
-from lib.settings.parameters import Settings
+from lib.settings import Settings
 
 NONE_GIVEN_UP: Mapping[str, Failure] = {}
 

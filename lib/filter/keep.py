@@ -9,7 +9,7 @@ from lib.run.files import RunError, json_line, read_jsonl, whole_file, write_jso
 from lib.run.folder import Run, holding, made_samples, recorded_failures, remove, run_of
 from lib.run.manifest import forget_section
 from lib.schema import Decision, DropReason, Evaluation, Planted, Sample
-from lib.settings.parameters import Settings
+from lib.settings import Settings
 
 AGAIN = "Run 02_filter again (make filter): it writes the file anew, and nothing is paid twice."
 

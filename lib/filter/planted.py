@@ -15,7 +15,7 @@ from lib.llm.call import Call
 from lib.prompts.answers import SpoiledAnswer
 from lib.prompts.rendering import spoil_prompt
 from lib.schema import Message, Sample, Spoiling
-from lib.settings.parameters import planted_count
+from lib.settings import planted_count
 
 SPOILINGS: tuple[Spoiling, ...] = get_args(Spoiling)
 MARK = "+"  # between the sample's id and the kind: no slot's id holds one

@@ -26,7 +26,7 @@ from lib.run.files import RunError
 from lib.run.folder import Run, held, made_samples, recorded_failures, run_of
 from lib.run.manifest import as_planned, forget_top_up, update_manifest
 from lib.schema import DropReason, Failure, Message, Sample, Slot
-from lib.settings.parameters import Settings, from_root
+from lib.settings import Settings, from_root
 
 MOST_ROUNDS = 8  # at a keep rate of one half, one in 256 is then still missing
 

@@ -20,7 +20,7 @@ from lib.llm.provider import chosen
 from lib.prompts.answers import GoldAnswer, JudgementAnswer, ScenarioAnswer, SpoiledAnswer
 from lib.prompts.rendering import Stage, scenario_prompt, template_text
 from lib.run.folder import run_of
-from lib.settings.parameters import Settings, planted_count
+from lib.settings import Settings, planted_count
 
 # Output tokens of one answer, low and high end. The JSON alone took 1,390, 280 and 680 tokens (mean of 8, 8 and 12 trials, Nov 2026);
 # the rest is room for thinking, which nobody has measured here: after the first samples the run's own figures take over.

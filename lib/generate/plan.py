@@ -16,7 +16,7 @@ from lib.errors import KitError
 from lib.generate.tabular import read_table
 from lib.generate.text_file import TextFile, read_bytes
 from lib.schema import Seed, Slot, Style
-from lib.settings.parameters import Settings
+from lib.settings import Settings
 
 Card = TypeVar("Card")
 Topics = dict[str, tuple[tuple[str, str], ...]]  # subject -> ((topic, level), …)

@@ -15,7 +15,7 @@ from lib.run.files import sha256_of
 from lib.run.folder import forget_checkpoints, held, run_of
 from lib.run.manifest import PLAN_SETTINGS, forget_top_up, read_manifest, require_sound_records
 from lib.schema import WEIGHT_OF, Message, Rubric, RubricAttributes, Sample, SampleMetadata, Seed, Slot
-from lib.settings.parameters import Settings, from_root
+from lib.settings import Settings, from_root
 
 SEEDS_A_CHECKPOINT = 25
 SYSTEM_PROMPT = "You are an expert tutor helping a student who is confused after your initial explanation."

@@ -24,7 +24,7 @@ from lib.llm.models import check_models
 from lib.llm.provider import Provider, open_provider
 from lib.llm.window import Window
 from lib.prompts.rendering import Stage
-from lib.settings.parameters import Settings
+from lib.settings import Settings
 
 if TYPE_CHECKING:
     from anthropic import AsyncAnthropic

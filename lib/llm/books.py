@@ -6,7 +6,7 @@ from typing import Any
 from lib.llm.budget import CHARACTERS_PER_TOKEN_AT_WORST, FREE, Budget, Price, PriceError, price_of
 from lib.llm.call import Asked, Call, RawReply, Usage, wire_schema
 from lib.llm.journal import UNREAD, Entry, Journal
-from lib.settings.parameters import Settings
+from lib.settings import Settings
 
 
 class Books:

@@ -3,7 +3,7 @@
 import sys
 from typing import Any
 
-from lib.settings.parameters import headless
+from lib.settings import headless
 
 
 class _Lines:

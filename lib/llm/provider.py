@@ -15,7 +15,7 @@ from urllib.request import getproxies
 from lib.errors import LONGEST_QUOTE, plain
 from lib.llm.body import bound_body
 from lib.llm.call import ProviderError
-from lib.settings.parameters import PROJECT_ROOT, Settings
+from lib.settings import PROJECT_ROOT, Settings
 
 if TYPE_CHECKING:
     from anthropic import AsyncAnthropic

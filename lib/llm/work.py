@@ -25,7 +25,7 @@ from lib.run.folder import Run, held, recorded_failures, run_of
 from lib.run.manifest import update_manifest, write_parameters
 from lib.run.ordered_lines import OrderedLines
 from lib.schema import Failure
-from lib.settings.parameters import Settings
+from lib.settings import Settings
 
 ADVICE = {  # by the reason why calls failed
     "over_budget": "Raise BUDGET_USD, or this will happen again. ",

@@ -14,7 +14,7 @@ from lib.publish.splits import SIMILARITY, Split
 from lib.run.files import whole_file
 from lib.run.folder import holding, kept_samples, run_of
 from lib.run.manifest import read_manifest, recorded_settings, section_of
-from lib.settings.parameters import PROJECT_ROOT, Settings
+from lib.settings import PROJECT_ROOT, Settings
 
 TEMPLATE = Path(__file__).with_name("data_card.md.j2")
 OWN_SEEDS = PROJECT_ROOT / "data" / "seeds.csv"

@@ -16,7 +16,7 @@ from lib.run.files import whole_file
 from lib.run.folder import SIDES, Run, holding, remove, run_of
 from lib.run.manifest import update_manifest
 from lib.schema import Evaluation, Sample
-from lib.settings.parameters import Settings
+from lib.settings import Settings
 from lib.taxonomy import AREA_OF
 
 if TYPE_CHECKING:

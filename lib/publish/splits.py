@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from lib.filter.gates import minhash_of, question_and_follow_up, shingled_words
 from lib.run.folder import kept_samples, run_of
 from lib.schema import Sample
-from lib.settings.parameters import Settings
+from lib.settings import Settings
 
 if TYPE_CHECKING:
     from rensa import RMinHash

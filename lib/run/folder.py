@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from lib.run.files import RunError, make_folder, read_jsonl, remove_unfinished, require_writable, trouble_told, write_json
 from lib.schema import Failure, Sample
-from lib.settings.parameters import Settings
+from lib.settings import Settings
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from lib.run.files import RunError, as_record, is_file, read_object, sha256_of, whole_file, write_json
 from lib.run.folder import Run, held, recorded_failures, remove, run_of
-from lib.settings.parameters import Settings, from_root
+from lib.settings import Settings, from_root
 
 PLAN_SETTINGS = (
     "seeds_csv", "topics_csv", "on_bad_row", "num_seeds", "samples_per_seed", "subjects", "misconception_types", "random_seed", "model",

@@ -1,1 +1,20 @@
 """Every parameter of a run, with its default, unit and bounds."""
+
+from lib.settings.parameters import FEWEST_PLANTED, Settings, planted_count
+from lib.settings.paths import PROJECT_ROOT, SettingsError, from_root, short_path
+from lib.settings.sources import check_names, headless, notebook_settings, setting_pairs, settings_of
+
+__all__ = [
+    "FEWEST_PLANTED",
+    "PROJECT_ROOT",
+    "Settings",
+    "SettingsError",
+    "check_names",
+    "from_root",
+    "headless",
+    "notebook_settings",
+    "planted_count",
+    "setting_pairs",
+    "settings_of",
+    "short_path",
+]

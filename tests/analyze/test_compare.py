@@ -11,7 +11,7 @@ from lib.analyze.rates import mcnemar_p, paired_difference
 from lib.analyze.statistics import write_statistics
 from lib.run.folder import run_of
 from lib.run.manifest import update_manifest
-from lib.settings.parameters import Settings
+from lib.settings import Settings
 from tests.build import a_sample, an_evaluation, write_run
 
 unhurried = hypothesis_settings(deadline=None)  # the machine may be busy

@@ -15,7 +15,7 @@ from lib.analyze.trust import ASSUMED, trust
 from lib.commands.__main__ import main
 from lib.run.folder import run_of
 from lib.schema import Sample
-from lib.settings.parameters import Settings
+from lib.settings import Settings
 from tests.build import a_planted, a_sample, an_evaluation, rubrics_of, write_run
 
 TYPES = ("overgeneralization", "how_concepts_relate")

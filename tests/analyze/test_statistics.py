@@ -10,7 +10,7 @@ from lib.analyze.statistics import keep_rates, low_keep_rate_advice, pass_rates,
 from lib.analyze.trust import SAME_MODEL
 from lib.run.folder import run_of
 from lib.run.manifest import update_manifest
-from lib.settings.parameters import PROJECT_ROOT, Settings
+from lib.settings import PROJECT_ROOT, Settings
 from tests.build import a_rubric, a_sample, an_evaluation, rubrics_of, write_run
 
 # ── rates by group ───────────────────────────────────────────────────────────────────────────────────────────────────

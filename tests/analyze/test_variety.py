@@ -3,7 +3,7 @@
 import pytest
 
 from lib.analyze.variety import Variety, variety, variety_table
-from lib.settings.parameters import Settings
+from lib.settings import Settings
 from tests.build import a_sample, an_evaluation, write_run
 
 

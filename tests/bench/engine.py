@@ -35,7 +35,7 @@ from lib.llm.live import request
 from lib.llm.provider import Provider, open_provider
 from lib.llm.work import Tally
 from lib.run.folder import recorded_failures, run_of
-from lib.settings.parameters import PROJECT_ROOT, Settings
+from lib.settings import PROJECT_ROOT, Settings
 from tests.answers import digest
 from tests.bench.peak import peak_mb
 from tests.provider import latency_of

@@ -22,7 +22,7 @@ from lib.run.files import write_jsonl
 from lib.run.folder import run_of
 from lib.run.manifest import update_manifest
 from lib.schema import Sample
-from lib.settings.parameters import PROJECT_ROOT, Settings
+from lib.settings import PROJECT_ROOT, Settings
 from tests.answers import digest
 from tests.bench.peak import peak_mb
 from tests.build import a_sample

@@ -14,7 +14,7 @@ from random import Random
 from tempfile import TemporaryDirectory
 
 from lib.filter.examples import SYSTEM_PROMPT
-from lib.settings.parameters import PROJECT_ROOT
+from lib.settings import PROJECT_ROOT
 from lib.validate.check import validate_file
 from tests.bench.gates import prose
 from tests.bench.peak import peak_mb

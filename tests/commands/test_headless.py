@@ -24,7 +24,7 @@ from lib.commands.notebooks import Screen, checked_notebook
 from lib.errors import KitError
 from lib.llm.journal import ledger
 from lib.run.folder import Run
-from lib.settings.parameters import PROJECT_ROOT
+from lib.settings import PROJECT_ROOT
 from tests.provider import Provider
 
 CALLS = 6  # in flight

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import settings as bounded
 from hypothesis import strategies as st
 
-from lib.settings.parameters import PROJECT_ROOT
+from lib.settings import PROJECT_ROOT
 
 MAKEFILE = (PROJECT_ROOT / "Makefile").read_text("utf-8")
 STAND_IN = f"""#!{sys.executable}

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from lib.settings.parameters import from_root
+from lib.settings import from_root
 from lib.validate.check import validate_file
 from tests.crosscheck.checkers import CHECKERS, RIGHT
 from tests.crosscheck.files import crafted

@@ -37,7 +37,7 @@ from lib.run.files import RunError, read_jsonl
 from lib.run.folder import run_of
 from lib.run.manifest import read_manifest
 from lib.schema import Decision, DropReason, Sample
-from lib.settings.parameters import Settings
+from lib.settings import Settings
 from tests.build import a_sample, a_seed, an_evaluation, rubrics_of, write_run
 from tests.provider import Provider
 

@@ -25,7 +25,7 @@ from lib.run.files import read_jsonl
 from lib.run.folder import run_of
 from lib.run.manifest import update_manifest
 from lib.schema import Evaluation, Failure, Planted, Sample
-from lib.settings.parameters import FEWEST_PLANTED, Settings, SettingsError, planted_count
+from lib.settings import FEWEST_PLANTED, Settings, SettingsError, planted_count
 from tests.answers import CRITERION, RESPONSE, Request, digest
 from tests.build import a_planted, a_sample, an_evaluation, rubrics_of, write_run
 from tests.provider import Provider

@@ -15,7 +15,7 @@ from lib.run.files import RunError, read_jsonl, write_jsonl
 from lib.run.folder import run_of
 from lib.run.manifest import as_filtered, update_manifest
 from lib.schema import Decision, DropReason, Failure, Sample
-from lib.settings.parameters import Settings
+from lib.settings import Settings
 from tests.build import a_sample, an_evaluation, rubrics_of, write_run
 
 FOUR_FIFTHS = Fraction(4, 5)

@@ -22,7 +22,7 @@ from lib.run.files import RunError
 from lib.run.folder import made_samples, run_of
 from lib.run.manifest import recorded_settings
 from lib.schema import Sample
-from lib.settings.parameters import Settings
+from lib.settings import Settings
 from tests.answers import CRITERION, Request, draw
 from tests.build import a_sample, a_seed, an_evaluation, rubrics_of, write_run
 from tests.provider import Provider

@@ -18,7 +18,7 @@ from lib.filter.gates import shingled_words
 from lib.generate.seeds import read_seeds
 from lib.prompts.answers import EvalDimension, TutoringSkill
 from lib.schema import WEIGHT_OF
-from lib.settings.parameters import PROJECT_ROOT
+from lib.settings import PROJECT_ROOT
 from lib.taxonomy import MISCONCEPTION_TYPES, SUBJECTS
 
 SEEDS_CSV, TOPICS_CSV = PROJECT_ROOT / "data" / "seeds.csv", PROJECT_ROOT / "data" / "topics.csv"

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from lib.generate.plan import CLOSINGS, OPENINGS, WORDS, TopicFileError, Topics, plan, read_topics
 from lib.schema import Slot
-from lib.settings.parameters import PROJECT_ROOT, Settings
+from lib.settings import PROJECT_ROOT, Settings
 from lib.taxonomy import MISCONCEPTION_TYPES, SUBJECTS
 from tests.build import a_seed
 

@@ -23,7 +23,7 @@ from lib.generate.seeds import SeedFile
 from lib.llm.call import ProviderError
 from lib.llm.journal import Journal, ledger
 from lib.run.folder import run_of
-from lib.settings.parameters import PROJECT_ROOT, Settings
+from lib.settings import PROJECT_ROOT, Settings
 from tests.llm.test_wire import outcomes
 from tests.provider import Provider
 
@@ -52,7 +52,7 @@ def killed_while_its_batch_is_under_way(provider: Provider, settings: Settings, 
     """Run `what` in a process of its own, and kill it once it has created a batch."""
     provider.settings.batch_delay_s, before = 1.0, provider.stats()["batches"]
     script = (
-        "import sys; from lib.settings.parameters import *; from lib.generate.seeds import *; from lib.generate.plan import *\n"
+        "import sys; from lib.settings import *; from lib.generate.seeds import *; from lib.generate.plan import *\n"
         "from lib.generate.samples import *\n"
         f"s = Settings.of(**__import__('json').loads(sys.argv[1]))\n{what}"
     )

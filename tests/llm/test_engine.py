@@ -19,7 +19,7 @@ from lib.prompts.rendering import Prompt, scenario_prompt
 from lib.run.files import write_jsonl
 from lib.run.folder import recorded_failures, run_of
 from lib.schema import Failure, Seed, Slot
-from lib.settings.parameters import Settings
+from lib.settings import Settings
 from tests.provider import Provider
 
 

@@ -21,7 +21,7 @@ from lib.llm.call import Asked, RawReply, Usage
 from lib.llm.journal import Entry, Journal, ledger
 from lib.llm.journal_file import JournalError
 from lib.run.folder import run_of
-from lib.settings.parameters import PROJECT_ROOT, Settings
+from lib.settings import PROJECT_ROOT, Settings
 from tests.llm.test_wire import within
 from tests.provider import Provider
 

@@ -13,7 +13,7 @@ from lib.generate.plan import Topics
 from lib.generate.samples import generate_samples
 from lib.generate.seeds import SeedFile
 from lib.llm.loop import Stopped, Stopping, for_each
-from lib.settings.parameters import PROJECT_ROOT, Settings
+from lib.settings import PROJECT_ROOT, Settings
 from tests.llm.test_wire import within
 from tests.provider import Provider
 
@@ -23,7 +23,7 @@ from lib.errors import KitError
 from lib.generate.samples import generate_samples
 from lib.generate.plan import read_topics
 from lib.generate.seeds import read_seeds
-from lib.settings.parameters import PROJECT_ROOT, Settings
+from lib.settings import PROJECT_ROOT, Settings
 data = PROJECT_ROOT / "data"
 try:
     generate_samples(read_seeds(data / "seeds.csv"), read_topics(data / "topics.csv"), Settings.of(**json.loads(sys.argv[1])))

@@ -26,7 +26,7 @@ from lib.llm.call import ProviderError
 from lib.llm.journal import ledger
 from lib.llm.work import Tally
 from lib.run.folder import run_of
-from lib.settings.parameters import Settings
+from lib.settings import Settings
 from tests.provider import Provider
 
 KEY = "sk-ant-0123456789-secret"

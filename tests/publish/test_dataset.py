@@ -24,7 +24,7 @@ from lib.run.files import read_jsonl
 from lib.run.folder import run_of
 from lib.run.manifest import update_manifest
 from lib.schema import Sample
-from lib.settings.parameters import PROJECT_ROOT, Settings
+from lib.settings import PROJECT_ROOT, Settings
 from lib.validate.check import validate_file
 from tests.build import a_planted, a_sample, an_evaluation, rubrics_of, write_kept, write_run
 from tests.publish.test_splits import of_seed

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from lib.filter.gates import shingled_words
 from lib.publish.splits import SIMILARITY, Split, groups_of, split, split_samples
 from lib.schema import Sample
-from lib.settings.parameters import Settings
+from lib.settings import Settings
 from tests.bench.gates import prose
 from tests.build import a_sample, write_kept
 

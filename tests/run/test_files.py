@@ -30,7 +30,7 @@ from lib.run.files import (
 from lib.run.folder import held, run_of
 from lib.run.ordered_lines import OrderedLines
 from lib.schema import Failure
-from lib.settings.parameters import PROJECT_ROOT, Settings
+from lib.settings import PROJECT_ROOT, Settings
 from tests.provider import Provider
 
 unhurried = hypothesis_settings(deadline=None, max_examples=60)

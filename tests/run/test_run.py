@@ -36,7 +36,7 @@ from lib.run.files import RunError, write_jsonl
 from lib.run.folder import Run, held, kept_samples, made_samples, notebooks_held, run_of, write_validation
 from lib.run.manifest import as_filtered, as_planned, read_manifest, recorded_settings, update_manifest
 from lib.schema import Decision, Failure
-from lib.settings.parameters import PROJECT_ROOT, Settings
+from lib.settings import PROJECT_ROOT, Settings
 from lib.validate.check import validate_file
 from tests.build import FolderBusy, a_planted, a_sample, an_evaluation, held_by_another_process, rubrics_of, write_run
 from tests.provider import Provider
@@ -178,7 +178,7 @@ from pathlib import Path
 from lib.analyze import figures
 from lib.generate.plan import read_topics
 from lib.generate.seeds import read_seeds
-from lib.settings.parameters import PROJECT_ROOT, Settings
+from lib.settings import PROJECT_ROOT, Settings
 from lib.run.folder import run_of
 from lib.analyze.statistics import sample_table
 from lib.analyze.people import write_sheet
@@ -573,7 +573,7 @@ import lib.generate.samples
 from lib.errors import KitError
 from lib.generate.plan import planned_cells, read_topics
 from lib.generate.seeds import read_seeds
-from lib.settings.parameters import Settings, from_root
+from lib.settings import Settings, from_root
 
 async def first_call(*_):
     raise KitError("the first call")

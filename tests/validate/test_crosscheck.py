@@ -11,7 +11,7 @@ from lib.generate.plan import Topics
 from lib.generate.samples import generate_samples
 from lib.generate.seeds import SeedFile
 from lib.run.folder import run_of
-from lib.settings.parameters import Settings
+from lib.settings import Settings
 from tests.crosscheck.__main__ import of_crafted, opinions
 from tests.crosscheck.checkers import RIGHT
 from tests.provider import Provider

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from lib.commands.__main__ import main
 from lib.filter.examples import example_line
 from lib.schema import is_blank
-from lib.settings.parameters import PROJECT_ROOT
+from lib.settings import PROJECT_ROOT
 from lib.validate import tokens
 from lib.validate.chat_format import checked_line
 from lib.validate.check import TrainingFileError, validate_file
@@ -812,7 +812,7 @@ def test_a_relative_name_is_taken_from_the_projects_root_when_it_is_not_here(tmp
     (tmp_path / "here").mkdir()
     (tmp_path / "root").mkdir()
     write(tmp_path / "root", *good_lines())
-    monkeypatch.setattr("lib.settings.parameters.PROJECT_ROOT", tmp_path / "root")
+    monkeypatch.setattr("lib.settings.paths.PROJECT_ROOT", tmp_path / "root")
     monkeypatch.chdir(tmp_path / "here")
     assert main(["validate", "train.jsonl"]) == 0
     write(tmp_path / "here", b"[]\n")

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO
 
 from lib.errors import KitError
-from lib.settings.parameters import PROJECT_ROOT, from_root
+from lib.settings import PROJECT_ROOT, from_root
 
 NOTICE = "Output of the embedded 135M model (SmolLM2): it proves that the pipeline runs, its verdicts are chance. Not to be trained on."
 OTHER_NOTICE = "Output of {file} (LOCAL_MODEL) on this machine: check its quality, and its licence before training on it."

@@ -1,0 +1,76 @@
+"""Where settings come from: a notebook's parameters cells, or the `name=value` words of a command line."""
+
+import ast
+import os
+import sys
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from lib.errors import KitError
+from lib.settings.parameters import Settings, nearest
+from lib.settings.paths import SettingsError
+
+INJECTED_CELL = "# Parameters"  # the first line of the cell that papermill adds
+
+
+def notebook_settings(namespace: Mapping[str, Any]) -> Settings:
+    """Return the settings that a notebook's parameters cells define. `namespace` is the notebook's `globals()`.
+
+    From then on the notebook prints a KitError as one line instead of a traceback. Raises SettingsError for a parameter that was injected
+    and is no setting.
+    """
+    _print_errors_as_one_line()
+    for source in namespace.get("In", []):
+        if source.startswith(INJECTED_CELL):
+            check_names(_assigned(source))
+    return Settings.of(**{name: namespace[name] for name in Settings.model_fields if name in namespace})
+
+
+def settings_of(pairs: Iterable[str]) -> Settings:
+    """Return settings from `name=value` words, with names in small or capital letters. Raises SettingsError."""
+    values = {name.lower(): value for name, _, value in (pair.partition("=") for pair in pairs)}
+    check_names(values)
+    return Settings.of(**values)
+
+
+def setting_pairs(settings: Settings) -> list[str]:
+    """Return the `name=value` words that give these settings."""
+    values = settings.model_dump(mode="json").items()
+    return [f"{name}={','.join(value) if isinstance(value, list) else value}" for name, value in values]
+
+
+def check_names(names: Iterable[str]) -> None:
+    """Raise SettingsError when one of `names` is no setting, and suggest the nearest."""
+    for name in names:
+        if name not in Settings.model_fields:
+            close = nearest(name, Settings.model_fields, cutoff=0.6)
+            hint = f"Did you mean `{close}`?" if close else f"Known: {', '.join(Settings.model_fields)}."
+            raise SettingsError(f"`{name}` is not a parameter. {hint}")
+
+
+def headless() -> bool:
+    """Whether papermill runs this notebook. Progress is then written line by line."""
+    shell = _shell()
+    injected = shell is not None and any(source.startswith(INJECTED_CELL) for source in shell.user_ns.get("In", []))
+    return injected or "TUTORING_HEADLESS" in os.environ
+
+
+def _assigned(source: str) -> list[str]:
+    """Return the names that a cell assigns."""
+    targets = [target for line in ast.parse(source).body if isinstance(line, ast.Assign) for target in line.targets]
+    return [target.id for target in targets if isinstance(target, ast.Name)]
+
+
+def _shell() -> Any:
+    ipython = sys.modules.get("IPython")
+    return ipython.get_ipython() if ipython else None
+
+
+def _print_errors_as_one_line() -> None:
+    def handler(shell: Any, kind: type, error: KitError, *_: Any, **__: Any) -> list[str]:
+        lines = [f"{kind.__name__}: {error}"]
+        shell._showtraceback(kind, error, lines)
+        return lines
+
+    if shell := _shell():
+        shell.set_custom_exc((KitError,), handler)
