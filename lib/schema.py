@@ -2,7 +2,6 @@
 
 import hashlib
 import unicodedata
-from enum import StrEnum
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
@@ -145,6 +144,11 @@ class Sample(Record):
     def response(self) -> str:
         return self.messages[2].content
 
+    @property
+    def response_id(self) -> str:
+        """A short name of the response. It begins with a letter, so that a spreadsheet does not take it for a number."""
+        return "x" + hashlib.sha256(self.response.encode()).hexdigest()[:8]
+
 
 class Verdict(Record):
     """What the judge says of one criterion. `evidence_found`: the quote stands in the response (None: nothing was quoted).
@@ -184,22 +188,6 @@ class Planted(Record):
     response: str
     fault: str
     evaluation: Evaluation
-
-
-class DropReason(StrEnum):
-    """In the order of the funnel: the judge comes last, so that nothing is paid for what is dropped anyway."""
-
-    NO_CRITICAL_RUBRIC = "no_critical_rubric"
-    SPECIAL_TOKEN = "special_token"
-    LENGTH_FAR_OFF = "length_far_off"
-    COPIED_SEED = "copied_seed"
-    COPIED_EXPLANATION = "copied_explanation"
-    BENCHMARK_OVERLAP = "benchmark_overlap"
-    NEAR_DUPLICATE_QUESTION = "near_duplicate_question"
-    NEAR_DUPLICATE_RESPONSE = "near_duplicate_response"
-    FORMULAIC_OPENING = "formulaic_opening"
-    FORMULAIC_CLOSING = "formulaic_closing"
-    CRITICAL_RUBRICS_FAILED = "critical_rubrics_failed"
 
 
 class Decision(Record):

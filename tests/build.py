@@ -1,18 +1,38 @@
-"""Small valid records for tests: a test names what it is about, the rest is filled in."""
+"""Small valid records and whole runs for tests: a test names what it is about, the rest is filled in.
+
+Tests make and read runs through the functions under "runs", so that a change of how `lib` is called is a change of this file.
+"""
 
 import gzip
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lib.analyze import write_statistics
+from lib.analyze.statistics import Statistics
+from lib.analyze.tables import Tables, read_tables
+from lib.filter import filter_samples, gate_samples, judge_samples
+from lib.filter.gates import Gating
+from lib.generate import generate_samples
+from lib.generate.inputs import Plan
+from lib.generate.plan import Topics, read_topics
+from lib.generate.seeds import SeedFile, read_seeds
+from lib.llm.work import Tally
 from lib.prompts.answers import RubricAnswer, ScenarioAnswer
+from lib.publish.card import write_card
+from lib.publish.dataset import write_dataset
+from lib.publish.splits import split_samples
 from lib.run.files import write_jsonl
-from lib.run.folder import Run, run_of
+from lib.run.folder import Folder
+from lib.run.records import write_report
+from lib.run.run import Run
 from lib.schema import (
     Decision,
     Evaluation,
@@ -31,6 +51,7 @@ from lib.schema import (
     Verdict,
 )
 from lib.settings import PROJECT_ROOT, Settings
+from lib.validate.check import validate_file
 
 if TYPE_CHECKING:
     import tiktoken
@@ -164,6 +185,85 @@ def a_planted(sample: Sample, spoiling: Spoiling = "praise_only", *, failed: Seq
     return Planted(id=copy_id, sample_id=sample.id, spoiling=spoiling, response="Spoiled.", fault="spoiled", evaluation=evaluation)
 
 
+# ── runs ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@cache
+def kit_seeds() -> SeedFile:
+    return read_seeds(PROJECT_ROOT / "data" / "seeds.csv")
+
+
+@cache
+def kit_topics() -> Topics:
+    return read_topics(PROJECT_ROOT / "data" / "topics.csv")
+
+
+def generate(settings: Settings, seeds: SeedFile | None = None, topics: Topics | None = None) -> Tally:
+    """Do the work of notebook 1, from the kit's own seeds and topics when none are given."""
+    return generate_samples(Run(settings), Plan(settings, seeds or kit_seeds(), kit_topics() if topics is None else topics))
+
+
+def gate(settings: Settings) -> Gating:
+    return gate_samples(Run(settings))
+
+
+def judge(settings: Settings) -> Tally:
+    """Judge what has passed the gates."""
+    return judge_samples(Run(settings))
+
+
+def keep(settings: Settings) -> None:
+    """Write which samples are kept and which are dropped."""
+    filter_samples(Run(settings))
+
+
+def tables(settings: Settings) -> Tables:
+    """Read the tables of a run. One whose files were written by hand is filtered first."""
+    if not Run(settings).dropped.exists():
+        keep(settings)
+    return read_tables(Run(settings))
+
+
+def count(settings: Settings) -> Statistics:
+    """Write the run's statistics and return them."""
+    return write_statistics(tables(settings))
+
+
+def filter_run(settings: Settings) -> Tally:
+    """Do the work of notebook 2. Return what judging came to."""
+    gate(settings)
+    judged = judge(settings)
+    keep(settings)
+    count(settings)
+    return judged
+
+
+def make_run(settings: Settings) -> tuple[Tally, Tally]:
+    """Do the work of notebooks 1 and 2. Return what generating and what judging came to."""
+    return generate(settings), filter_run(settings)
+
+
+def publish(settings: Settings) -> tuple[dict[str, int], str]:
+    """Write the data set and its card. Return how many samples each side has, and the card's text."""
+    split = split_samples(Run(settings))
+    sides = write_dataset(Run(settings), split)
+    return sides, write_card(tables(settings), split).read_text("utf-8")
+
+
+def validate_run(settings: Settings) -> None:
+    """Do the work of notebook 4."""
+    run = Run(settings).as_filtered
+    write_report(run, validate_file(run.finetune, few_is="warning"))
+    publish(run.settings)
+
+
+def copy_run(of: Settings, *, to: Settings) -> Settings:
+    """Copy a run that many tests share to the place of `to`, where one test may change it. Return its settings there."""
+    copy = of.model_copy(update={"run": to.run, "outputs_dir": to.outputs_dir})
+    shutil.copytree(Run(of).dir, Run(copy).dir)
+    return copy
+
+
 def write_run(
     settings: Settings,
     samples: Sequence[Sample],
@@ -174,7 +274,9 @@ def write_run(
     failures: Sequence[Failure] = (),
 ) -> Settings:
     """Write a run's files as the notebooks leave them, up to judging."""
-    run = run_of(settings)
+    run = Run(settings)
+    for decided in (run.filtered, run.dropped):  # they would not belong to these samples
+        decided.unlink(missing_ok=True)
     for path, records in (
         (run.generated, samples),
         (run.evaluations, evaluations),
@@ -189,7 +291,7 @@ def write_run(
 def write_kept(settings: Settings, samples: Sequence[Sample]) -> Settings:
     """Write a run all of whose samples are judged and kept."""
     write_run(settings, samples, [an_evaluation(sample) for sample in samples])
-    write_jsonl(run_of(settings).filtered, samples)
+    keep(settings)
     return settings
 
 
@@ -198,10 +300,10 @@ class FolderBusy(Exception):
 
 
 @contextmanager
-def held_by_another_process(run: Run) -> Iterator[None]:
+def held_by_another_process(run: Folder) -> Iterator[None]:
     """Hold the run's folder in a second process, as a run that is under way does. Raises FolderBusy when that is refused."""
-    script = "import sys, pathlib; from lib.run.folder import Run, held\n"
-    script += "with held(Run(pathlib.Path(sys.argv[1]))): print(flush=True); sys.stdin.read()"
+    script = "import sys, pathlib; from lib.run.folder import Folder; from lib.run.lock import held\n"
+    script += "with held(Folder(pathlib.Path(sys.argv[1]))): print(flush=True); sys.stdin.read()"
     command = [sys.executable, "-c", script, str(run.dir)]
     pipe, none = subprocess.PIPE, subprocess.DEVNULL
     with subprocess.Popen(command, cwd=PROJECT_ROOT, stdin=pipe, stdout=pipe, stderr=none) as other:

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from lib.generate.plan import Topics, read_topics
-from lib.generate.seeds import SeedFile, read_seeds
-from lib.settings import PROJECT_ROOT, Settings
+from lib.generate.plan import Topics
+from lib.generate.seeds import SeedFile
+from lib.settings import Settings
+from tests.build import kit_seeds, kit_topics
 from tests.provider import Provider
 
 
@@ -20,9 +21,29 @@ def no_key_of_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def provider(monkeypatch: pytest.MonkeyPatch) -> Iterator[Provider]:
     with Provider() as running:
-        monkeypatch.setenv("ANTHROPIC_BASE_URL", running.url)
-        monkeypatch.setenv("ANTHROPIC_API_KEY", "test-key")
+        point_to(running, monkeypatch)
         yield running
+
+
+@pytest.fixture(scope="module")
+def lasting_provider() -> Iterator[Provider]:
+    """A provider for the runs that many tests of a module share: a copied run replays only from the port that answered it."""
+    with Provider() as running, pytest.MonkeyPatch.context() as environment:
+        point_to(running, environment)
+        yield running
+
+
+@pytest.fixture
+def same_provider(lasting_provider: Provider, monkeypatch: pytest.MonkeyPatch) -> Provider:
+    """The lasting provider, of which nothing has been asked yet."""
+    lasting_provider.reset()
+    point_to(lasting_provider, monkeypatch)
+    return lasting_provider
+
+
+def point_to(provider: Provider, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANTHROPIC_BASE_URL", provider.url)
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "test-key")
 
 
 @pytest.fixture
@@ -32,9 +53,9 @@ def settings(tmp_path: Path) -> Settings:
 
 @pytest.fixture(scope="session")
 def seed_file() -> SeedFile:
-    return read_seeds(PROJECT_ROOT / "data" / "seeds.csv")
+    return kit_seeds()
 
 
 @pytest.fixture(scope="session")
 def topics() -> Topics:
-    return read_topics(PROJECT_ROOT / "data" / "topics.csv")
+    return kit_topics()

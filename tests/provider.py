@@ -378,8 +378,12 @@ class Provider:
     """The server. As a context manager it runs on its own loop in a daemon thread."""
 
     def __init__(self, **settings: object) -> None:
-        self.settings = Settings(**settings)
         self.url = ""
+        self.reset(**settings)
+
+    def reset(self, **settings: object) -> None:
+        """Forget all that was asked and answered, and take these settings; the URL stays."""
+        self.settings = Settings(**settings)
         self.requests: list[Exchange] = []
         self.calls = self.in_flight = self.max_in_flight = 0
         self.rejected: Counter[str] = Counter()  # POST /v1/messages by status, "drop", "abandoned" by the client

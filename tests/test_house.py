@@ -19,7 +19,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
-from lib.run.folder import Run
+from lib.run.folder import Folder, InFolder
 from lib.settings import PROJECT_ROOT, Settings
 from lib.taxonomy import MISCONCEPTION_TYPES, SUBJECTS
 
@@ -322,7 +322,7 @@ def test_a_notebook_says_as_much_in_words_as_it_does_in_code(path: Path) -> None
 
 README = (PROJECT_ROOT / "README.md").read_text("utf-8")
 SUFFIXES = r"\.(?:py|md|csv|jsonl?|ipynb|toml|yml|lock|sqlite|png)"
-OF_A_RUN = {getattr(Run(Path("run")), name).name for name, kind in vars(Run).items() if isinstance(kind, property)}
+OF_A_RUN = {kind.name for kind in vars(Folder).values() if isinstance(kind, InFolder)}
 
 
 MADE_UP = {"any.jsonl", "out.ipynb", "sheet.csv", "Text Tutoring Prompts.csv", ".env", ".venv/bin/python"}  # the reader's own

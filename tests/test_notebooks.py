@@ -14,16 +14,12 @@ import pytest
 import yaml
 
 from lib.analyze.people import write_sheet
-from lib.analyze.statistics import write_statistics
-from lib.filter.gates import gate_samples
-from lib.filter.judge import judge_samples
-from lib.filter.keep import filter_samples
 from lib.generate.plan import Topics
-from lib.generate.samples import generate_samples
 from lib.generate.seeds import SeedFile
-from lib.run.folder import run_of
+from lib.run.run import Run
 from lib.settings import PROJECT_ROOT, Settings
 from lib.validate.check import validate_file
+from tests.build import count, gate, generate, judge, keep
 from tests.provider import Provider
 
 NOTEBOOKS = ("01_generate", "02_filter", "03_analyze", "04_validate")
@@ -89,7 +85,7 @@ def test_a_run_is_topped_up_and_peoples_labels_are_read_by_the_same_notebooks(
     shutil.copytree(run, run.with_name("topped_up"))
     values = {"OUTPUTS_DIR": run.parent, "RUN": "topped_up", "TOP_UP": "true", "TARGET_KEPT": 6, "REVIEW_CSV": run.parent / "labels.csv"}
     settings = Settings.of(outputs_dir=str(run.parent), run="topped_up")
-    sheet = write_sheet(settings).read_text("utf-8")
+    sheet = write_sheet(Run(settings)).read_text("utf-8")
     (run.parent / "labels.csv").write_text(sheet.replace('"",""\n', '"yes",""\n'), "utf-8")
     done = headless("02_filter", "03_analyze", "04_validate", *(f"{name}={value}" for name, value in values.items()))
     assert done.returncode == 0, done.stderr
@@ -212,13 +208,13 @@ def test_filtering_before_generating_names_the_notebook_to_run(tmp_path: Path) -
 
 def test_the_embedded_model_makes_and_judges_a_sample_and_says_what_it_is(settings: Settings, seed_file: SeedFile, topics: Topics) -> None:
     settings = settings.model_copy(update={"num_seeds": 1, "samples_per_seed": 1, "min_call_success": 1.0, "planted_share": 0.0})
-    made = generate_samples(seed_file, topics, settings)
-    gate_samples(settings)
-    judge_samples(settings)
-    filter_samples(settings)
-    found = write_statistics(settings)
+    made = generate(settings)
+    gate(settings)
+    judge(settings)
+    keep(settings)
+    found = count(settings)
     assert (made.done, found["total_samples"], made.cost_usd) == (1, 1, 0.0)
-    run = run_of(settings)
+    run = Run(settings)
     for file in (run.generated, run.evaluations):
         assert "Not to be trained on" in json.loads(file.read_text())["metadata" if file == run.generated else "notice"].__str__()
     assert any("Not to be trained on" in warning for warning in found["warnings"])

@@ -11,23 +11,18 @@ from pathlib import Path
 
 import pytest
 
-from lib.analyze.statistics import write_statistics
 from lib.errors import KitError
-from lib.filter.gates import gate_samples
-from lib.filter.judge import judge_samples
-from lib.filter.keep import filter_samples
 from lib.generate.plan import Topics
-from lib.generate.samples import generate_samples
 from lib.generate.seeds import SeedFile
 from lib.llm.budget import PriceError
 from lib.llm.call import ProviderError
 from lib.llm.work import RunFailed, Tally
 from lib.run.files import RunError
-from lib.run.folder import Run, run_of
+from lib.run.run import Run
 from lib.schema import Failure, Sample
 from lib.settings import PROJECT_ROOT, Settings
 from tests.answers import Request
-from tests.build import held_by_another_process
+from tests.build import count, gate, generate, held_by_another_process, judge, keep
 from tests.provider import Provider
 
 PLANTED = 1  # 5 % of six samples, rounded up; of a kind that needs no call to write
@@ -46,16 +41,16 @@ PRODUCTS = (
 
 
 def run_all(seed_file: SeedFile, topics: Topics, settings: Settings) -> tuple[Tally, Tally]:
-    made = generate_samples(seed_file, topics, settings)
-    gate_samples(settings)
-    judged = judge_samples(settings)
-    filter_samples(settings)
-    write_statistics(settings)
+    made = generate(settings)
+    gate(settings)
+    judged = judge(settings)
+    keep(settings)
+    count(settings)
     return made, judged
 
 
 def products(settings: Settings) -> dict[str, bytes]:
-    return {name: (run_of(settings).dir / name).read_bytes() for name in PRODUCTS}
+    return {name: (Run(settings).dir / name).read_bytes() for name in PRODUCTS}
 
 
 def samples(run: Run) -> list[Sample]:
@@ -74,7 +69,7 @@ def stage_of(request: Request) -> str:
 def test_a_plan_becomes_samples_in_plan_order(provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics) -> None:
     made, judged = run_all(seed_file, topics, settings)
     assert (made.total, made.done, made.asked, judged.done, judged.asked) == (6, 6, 12, 6, 6 + PLANTED)
-    assert [sample.id for sample in samples(run_of(settings))] == [f"seed00{seed}_var{var}" for seed in (1, 2, 3) for var in (1, 2)]
+    assert [sample.id for sample in samples(Run(settings))] == [f"seed00{seed}_var{var}" for seed in (1, 2, 3) for var in (1, 2)]
     assert provider.calls == 18 + PLANTED
 
 
@@ -82,14 +77,14 @@ def test_the_books_balance(provider: Provider, settings: Settings, seed_file: Se
     provider.settings.faults = {"refusal": 0.15}
     settings = settings.model_copy(update={"num_seeds": 15, "min_call_success": 0.0})
     made, judged = run_all(seed_file, topics, settings)
-    found = json.loads(run_of(settings).statistics.read_text())
+    found = json.loads(Run(settings).statistics.read_text())
     assert made.total == made.done + len(made.failures) == 30
     assert 0 < len(made.failures) and 0 < len(judged.failures)
     assert made.done == found["total_samples"] == found["kept_samples"] + found["removed_samples"] + found["unjudged_samples"]
     assert found["unjudged_samples"] == len(judged.failures)
-    planted = json.loads(run_of(settings).manifest.read_text())["judging"]["planted"]
+    planted = json.loads(Run(settings).manifest.read_text())["judging"]["planted"]
     assert planted["total"] == 16 == planted["judged"] + planted["failed"]
-    assert len(failures(run_of(settings))) == len(made.failures) + len(judged.failures) + planted["failed"]
+    assert len(failures(Run(settings))) == len(made.failures) + len(judged.failures) + planted["failed"]
     assert found["by_reason"].get("refusal", 0) == len(judged.failures)
 
 
@@ -120,10 +115,9 @@ def test_a_run_killed_in_the_middle_goes_on_where_it_was(
 ) -> None:
     provider.settings.latency_s = 0.05
     script = (
-        "import sys; from lib.settings import *; from lib.generate.seeds import *; from lib.generate.plan import *\n"
-        "from lib.generate.samples import *\n"
+        "import sys; from lib.settings import Settings; from tests.build import generate, judge\n"
         "s = Settings.of(**__import__('json').loads(sys.argv[1]))\n"
-        "generate_samples(read_seeds(from_root(s.seeds_csv)), read_topics(from_root(s.topics_csv)), s)"
+        "generate(s)"
     )
     settings = settings.model_copy(update={"num_seeds": 20})
     child = subprocess.Popen([sys.executable, "-c", script, settings.model_dump_json()], cwd=PROJECT_ROOT)
@@ -133,19 +127,19 @@ def test_a_run_killed_in_the_middle_goes_on_where_it_was(
     child.wait()
     assert child.returncode == -signal.SIGKILL
     provider.settings.latency_s = 0
-    made = generate_samples(seed_file, topics, settings)
+    made = generate(settings)
     assert made.done == 40 and made.replayed > 0
     assert provider.stats()["repeated"] <= settings.max_concurrency
     fresh = settings.model_copy(update={"outputs_dir": str(tmp_path / "fresh")})
-    generate_samples(seed_file, topics, fresh)
-    assert run_of(fresh).generated.read_bytes() == run_of(settings).generated.read_bytes()
+    generate(fresh)
+    assert Run(fresh).generated.read_bytes() == Run(settings).generated.read_bytes()
 
 
 def test_a_torn_write_costs_at_most_the_replies_it_tore(
     provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics
 ) -> None:
-    generate_samples(seed_file, topics, settings)
-    run = run_of(settings)
+    generate(settings)
+    run = Run(settings)
     with sqlite3.connect(run.journal) as writer:  # still open, as at a crash: the last commits are in the write-ahead log only
         writer.execute("UPDATE reply SET seconds = seconds + 1")
         writer.commit()
@@ -154,7 +148,7 @@ def test_a_torn_write_costs_at_most_the_replies_it_tore(
     writer.close()
     run.journal.write_bytes(whole)
     run.journal.with_name("journal.sqlite-wal").write_bytes(log[: len(log) // 2 + 7])
-    made = generate_samples(seed_file, topics, settings)
+    made = generate(settings)
     assert (made.done, made.asked) == (6, 0)
     assert not list(run.dir.glob("journal.sqlite.corrupt-*"))
 
@@ -166,8 +160,8 @@ def test_changing_the_judge_asks_only_the_judge_again(provider: Provider, settin
 
 
 def test_a_second_run_on_the_same_folder_is_refused(provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics) -> None:
-    with held_by_another_process(run_of(settings)), pytest.raises(RunError, match="another run is at work"):
-        generate_samples(seed_file, topics, settings)
+    with held_by_another_process(Run(settings)), pytest.raises(RunError, match="another run is at work"):
+        generate(settings)
 
 
 @pytest.mark.parametrize("fault", ["429", "429_retry_after", "529", "500", "503", "drop", "invalid_json", "empty", "out_of_bounds"])
@@ -184,7 +178,7 @@ def test_a_hanging_connection_is_given_up_and_asked_again(
     provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics
 ) -> None:
     provider.settings.script = ["hang"]
-    made = generate_samples(seed_file, topics, settings.model_copy(update={"timeout_s": 0.5}))
+    made = generate(settings.model_copy(update={"timeout_s": 0.5}))
     assert made.done == made.total
 
 
@@ -194,12 +188,12 @@ def test_an_absurdly_long_retry_after_parks_nobody_for_a_day(
     monkeypatch.setattr("lib.llm.ask.LONGEST_WAIT_S", 0.2)
     provider.settings.retry_after = 86_400
     provider.settings.script = ["429_retry_after"] * 3
-    assert generate_samples(seed_file, topics, settings).done == 6
+    assert generate(settings).done == 6
 
 
 def test_a_cut_answer_is_asked_again_with_more_room(provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics) -> None:
     provider.settings.script = ["cut"]
-    generate_samples(seed_file, topics, settings.model_copy(update={"num_seeds": 1, "samples_per_seed": 1, "max_tokens": 4000}))
+    generate(settings.model_copy(update={"num_seeds": 1, "samples_per_seed": 1, "max_tokens": 4000}))
     asked = [request.body["max_tokens"] for request in provider.requests if request.path == "/v1/messages"]
     assert asked == [4000, 8000, 4000]
 
@@ -209,7 +203,7 @@ def test_a_refused_call_is_counted_and_never_resent(provider: Provider, settings
     provider.settings.refusal_category = "frontier_llm"
     settings = settings.model_copy(update={"min_call_success": 0.0})
     for _ in range(2):
-        made = generate_samples(seed_file, topics, settings)
+        made = generate(settings)
         assert {(failure.stage, failure.reason) for failure in made.failures} == {("gold", "refusal")}
         assert "frontier_llm" in made.failures[0].detail
     assert provider.calls == 12
@@ -221,8 +215,8 @@ def test_attempts_on_invalid_answers_are_bounded_and_the_reason_is_kept(
     provider.settings.answer = lambda request: {"response": ""} if stage_of(request) == "gold" else None
     settings = settings.model_copy(update={"num_seeds": 1, "samples_per_seed": 1})
     with pytest.raises(RunFailed, match="Only 0 of 1 samples could be made"):
-        generate_samples(seed_file, topics, settings)
-    [failure] = failures(run_of(settings))
+        generate(settings)
+    [failure] = failures(Run(settings))
     assert (failure.stage, failure.reason) == ("gold", "invalid_answer")
     assert provider.calls == 1 + 3
 
@@ -230,11 +224,11 @@ def test_attempts_on_invalid_answers_are_bounded_and_the_reason_is_kept(
 def test_verdicts_with_wrong_ids_leave_the_sample_unjudged(
     provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics
 ) -> None:
-    generate_samples(seed_file, topics, settings)
-    gate_samples(settings)
+    generate(settings)
+    gate(settings)
     verdict = {"rubric_id": "r99", "reasoning": "", "evidence": "", "met": True}
     provider.settings.answer = lambda request: {"verdicts": [verdict], "strengths": [], "weaknesses": [], "quality_score": 5}
-    judged = judge_samples(settings.model_copy(update={"min_call_success": 0.0}))
+    judged = judge(settings.model_copy(update={"min_call_success": 0.0}))
     assert judged.done == 0
     assert {failure.reason for failure in judged.failures} == {"invalid_answer"}
     assert "r99" in judged.failures[0].detail
@@ -255,7 +249,7 @@ def test_a_permanent_error_stops_the_run_with_one_line(
 ) -> None:
     provider.settings.fault_for = lambda request, attempt: fault
     with pytest.raises(ProviderError, match=said) as stopped:
-        generate_samples(seed_file, topics, settings)
+        generate(settings)
     assert "\n" not in str(stopped.value)
 
 
@@ -264,13 +258,13 @@ def test_a_wrong_key_stops_before_anything_is_asked(
 ) -> None:
     monkeypatch.setenv("ANTHROPIC_API_KEY", "wrong-key")
     with pytest.raises(ProviderError, match="Check ANTHROPIC_API_KEY"):
-        generate_samples(seed_file, topics, settings)
+        generate(settings)
     assert provider.calls == 0
 
 
 def test_a_missing_key_says_where_to_put_one(settings: Settings, seed_file: SeedFile, topics: Topics) -> None:
     with pytest.raises(ProviderError, match=r"set ANTHROPIC_API_KEY in the environment or in \.env"):
-        generate_samples(seed_file, topics, settings.model_copy(update={"provider": "anthropic"}))
+        generate(settings.model_copy(update={"provider": "anthropic"}))
 
 
 def test_an_unreachable_host_is_one_clear_line(
@@ -278,50 +272,50 @@ def test_an_unreachable_host_is_one_clear_line(
 ) -> None:
     monkeypatch.setenv("ANTHROPIC_BASE_URL", "http://127.0.0.1:9")
     with pytest.raises(ProviderError, match=r"127\.0\.0\.1:9.* can't be reached .*Check ANTHROPIC_BASE_URL"):
-        generate_samples(seed_file, topics, settings)
+        generate(settings)
 
 
 def test_an_unknown_model_is_named(provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics) -> None:
     provider.settings.unknown_models = {"claude-opus-5-5"}
     with pytest.raises(ProviderError, match="`claude-opus-5-5` is unknown"):
-        generate_samples(seed_file, topics, settings)
+        generate(settings)
 
 
 def test_a_retired_model_is_named(provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics) -> None:
     provider.settings.retired = {"claude-sonnet-5-5"}
     with pytest.raises(ProviderError, match="`claude-sonnet-5-5` is retired"):
-        generate_samples(seed_file, topics, settings)
+        generate(settings)
 
 
 def test_a_model_without_structured_outputs_is_named(provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics) -> None:
     provider.settings.no_structured_outputs = {"claude-opus-5-5"}
     with pytest.raises(ProviderError, match="no structured outputs"):
-        generate_samples(seed_file, topics, settings)
+        generate(settings)
 
 
 def test_an_endpoint_without_a_models_page_is_taken_at_its_word(
     provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics
 ) -> None:
     provider.settings.models_endpoint = False
-    assert generate_samples(seed_file, topics, settings).done == 6
+    assert generate(settings).done == 6
 
 
 def test_a_model_without_a_listed_price_needs_one(provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics) -> None:
     unlisted = settings.model_copy(update={"model": "some-model"})
     with pytest.raises(PriceError, match="price_usd_per_mtok"):
-        generate_samples(seed_file, topics, unlisted)
-    assert generate_samples(seed_file, topics, unlisted.model_copy(update={"price_usd_per_mtok": "2/10"})).done == 6
+        generate(unlisted)
+    assert generate(unlisted.model_copy(update={"price_usd_per_mtok": "2/10"})).done == 6
 
 
 def test_the_budget_is_never_passed_and_the_rest_is_counted(
     provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics
 ) -> None:
     poor = settings.model_copy(update={"num_seeds": 12, "budget_usd": 0.35, "min_call_success": 0.0})
-    made = generate_samples(seed_file, topics, poor)
+    made = generate(poor)
     assert 0 < made.done < 24
     assert made.cost_usd <= 0.35
     assert {failure.reason for failure in made.failures} == {"over_budget"}
-    rich = generate_samples(seed_file, topics, poor.model_copy(update={"budget_usd": 5.0}))
+    rich = generate(poor.model_copy(update={"budget_usd": 5.0}))
     assert rich.done == 24 and rich.replayed >= 2 * made.done
 
 
@@ -331,15 +325,15 @@ def test_the_key_is_in_no_file_of_a_run(
     monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-ant-very-secret-0815")
     provider.settings.faults = {"refusal": 0.3}
     run_all(seed_file, topics, settings.model_copy(update={"min_call_success": 0.0}))
-    for path in run_of(settings).dir.rglob("*"):
+    for path in Run(settings).dir.rglob("*"):
         assert path.is_dir() or b"very-secret" not in path.read_bytes(), path
 
 
 def test_a_corrupt_journal_is_set_aside_and_reported(provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics) -> None:
-    run = run_of(settings)
+    run = Run(settings)
     run.dir.mkdir(parents=True)
     run.journal.write_bytes(b"not a database, and long enough to be looked at" * 100)
-    made = generate_samples(seed_file, topics, settings)
+    made = generate(settings)
     assert made.done == 6
     assert any("corrupt" in remark for remark in made.remarks)
     assert list(run.dir.glob("journal.sqlite.corrupt-*"))
@@ -347,16 +341,16 @@ def test_a_corrupt_journal_is_set_aside_and_reported(provider: Provider, setting
 
 def test_the_manifest_says_what_a_kept_sample_cost(provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics) -> None:
     _, judged = run_all(seed_file, topics, settings)
-    manifest = json.loads(run_of(settings).manifest.read_text())
-    kept = len(run_of(settings).finetune.read_text().splitlines())
+    manifest = json.loads(Run(settings).manifest.read_text())
+    kept = len(Run(settings).finetune.read_text().splitlines())
     assert manifest["filtering"]["kept"] == kept > 0
     assert manifest["filtering"]["cost_usd_a_kept_sample"] == pytest.approx(judged.cost_usd / kept, abs=1e-6)
     assert sum(line["cost_usd"] for line in manifest["judging"]["ledger"]) == pytest.approx(judged.cost_usd, abs=1e-5)
 
 
 def test_a_reply_is_in_the_journal_with_what_it_cost(provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics) -> None:
-    made = generate_samples(seed_file, topics, settings)
-    with sqlite3.connect(run_of(settings).journal) as connection:
+    made = generate(settings)
+    with sqlite3.connect(Run(settings).journal) as connection:
         paid, tokens_in, tokens_out = connection.execute(
             "SELECT SUM(cost_usd), SUM(input + cache_read + cache_write), SUM(output) FROM reply"
         ).fetchone()
@@ -368,24 +362,24 @@ def test_fewer_seeds_than_asked_for_are_reused_and_the_run_says_so(
     provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics
 ) -> None:
     twelve = replace(seed_file, seeds=seed_file.seeds[:12])
-    made = generate_samples(twelve, topics, settings.model_copy(update={"num_seeds": 14, "samples_per_seed": 1}))
+    made = generate(settings.model_copy(update={"num_seeds": 14, "samples_per_seed": 1}), twelve)
     assert made.done == 14
     assert "14 seeds were asked for and 12 are usable" in made.remarks[0]
-    assert [sample.metadata.seed_row for sample in samples(run_of(settings))][12:] == [1, 2]
+    assert [sample.metadata.seed_row for sample in samples(Run(settings))][12:] == [1, 2]
 
 
 def test_how_the_seed_file_was_read_is_a_remark_of_the_run(
     provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics
 ) -> None:
     in_windows_1252 = replace(seed_file, remarks=("seeds.csv was read as Windows-1252.",))
-    assert generate_samples(in_windows_1252, topics, settings).remarks == ("seeds.csv was read as Windows-1252.",)
+    assert generate(settings, in_windows_1252).remarks == ("seeds.csv was read as Windows-1252.",)
 
 
 def test_the_rubrics_are_not_shown_to_the_tutor_unless_asked(
     provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics
 ) -> None:
-    generate_samples(seed_file, topics, settings)
-    [first, *_] = samples(run_of(settings))
+    generate(settings)
+    [first, *_] = samples(Run(settings))
     golds = [request.body["messages"][0]["content"] for request in provider.requests if stage_of_body(request.body) == "gold"]
     assert golds and not any(rubric.criteria in text for rubric in first.metadata.rubrics for text in golds)
 
@@ -396,15 +390,15 @@ def stage_of_body(body: dict | None) -> str:
 
 
 def test_a_folder_that_held_another_plan_says_so(provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics) -> None:
-    generate_samples(seed_file, topics, settings)
-    assert generate_samples(seed_file, topics, settings).remarks == ()
-    smaller = generate_samples(seed_file, topics, settings.model_copy(update={"num_seeds": 1}))
+    generate(settings)
+    assert generate(settings).remarks == ()
+    smaller = generate(settings.model_copy(update={"num_seeds": 1}))
     assert "This folder held a run with other settings (num_seeds)" in smaller.remarks[0]
     assert smaller.asked == 0
 
 
 def test_a_subject_without_topics_is_told(provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics) -> None:
-    made = generate_samples(seed_file, topics, settings.model_copy(update={"subjects": ("knitting", "finance")}))
+    made = generate(settings.model_copy(update={"subjects": ("knitting", "finance")}))
     assert "topics_csv has no topics for knitting" in made.remarks[0]
 
 
@@ -413,7 +407,7 @@ def test_a_benchmark_that_cannot_be_used_is_told_before_a_call_is_paid(
 ) -> None:
     (tmp_path / "benchmark.csv").touch()
     with pytest.raises(KitError, match="the file is empty"):
-        generate_samples(seed_file, topics, settings.model_copy(update={"benchmark_csv": str(tmp_path / "benchmark.csv")}))
+        generate(settings.model_copy(update={"benchmark_csv": str(tmp_path / "benchmark.csv")}))
     assert not provider.requests
 
 
@@ -421,4 +415,4 @@ def test_a_run_that_failed_for_its_budget_says_what_to_raise(
     provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics
 ) -> None:
     with pytest.raises(RunFailed, match="Raise BUDGET_USD"):
-        generate_samples(seed_file, topics, settings.model_copy(update={"budget_usd": 0.01}))
+        generate(settings.model_copy(update={"budget_usd": 0.01}))

@@ -1,1 +1,22 @@
-"""Notebook 03: a run's tables -> rates, figures, and how far the judge can be trusted."""
+"""Notebook 03: a filtered run's tables -> rates, figures, and how far the judge can be trusted."""
+
+from lib.analyze.compare import compare_runs
+from lib.analyze.figures import plot_cells, plot_overview, plot_rates, plot_scores
+from lib.analyze.statistics import costs, failing_criteria, write_statistics
+from lib.analyze.tables import read_tables
+from lib.analyze.trust import trust
+from lib.analyze.variety import variety_table
+
+__all__ = [
+    "compare_runs",
+    "costs",
+    "failing_criteria",
+    "plot_cells",
+    "plot_overview",
+    "plot_rates",
+    "plot_scores",
+    "read_tables",
+    "trust",
+    "variety_table",
+    "write_statistics",
+]

@@ -1,207 +1,216 @@
-"""samples, evaluations and decisions -> tables: the funnel, keep rates with intervals, failing criteria, scores, costs.
+"""Tables -> the funnel, rates with their intervals, scores, and `filtering_statistics.json`.
 
-Every rate carries its count and a Wilson interval: at four samples a keep rate of 100 % is compatible with 51 %.
+Every rate has its count and a Wilson interval, because at four samples a keep rate of 100 % is compatible with 51 %.
 """
 
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lib.analyze.rates import wilson_interval
+from lib.analyze.tables import Tables
 from lib.analyze.trust import LOW_KEEP_RATE, trust
-from lib.filter.keep import decisions
-from lib.filter.scores import critical_score, weighted_score
+from lib.filter.gates import GATES
+from lib.filter.keep import CRITICAL_RUBRICS_FAILED
 from lib.llm.journal import ledger
 from lib.run.files import write_json
-from lib.run.folder import holding, run_of
-from lib.run.manifest import filtered_from, update_manifest
-from lib.schema import Decision, DropReason, Evaluation, Sample
-from lib.settings import Settings
-from lib.taxonomy import AREA_OF
+from lib.run.lock import holding
+from lib.run.manifest import LedgerLine, update_manifest
+from lib.run.run import Run, filtered_from
+from lib.taxonomy import label
 
 if TYPE_CHECKING:
     import pandas as pd
 
+# Of each table, the names of total, hits and rate. Hits is a column that is true or false.
+RATES = {
+    "samples": ("made", "kept", "keep_rate"),
+    "verdicts": ("judged", "met", "pass_rate"),
+    "planted": ("planted", "caught", "catch_rate"),
+}
+UNJUDGED = "unjudged"
+FUNNEL = (*GATES, UNJUDGED, CRITICAL_RUBRICS_FAILED)
 
-def sample_table(settings: Settings) -> "pd.DataFrame":
-    """Return one row a made sample: what it is about, its decision, its scores (NaN while unjudged)."""
+
+class Statistics(dict[str, Any]):
+    """What `filtering_statistics.json` holds, as it is displayed. The `advice` is displayed only."""
+
+    advice: Sequence[str] = ()
+
+    def __str__(self) -> str:
+        made, kept, dropped, unjudged = (self[f"{name}_samples"] for name in ("total", "kept", "removed", "unjudged"))
+        lines = [f"{made:,} made = {kept:,} kept + {dropped:,} dropped + {unjudged:,} unjudged"]
+        if self["keep_rate"] is not None:
+            low, high = self["keep_rate_interval"]
+            quality, score = ("–" if self[name] is None else self[name] for name in ("average_quality_score", "average_weighted_score"))
+            lines.append(f"keep rate {self['keep_rate']:.1%} (95 % interval {low:.0%} to {high:.0%})")
+            lines.append(f"average quality {quality} of 5, average weighted score {score}")
+        return "\n".join([*lines, self["planted_failures"]])
+
+    @property
+    def remarks(self) -> list[str]:
+        """The warnings without which the keep rate must not be read, and what to change where fewer than half are kept."""
+        return [*self["warnings"], *self.advice]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return the steps of the funnel that dropped a sample, as rows of a table."""
+        return [step | {"step": label(step["step"]).lower()} for step in self["funnel"] if step["dropped"]]
+
+
+def rates(tables: Tables, *by: str) -> "pd.DataFrame":
+    """Return total, hits, rate, low and high for each value of the columns `by`, of samples, verdicts or planted failures.
+
+    A comma-joined value counts for each of its parts.
+    """
+    name = next(name for name in RATES if set(by) <= set(getattr(tables, name).columns))
+    table: pd.DataFrame = getattr(tables, name)
+    if name == "verdicts" and len(table):
+        table = table.assign(**{by[0]: table[by[0]].str.split(r",\s*")}).explode(by[0])
+    return rate_table(table, list(by), names=RATES[name])
+
+
+def rate_table(table: "pd.DataFrame", by: list[str], *, names: tuple[str, str, str]) -> "pd.DataFrame":
+    """Return the rate for each value of the columns `by`. The `names` are those of total, hits and rate, and hits is a column."""
     import pandas as pd
 
-    rows = [_row(sample, evaluation, decision) for sample, evaluation, decision in decisions(settings)]
-    return pd.DataFrame(rows, columns=_COLUMNS)
+    rows = []
+    for key, group in table.groupby(by, sort=True):
+        hits, total = int(group[names[1]].astype(bool).sum()), len(group)
+        rows.append((*key, total, hits, hits / total, *wilson_interval(hits, total)))
+    return pd.DataFrame(rows, columns=[*by, *names, "low", "high"])
 
 
-def criterion_table(settings: Settings) -> "pd.DataFrame":
-    """Return one row a verdict: the criterion's attributes, whether it was met, whether its evidence was found."""
-    import pandas as pd
-
-    rows = [
-        {
-            "id": sample.id,
-            "rubric_id": rubric.id,
-            "criteria": rubric.criteria,
-            "severity": rubric.attributes.severity,
-            "tutoring_skill": rubric.attributes.tutoring_skill,
-            "eval_dimension": rubric.attributes.eval_dimension,
-            "met": verdict.met,
-            "evidence_found": verdict.evidence_found,
-            "flipped": len(set(verdict.votes)) > 1 if verdict.votes else None,
-        }
-        for sample, evaluation, _ in decisions(settings)
-        if evaluation
-        for rubric, verdict in zip(sample.metadata.rubrics, evaluation.verdicts, strict=True)
-    ]
-    columns = ["id", "rubric_id", "criteria", "severity", "tutoring_skill", "eval_dimension", "met", "evidence_found", "flipped"]
-    return pd.DataFrame(rows, columns=columns)
-
-
-def keep_rates(table: "pd.DataFrame", by: list[str]) -> "pd.DataFrame":
-    """Return made, kept, keep_rate, low, high for each group; groups in the order of `by`'s values."""
-    return _rates(table.assign(passed=table["status"] == "kept"), by, names=("made", "kept", "keep_rate"))
-
-
-def pass_rates(criteria: "pd.DataFrame", by: str) -> "pd.DataFrame":
-    """Return judged, met, pass_rate, low, high for each value of `by`; a comma-joined cell counts for each of its parts."""
-    parts = criteria.assign(**{by: criteria[by].str.split(r",\s*")}).explode(by) if len(criteria) else criteria
-    return _rates(parts.assign(passed=parts["met"].astype(bool)), [by], names=("judged", "met", "pass_rate")).sort_values("pass_rate")
-
-
-def statistics(settings: Settings) -> dict[str, Any]:
-    """Return what `filtering_statistics.json` holds. Only what follows from the replies: no times, no costs."""
-    table, criteria, judge = sample_table(settings), criterion_table(settings), trust(settings)
-    judged = table[table["critical_total"].notna()]
-    kept = int((table["status"] == "kept").sum())
+def statistics(tables: Tables) -> Statistics:
+    """Return what follows from the replies alone, without times and costs."""
+    samples, judged, judge, kept = tables.samples, tables.judged, trust(tables), tables.kept
     scores = judged["quality_score"].astype(int)
-    return {
-        "total_samples": len(table),
-        "kept_samples": kept,
-        "removed_samples": int((table["status"] == "dropped").sum()),
-        "unjudged_samples": int((table["status"] == "unjudged").sum()),
-        **_rate_with_interval("keep_rate", kept, len(table)),
-        **_rate_with_interval("judge_pass_rate", kept, len(judged)),
-        "planted_failures": judge.catch_line,
-        "average_critical_pass_rate": _rounded(judged["critical_pass_rate"].mean()),
-        "average_weighted_score": _rounded(judged["weighted_score"].astype(float).mean()),
-        "quality_score_distribution": {str(score): int((scores == score).sum()) for score in range(1, 6)},
-        "average_quality_score": _rounded(scores.mean()),
-        "filtering_threshold": settings.critical_pass_threshold,
-        "common_strengths": _counted(settings, "strengths"),
-        "common_weaknesses": _counted(settings, "weaknesses"),
-        "funnel": funnel(table),
-        "by_reason": {reason: int(count) for reason, count in table[table["reason"] != ""]["reason"].value_counts().sort_index().items()},
-        "by_origin": _records(keep_rates(table, ["origin"])),
-        "by_subject": _records(keep_rates(table, ["subject"])),
-        "by_misconception_type": _records(keep_rates(table, ["misconception_type"])),
-        "by_cell": _records(keep_rates(table, ["subject", "misconception_type"])),
-        "by_criterion": {by: _records(pass_rates(criteria, by)) for by in ("severity", "tutoring_skill", "eval_dimension")},
-        "judge": judge.as_record() | {"flip_rate_by_skill": _flip_rates(criteria)},
-        "warnings": judge.warnings,
-    }
+    reasons = samples[samples["reason"] != ""]["reason"].value_counts().sort_index()
+    return Statistics(
+        total_samples=kept.total,
+        kept_samples=kept.hits,
+        removed_samples=int((samples["status"] == "dropped").sum()),
+        unjudged_samples=int((samples["status"] == UNJUDGED).sum()),
+        **kept.as_record("keep_rate"),
+        **judge.passed.as_record("judge_pass_rate"),
+        planted_failures=judge.catch_line,
+        average_critical_pass_rate=_rounded(judged["critical_pass_rate"].mean()),
+        average_weighted_score=_rounded(judged["weighted_score"].astype(float).mean()),
+        quality_score_distribution={str(score): int((scores == score).sum()) for score in range(1, 6)},
+        average_quality_score=_rounded(scores.mean()),
+        filtering_threshold=tables.run.settings.critical_pass_threshold,
+        common_strengths=_counted(judged["strengths"]),
+        common_weaknesses=_counted(judged["weaknesses"]),
+        funnel=funnel(tables),
+        by_reason={reason: int(count) for reason, count in reasons.items()},
+        by_origin=_records(rates(tables, "origin")),
+        by_subject=_records(rates(tables, "subject")),
+        by_misconception_type=_records(rates(tables, "misconception_type")),
+        by_cell=_records(rates(tables, "subject", "misconception_type")),
+        by_criterion={by: _records(worst_first(tables, by)) for by in ("severity", "tutoring_skill", "eval_dimension")},
+        judge=judge.as_record() | {"flip_rate_by_skill": _records(_flip_rates(tables))},
+        warnings=judge.warnings,
+    )
 
 
-def funnel(table: "pd.DataFrame") -> list[dict[str, Any]]:
-    """Return one step a gate, in the order in which samples meet them: how many came in, were dropped, are left."""
-    dropped = table[table["status"] == "dropped"]["reason"].value_counts()
-    unjudged = int((table["status"] == "unjudged").sum())
-    steps = [(str(reason), int(dropped.get(reason, 0))) for reason in DropReason]
-    steps.insert(-1, ("unjudged", unjudged))
-    left, rows = len(table), []
-    for step, count in steps:
-        rows.append({"step": step, "samples": left, "dropped": count, "left": left - count})
-        left -= count
+def worst_first(tables: Tables, by: str) -> "pd.DataFrame":
+    """Return the pass rates of criteria by one of their attributes, the lowest first."""
+    return rates(tables, by).sort_values("pass_rate")
+
+
+def funnel(tables: Tables) -> list[dict[str, Any]]:
+    """Return one row a step, in the order in which samples meet them, with the samples that came, were dropped and are left."""
+    reasons = Counter(tables.samples[tables.samples["status"] == "dropped"]["reason"])
+    reasons[UNJUDGED] = int((tables.samples["status"] == UNJUDGED).sum())
+    left, rows = len(tables.samples), []
+    for step in FUNNEL:
+        rows.append({"step": step, "samples": left, "dropped": reasons[step], "left": left - reasons[step]})
+        left -= reasons[step]
     return rows
 
 
+def write_statistics(tables: Tables) -> Statistics:
+    """Write `filtering_statistics.json` and return its content. The cost of a kept sample is written to the manifest."""
+    return _written(tables.run, tables=tables)
+
+
 @holding
-def write_statistics(settings: Settings) -> dict[str, Any]:
-    """Write `filtering_statistics.json` and return what it holds; what a kept sample cost goes to the manifest."""
-    run, found = run_of(settings), statistics(settings)
+def _written(run: Run, *, tables: Tables) -> Statistics:
+    found = statistics(tables)
+    found.advice = low_keep_rate_advice(tables)
     write_json(run.statistics, found)
     kept, cost_usd = found["kept_samples"], sum(line.cost_usd for line in ledger(run.journal))
     costs = {"cost_usd": round(cost_usd, 6), "cost_usd_a_kept_sample": round(cost_usd / kept, 6) if kept else None}
-    if settings.review_csv:
-        update_manifest(run, "people", {"review_csv": settings.review_csv})
-    update_manifest(run, "filtering", {"threshold": settings.critical_pass_threshold, "kept": kept, "of": filtered_from(run), **costs})
+    if run.settings.review_csv:
+        update_manifest(run, "people", values={"review_csv": run.settings.review_csv})
+    values = {"threshold": run.settings.critical_pass_threshold, "kept": kept, "of": filtered_from(run), **costs}
+    update_manifest(run, "filtering", values=values)
     return found
 
 
-def low_keep_rate_advice(criteria: "pd.DataFrame", table: "pd.DataFrame") -> list[str]:
-    """Return the likely causes of a keep rate below one half, and the setting to change; empty when it is not below."""
-    if not len(table) or (table["status"] == "kept").mean() >= LOW_KEEP_RATE:
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """What the run has cost, by stage and model."""
+
+    lines: tuple[LedgerLine, ...]
+    kept: int
+
+    def __str__(self) -> str:
+        total = sum(line.cost_usd for line in self.lines)
+        each = f", ${total / self.kept:.4f} for each of {self.kept:,} kept samples" if self.kept else ""
+        return f"${total:.2f} in all{each}"
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return the ledger as rows of a table."""
+        return [
+            {"stage": line.stage, "model": line.model, "calls": f"{line.calls:,}"}
+            | {"input tokens": f"{line.input_tokens:,}", "output tokens": f"{line.output_tokens:,}"}
+            | {"cache read": f"{line.cache_read_tokens:,}", "cache write": f"{line.cache_write_tokens:,}"}
+            | {"US dollars": f"{line.cost_usd:.2f}"}
+            for line in self.lines
+        ]
+
+
+def costs(tables: Tables) -> Costs:
+    """Return what was paid, with the replies that were of no use."""
+    return Costs(tables.manifest.judging.ledger or tables.manifest.generation.ledger, tables.kept.hits)
+
+
+def low_keep_rate_advice(tables: Tables) -> list[str]:
+    """Return the likely causes of a keep rate below one half, and the settings to change. There is no advice for a higher rate."""
+    samples, criteria = tables.samples, tables.verdicts
+    if not len(samples) or (tables.kept.rate or 0.0) >= LOW_KEEP_RATE:
         return []
     advice = []
-    if (share := (table["status"] == "unjudged").mean()) > 0.1:
+    if (share := (samples["status"] == UNJUDGED).mean()) > 0.1:
         advice.append(f"{share:.0%} are unjudged: raise `max_tokens`, or set `judge_model` to one that answers completely.")
-    if len(criteria):
-        skills = pass_rates(criteria[criteria["severity"] != "not_critical"], "tutoring_skill")
-        if len(skills):
-            worst = skills.iloc[0]
-            which = f"Critical criteria on `{worst['tutoring_skill']}` pass least ({worst['pass_rate']:.0%})"
-            advice.append(f"{which}: read some in 02, then edit lib/prompts/gold_system.md.")
+    critical = criteria[criteria["critical"].astype(bool)]
+    skills = rate_table(critical, ["tutoring_skill"], names=RATES["verdicts"]).sort_values("pass_rate")
+    if len(skills):
+        worst = skills.iloc[0]
+        which = f"Critical criteria on `{worst['tutoring_skill']}` pass least ({worst['pass_rate']:.0%})"
+        advice.append(f"{which}: read some in 02, then edit lib/prompts/gold_system.md.")
     advice.append("Up to 5 critical criteria must all pass above 0.80: `critical_pass_threshold = 0.7` lets one of four fail.")
     advice.append('Raise `gold_effort` to "high", or set `model` to a stronger one, and compare the two runs.')
     return advice
 
 
-_COLUMNS = [
-    "id", "subject", "area", "topic", "misconception_type", "status", "reason",
-    "critical_passed", "critical_total", "critical_pass_rate", "weighted_score", "quality_score", "response_words", "origin",
-]  # fmt: skip
+def failing_criteria(tables: Tables, *, count: int = 10) -> list[dict[str, Any]]:
+    """Return the first criteria that were not met, critical ones first, as rows of a table."""
+    failed = tables.verdicts[~tables.verdicts["met"].astype(bool)].sort_values("critical", ascending=False, kind="stable").head(count)
+    return failed[["id", "severity", "tutoring_skill", "criteria"]].to_dict("records")  # type: ignore[return-value]
 
 
-def _row(sample: Sample, evaluation: Evaluation | None, decision: Decision) -> dict[str, Any]:
-    about = sample.metadata
-    score = critical_score(sample, evaluation) if evaluation else None
-    weighted = weighted_score(about.rubrics, evaluation.verdicts) if evaluation else None
-    return {
-        "id": sample.id,
-        "subject": about.subject,
-        "area": AREA_OF.get(about.subject, "Other"),
-        "topic": about.topic,
-        "misconception_type": about.misconception_type,
-        "status": decision.status,
-        "reason": decision.reason,
-        "critical_passed": score.passed if score else None,
-        "critical_total": score.total if score else None,
-        "critical_pass_rate": score.passed / score.total if score and score.total else None,
-        "weighted_score": None if weighted is None else float(weighted),
-        "quality_score": evaluation.quality_score if evaluation else None,
-        "response_words": len(sample.response.split()),
-        "origin": about.origin,
-    }
+def _flip_rates(tables: Tables) -> "pd.DataFrame":
+    """Return, by tutoring skill, how often the votes on a criterion differ. The table is empty with a single vote."""
+    voted = tables.verdicts[tables.verdicts["flipped"].notna()]
+    return rate_table(voted, ["tutoring_skill"], names=("criteria", "flipped", "flip_rate"))
 
 
-def _rates(table: "pd.DataFrame", by: list[str], *, names: tuple[str, str, str]) -> "pd.DataFrame":
-    import pandas as pd
-
-    total_name, passed_name, rate_name = names
-    rows = []
-    for key, group in table.groupby(by, sort=True):
-        passed, total = int(group["passed"].sum()), len(group)
-        low, high = wilson_interval(passed, total)
-        rows.append((*key, total, passed, passed / total, low, high))
-    return pd.DataFrame(rows, columns=[*by, total_name, passed_name, rate_name, "low", "high"])
-
-
-def _rate_with_interval(name: str, passed: int, total: int) -> dict[str, Any]:
-    if not total:
-        return {name: None, f"{name}_interval": None}
-    low, high = wilson_interval(passed, total)
-    return {name: round(passed / total, 4), f"{name}_interval": [round(low, 4), round(high, 4)]}
-
-
-def _counted(settings: Settings, name: str) -> dict[str, int]:
-    given: Iterable[str] = (word for _, evaluation, _ in decisions(settings) if evaluation for word in getattr(evaluation, name))
-    return dict(sorted(Counter(given).items(), key=lambda pair: (-pair[1], pair[0])))
-
-
-def _flip_rates(criteria: "pd.DataFrame") -> list[dict[str, Any]]:
-    """Return, by tutoring skill, how often the votes on a criterion differ; empty with a single vote."""
-    voted = criteria[criteria["flipped"].notna()]
-    return _records(
-        _rates(voted.assign(passed=voted["flipped"].astype(bool)), ["tutoring_skill"], names=("criteria", "flipped", "flip_rate"))
-    )
+def _counted(lists: "pd.Series[Any]") -> dict[str, int]:
+    counts = Counter(word for words in lists for word in words)
+    return dict(sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])))
 
 
 def _records(table: "pd.DataFrame") -> list[dict[str, Any]]:

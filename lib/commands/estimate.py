@@ -2,10 +2,10 @@
 
 from lib.errors import KitError
 from lib.generate.estimate import estimate
-from lib.generate.plan import read_topics
-from lib.generate.seeds import read_seeds
+from lib.generate.inputs import read_plan
 from lib.llm.provider import chosen
-from lib.settings import from_root, settings_of
+from lib.run.run import Run
+from lib.settings import settings_of
 
 
 def main(words: list[str]) -> int:
@@ -19,10 +19,13 @@ def main(words: list[str]) -> int:
         )
     if settings.provider == "auto":  # people want to know before they have a key
         settings = settings.model_copy(update={"provider": "anthropic"})
-    seed_file = read_seeds(from_root(settings.seeds_csv), on_bad_row=settings.on_bad_row)
-    expected = estimate(seed_file, read_topics(from_root(settings.topics_csv)), settings)
-    for stage in expected.stages:
-        tokens = f"{stage.input_tokens:>12,} tokens in, {stage.output_tokens[0]:,} to {stage.output_tokens[1]:,} out"
-        print(f"  {stage.stage:<9} {stage.calls:>6,} calls {tokens}, ${stage.cost_usd[0]:,.2f} to ${stage.cost_usd[1]:,.2f}")
-    print(f"{settings.planned_samples:,} samples: {expected}")
+    run = Run(settings)
+    plan = read_plan(run)
+    for remark in plan.remarks:
+        print(f"NOTE: {remark}")
+    expected = estimate(run, plan)
+    for row in expected.rows():
+        tokens = f"{row['input tokens']:>12} tokens in, {row['output tokens']} out"
+        print(f"  {row['stage']:<9} {row['calls']:>6} calls {tokens}, {row['US dollars']} US dollars")
+    print(expected)
     return 0

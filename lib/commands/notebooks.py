@@ -19,7 +19,8 @@ from pydantic import BaseModel
 from lib.commands.kernel import Interrupted, Signals, kernel_running
 from lib.errors import KitError
 from lib.run.files import as_record, is_file, make_folder, read_object
-from lib.run.folder import notebooks_held, run_of
+from lib.run.lock import notebooks_held
+from lib.run.run import Run
 from lib.settings import PROJECT_ROOT, settings_of, short_path
 
 IDLE_S = 60  # longest wait, after a cell's end, for what it printed
@@ -118,7 +119,7 @@ def run_notebooks(names: Iterable[str], pairs: list[str]) -> int:
         for name in names:
             out.print(f"── {name} ──")
             try:
-                with notebooks_held(run_of(settings_of(pairs))):  # a second `make` must not write over the first one's copies
+                with notebooks_held(Run(settings_of(pairs))):  # a second `make` must not write over the first one's copies
                     run_notebook(name, pairs, signals)
                 signals.check()
             except KitError as error:

@@ -7,9 +7,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from lib.errors import KitError
 from lib.run.files import RunError, as_record, read_object
-from lib.run.folder import run_of
 from lib.run.manifest import read_manifest, section_of
-from lib.settings import Settings, settings_of, short_path
+from lib.run.run import Run
+from lib.settings import settings_of, short_path
 
 R = TypeVar("R", bound=BaseModel)
 Count = Annotated[int, Field(ge=0)]
@@ -42,25 +42,24 @@ class _Validation(_Found):
     warnings: Count
 
 
-def summary(settings: Settings) -> str:
-    """Return the summary. Raises KitError when the books of the run don't balance, RunError when one of its files can't be read."""
-    run = run_of(settings)
-    counts = section_of(run, "generation", made_by="01_generate")["counts"]
-    ledger = section_of(run, "judging", made_by="02_filter")["ledger"]
-    sides = section_of(run, "dataset", made_by="04_validate")["counts"]
-    more = read_manifest(run).get("top_up", {})
+def summary(run: Run) -> str:
+    """Return the summary. Raises KitError when the counts of the run contradict one another, RunError when a file can't be read."""
+    counts = section_of(run, "generation", made_by="01_generate").counts
+    ledger = section_of(run, "judging", made_by="02_filter").ledger
+    sides = section_of(run, "dataset", made_by="04_validate").counts
+    more = read_manifest(run).top_up
     found = _read(run.statistics, _Statistics, made_by="02_filter")
     report = _read(run.validation, _Validation, made_by="04_validate")
+    planned, done, failed = (counts.get(name, 0) for name in ("total", "done", "failed"))
     kept, dropped, unjudged = found.kept_samples, found.removed_samples, found.unjudged_samples
-    made = counts["done"] + more.get("repaired", 0) + more.get("added", 0)
-    if counts["total"] != counts["done"] + counts["failed"] or not made == found.total_samples == kept + dropped + unjudged:
+    made = done + more.repaired + more.added
+    if planned != done + failed or not made == found.total_samples == kept + dropped + unjudged:
         raise KitError(f"{run.dir}: the books don't balance ({counts}, {found.total_samples} judged or not). Run all notebooks again.")
-    cost = sum(line["cost_usd"] for line in ledger)
-    where = short_path(run.dir)
+    cost, where = sum(line.cost_usd for line in ledger), short_path(run.dir)
     lines = [
         "",
-        f"{counts['total']:,} planned = {counts['done']:,} made + {counts['failed']:,} failed",
-        *([f"topped up: {more['repaired']:,} repaired, {more['added']:,} made anew; {more['why']}"] if more else []),
+        f"{planned:,} planned = {done:,} made + {failed:,} failed",
+        *([f"topped up: {more.repaired:,} repaired, {more.added:,} made anew; {more.why}"] if more.why else []),
         f"{made:,} made = {kept:,} kept + {dropped:,} dropped + {unjudged:,} unjudged{_rate(found)}",
         found.planted_failures,
         f"cost ${cost:.2f}{f' (${cost / kept:.4f} a kept sample)' if kept and cost else ''}",
@@ -69,13 +68,12 @@ def summary(settings: Settings) -> str:
         f"data set with card: {where}/{run.dataset.name}/ ({', '.join(f'{count:,} {side}' for side, count in sides.items())})",
         f"everything else: {where}/ (manifest.json, figures/, notebooks/)",
     ]
-    lines += [f"\nNOTE: {warning}" for warning in found.warnings]
-    return "\n".join(lines)
+    return "\n".join(lines + [f"\nNOTE: {warning}" for warning in found.warnings])
 
 
 def main(words: list[str]) -> int:
     """Print the summary of the run that the `name=value` words name."""
-    print(summary(settings_of(words)))
+    print(summary(Run(settings_of(words))))
     return 0
 
 

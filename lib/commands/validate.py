@@ -1,8 +1,8 @@
-"""The validator on the command line.
+"""Check a training file on the command line.
 
     python -m lib.commands validate FILE [--general] [--report out.json] [--no-tokens] [--epochs N] [--usd-per-mtok X]
 
-Exit code 1: the file has errors. 2: it can't be read.
+The exit code is 1 when the file has errors, and 2 when it can't be read.
 """
 
 import argparse
@@ -11,20 +11,20 @@ from pathlib import Path
 from lib.errors import KitError
 from lib.run.files import write_json
 from lib.settings import from_root
-from lib.validate.check import TrainingFileError, validate_file
+from lib.validate import TrainingFileError, validate_file
 
 SHOWN = 20  # problems
 ONLY_STRICT = {"wrong_roles", "extra_key", "system_prompt_differs"}
 
 
 def main(words: list[str]) -> int:
-    """Print the report of a file; return the exit code."""
+    """Print the report of a file, and return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m lib.commands validate", description="Check a training file in the OpenAI chat format.")
     parser.add_argument("file", type=Path, help="the .jsonl file; relative to the current folder, else to the project's root")
     parser.add_argument("--report", type=Path, help="write the report there as JSON")
-    parser.add_argument("--general", action="store_true", help="anybody's chat format: several turns, tools, weights, no system prompt")
-    parser.add_argument("--no-tokens", action="store_true", help="do not count tokens: ten times as fast")
-    parser.add_argument("--epochs", type=int, default=0, help="of training; 0: as many as OpenAI would choose")
+    parser.add_argument("--general", action="store_true", help="allow any chat format: several turns, tools, weights, no system prompt")
+    parser.add_argument("--no-tokens", action="store_true", help="do not count tokens, which is ten times as fast")
+    parser.add_argument("--epochs", type=int, default=0, help="epochs of training; 0 means as many as OpenAI would choose")
     parser.add_argument("--usd-per-mtok", type=float, help="your trainer's price of a million tokens, US dollars")
     options = parser.parse_args(words)
     try:
@@ -44,9 +44,7 @@ def main(words: list[str]) -> int:
     except KitError as error:
         error.exit_code = 2
         raise
-    print(report.summary())
-    for problem in report.problems:
-        print(problem)
+    print(report.summary(), *report.problems, sep="\n")
     if more := report.errors + report.warnings - len(report.problems):
         print(f"... and {more:,} more")
     if report.strict and report.counts.keys() & ONLY_STRICT:

@@ -1,7 +1,7 @@
-"""a quote and the text it is said to come from -> whether it stands there, whatever copying did to it.
+"""A quote and the text that it is taken from -> whether the quote stands in the text.
 
 White space, case, kinds of quotes and dashes, Markdown, the marks of formulas, invisible characters and the spelling of accents do not
-count. The pieces around an ellipsis are looked up one after another.
+count. Of a quote with an ellipsis, each piece is looked up after the one before.
 """
 
 import re
@@ -11,28 +11,30 @@ from unicodedata import category, normalize
 from lib.generate.words import words
 
 ALIKE = str.maketrans({"“": '"', "”": '"', "‘": "'", "’": "'", "‹": "<", "–": "-", "—": "-", "−": "-", "‐": "-"})
-LINK = re.compile(r"!?\[([^\]]*)\]\([^)]*\)")
-LINE_MARK = re.compile(r"^[ \t]*(?:[-*+]|>+|#{1,6})[ \t]+", re.MULTILINE)
-LATEX_SPACE = re.compile(r"\\[,;:! ]|~|\\quad")
-FORMULA_MARK = re.compile(r"\\[()\[\]]|\$+")
-ESCAPE = re.compile(r"\\(?=[%&#_*{}`|])")
-# Around a word, or doubled between letters; not the operator of `2 * 3`, not the one of `2*3`, not within snake_case.
-EMPHASIS = re.compile(r"`+|(?<![^\W_])[*_]+(?=\S)|(?<=\S)[*_]+(?![^\W_])|(?<=[^\W\d_])\*\*(?=[^\W\d_])")
+# Around a word, or doubled between letters. The operator of `2 * 3` or `2*3` is no emphasis, and neither is the one of snake_case.
+EMPHASIS = r"`+|(?<![^\W_])[*_]+(?=\S)|(?<=\S)[*_]+(?![^\W_])|(?<=[^\W\d_])\*\*(?=[^\W\d_])"
+UNMARKED = [  # replaced in this order
+    (re.compile(r"!?\[([^\]]*)\]\([^)]*\)"), r"\1"),  # links
+    (re.compile(r"^[ \t]*(?:[-*+]|>+|#{1,6})[ \t]+", re.MULTILINE), ""),  # bullets, quotations, headings
+    (re.compile(r"\\[,;:! ]|~|\\quad"), " "),  # spaces of LaTeX
+    (re.compile(r"\\[()\[\]]|\$+"), ""),  # formulas
+    (re.compile(r"\\(?=[%&#_*{}`|])"), ""),  # escapes
+    (re.compile(EMPHASIS), ""),
+]
 ELLIPSIS = re.compile(r"[\[(<]?\.(?: ?\.){2,}[\])>]?")
 EDGES = "\"' ."
-FEWEST_WORDS = 3  # in the pieces around an ellipsis that have two or more: single words could be picked from any text
+FEWEST_WORDS = 3  # in the pieces of two or more words, because single words could be picked from any text
 
 
 def quote_found(quote: str, text: str) -> bool | None:
-    """Return whether `quote` stands in `text`; None when nothing is quoted."""
-    pieces = [piece for piece in (piece.strip(EDGES) for piece in ELLIPSIS.split(_plain(quote))) if piece]
+    """Return whether `quote` stands in `text`, or None when nothing is quoted."""
+    pieces = [piece for part in ELLIPSIS.split(_plain(quote)) if (piece := part.strip(EDGES))]
     if not pieces:
         return None
-    searched = _plain(text)
     if len(pieces) == 1:
-        return pieces[0] in searched
+        return pieces[0] in _plain(text)
     counts = [len(words(piece)) for piece in pieces]
-    return sum(count for count in counts if count > 1) >= FEWEST_WORDS and _in_order(pieces, searched)
+    return sum(count for count in counts if count > 1) >= FEWEST_WORDS and _in_order(pieces, _plain(text))
 
 
 def _in_order(pieces: list[str], text: str) -> bool:
@@ -40,7 +42,7 @@ def _in_order(pieces: list[str], text: str) -> bool:
     end = 0
     for piece in pieces:
         start = text.find(piece, end)
-        while start >= 0 and (_within(text, start) or _within(text, start + len(piece))):
+        while start >= 0 and (_is_in_word(text, start) or _is_in_word(text, start + len(piece))):
             start = text.find(piece, start + 1)
         if start < 0:
             return False
@@ -48,17 +50,17 @@ def _in_order(pieces: list[str], text: str) -> bool:
     return True
 
 
-def _within(text: str, place: int) -> bool:
+def _is_in_word(text: str, place: int) -> bool:
     """Whether the characters on both sides of `place` belong to one word."""
-    around = text[max(0, place - 1) : place + 1] if place else ""
+    around = text[place - 1 : place + 1] if place else ""
     return len(around) == 2 and around.isalnum() and len(words(around)) == 1
 
 
 @lru_cache(maxsize=8)  # the quotes of one response are looked up one after another
 def _plain(text: str) -> str:
-    seen = text
     if not text.isascii():
-        seen = "".join(character for character in normalize("NFKC", text) if character.isascii() or category(character) != "Cf")
-    unmarked = LINE_MARK.sub("", LINK.sub(r"\1", seen.translate(ALIKE)))
-    unmarked = ESCAPE.sub("", FORMULA_MARK.sub("", LATEX_SPACE.sub(" ", unmarked)))
-    return " ".join(EMPHASIS.sub("", unmarked).split()).casefold()
+        text = "".join(character for character in normalize("NFKC", text) if category(character) != "Cf")
+    text = text.translate(ALIKE)
+    for pattern, instead in UNMARKED:
+        text = pattern.sub(instead, text)
+    return " ".join(text.split()).casefold()

@@ -1,7 +1,7 @@
 """sample -> verdicts, matched by rubric id -> evaluation; and all samples of a run, with the planted failures among them.
 
 The judge sees the criteria in a seeded random order, without severity or weight, and quotes its evidence, which is looked up in the
-response. A set of verdicts that is not complete leaves the sample unjudged: it never becomes a score.
+response. A set of verdicts that is not complete leaves the sample unjudged, and never becomes a score.
 """
 
 import asyncio
@@ -15,84 +15,71 @@ from lib.filter.evidence import quote_found
 from lib.filter.planted import MARK, SPOILINGS, Plant, drawn, spoil, spoiled_copy, with_plants
 from lib.filter.rubric_ids import OwnIds
 from lib.llm.ask import Asker
-from lib.llm.call import Call, Reply
-from lib.llm.work import Pass, Tally, Targets, again, record, require_enough, work_through
+from lib.llm.call import Reply
+from lib.llm.work import Pass, Tally, again, work_through
 from lib.prompts.answers import JudgementAnswer, VerdictAnswer
 from lib.prompts.rendering import judge_prompt, template_sha256
 from lib.run.files import RunError, read_jsonl
-from lib.run.folder import holding, made_samples, run_of
-from lib.run.manifest import require_sound_records
+from lib.run.lock import holding
+from lib.run.records import made_samples, require_sound_records
+from lib.run.run import Run
 from lib.schema import Decision, Evaluation, Failure, Planted, Rubric, Sample, Verdict
-from lib.settings import Settings
 
 NONE_GIVEN_UP: Mapping[str, Failure] = {}
 
 
 @holding
-def judge_samples(settings: Settings, *, at_any_rate: bool = False, given_up: Mapping[str, Failure] = NONE_GIVEN_UP) -> Tally:
-    """Judge every sample that passed the gates, and the planted failures, or replay it; write `evaluations.jsonl` and `planted.jsonl`.
+def judge_samples(run: Run, *, may_fall_short: bool = False, given_up: Mapping[str, Failure] = NONE_GIVEN_UP) -> Tally:
+    """Judge every sample that passed the gates, and the planted failures, or replay it. Write `evaluations.jsonl` and `planted.jsonl`.
 
-    `given_up`: failures that are not tried again, by id. Raises RunFailed when fewer than `min_call_success` could be judged,
-    ProviderError when none can, RunError when nothing was made.
+    `given_up` holds failures that are not tried again, by id. Raises RunFailed when fewer than `min_call_success` could be judged, unless
+    the pass `may_fall_short`, ProviderError when no call can succeed, and RunError when nothing was made.
     """
-    run = run_of(settings)
+    settings = run.settings
     require_sound_records(run)
-    ids = [(sample.id, sample.metadata.origin) for sample in to_judge(settings)]
+    ids = [(sample.id, sample.metadata.origin) for sample in to_judge(run)]
     if not ids and next(made_samples(run), None) is None:
         raise RunError(f"{run.generated}: no sample was made. See failures.jsonl beside it.")
     # Drawn from the plan's own samples only, so that topping up leaves the draw as it was.
     ranks = drawn([name for name, origin in ids if origin == "plan"], share=settings.planted_share, random_seed=settings.random_seed)
-    things = with_plants(to_judge(settings), ranks, random_seed=settings.random_seed)
-    targets: Targets = {Evaluation: run.evaluations, Planted: run.planted}
-    work = Pass(
-        "judged", len(ids) + len(ranks), targets, is_own=lambda failure: failure.stage in ("judge", "spoil"), stages=("judge", "spoil")
-    )
 
     async def judge(ask: Asker, thing: Sample | Plant) -> Evaluation | Planted:
         if failure := given_up.get(thing.id):
             raise again(failure)
-        return await _judge(ask, thing)
+        return await (judge_sample(ask, thing) if isinstance(thing, Sample) else _judge_plant(ask, thing))
 
-    tally = work_through(things, judge, work=work, settings=settings)
+    work = Pass(
+        verb="judged",
+        things=with_plants(to_judge(run), ranks, random_seed=settings.random_seed),
+        total=len(ids) + len(ranks),
+        make=judge,
+        targets={Evaluation: run.evaluations, Planted: run.planted},
+        is_own=lambda failure: failure.stage in ("judge", "spoil"),
+        stages=("judge", "spoil"),
+    )
+    tally = work_through(run, work)
     lost = sum(map(is_planted, tally.failures))
-    record(
-        _of_samples(tally, len(ids)),
+    note = f"{len(ranks) - lost:,} of {len(ranks):,} planted failures were judged among them" if ranks else ""
+    tally = replace(_of_samples(tally, len(ids)), note=note)
+    tally.record(
+        run,
         "judging",
-        settings,
         planted={"total": len(ranks), "judged": len(ranks) - lost, "failed": lost},
         votes=settings.votes,
         prompt_sha256={stage: template_sha256(stage) for stage in ("judge", "spoil")},
     )
-    remark = f"{len(ranks) - lost:,} of {len(ranks):,} planted failures were judged among them."
-    tally = replace(tally, remarks=(*tally.remarks, remark) if ranks else tally.remarks)
-    return require_enough(_of_samples(tally, len(ids)), settings, at_any_rate=at_any_rate)
+    return tally if may_fall_short else tally.require_enough(run)
 
 
-def to_judge(settings: Settings) -> Iterator[Sample]:
+def to_judge(run: Run) -> Iterator[Sample]:
     """Yield the samples that passed the gates. Raises RunError when the gates have not been run."""
-    run = run_of(settings)
     gated = {decision.id for decision in read_jsonl(run.gated, Decision, made_by="02_filter from its top")}
     return (sample for sample in made_samples(run) if sample.id not in gated)
 
 
-async def _judge(ask: Asker, thing: Sample | Plant) -> Evaluation | Planted:
-    if isinstance(thing, Sample):
-        return await judge_sample(ask, thing)
-    spoiled = await spoil(ask, thing)
-    found = await judge_sample(ask, spoiled_copy(thing, spoiled))
-    return Planted(
-        id=thing.id,
-        sample_id=thing.sample.id,
-        spoiling=thing.spoiling,
-        response=spoiled.response,
-        fault=spoiled.fault,
-        evaluation=found,
-    )
-
-
 async def judge_sample(ask: Asker, sample: Sample) -> Evaluation:
     """Ask for the verdicts of one sample, `votes` times. Raises CallFailed when they can't be had complete."""
-    votes = [_vote(ask, sample, vote) for vote in range(ask.settings.votes)]
+    votes = [_vote(ask, sample, vote=vote) for vote in range(ask.settings.votes)]
     outcomes = await asyncio.gather(*votes, return_exceptions=True)  # all are paid for, so none is cancelled for another's failure
     for outcome in outcomes:
         if isinstance(outcome, BaseException):
@@ -102,19 +89,29 @@ async def judge_sample(ask: Asker, sample: Sample) -> Evaluation:
     return evaluation(sample, answers, model=replies[0].model, provider=ask.provider.id, notice=ask.provider.notice)
 
 
-async def _vote(ask: Asker, sample: Sample, vote: int) -> Reply[JudgementAnswer]:
-    settings, about = ask.settings, sample.metadata
+async def _judge_plant(ask: Asker, plant: Plant) -> Planted:
+    spoiled = await spoil(ask, plant)
+    return Planted(
+        id=plant.id,
+        sample_id=plant.sample.id,
+        spoiling=plant.spoiling,
+        response=spoiled.response,
+        fault=spoiled.fault,
+        evaluation=await judge_sample(ask, spoiled_copy(plant, spoiled)),
+    )
+
+
+async def _vote(ask: Asker, sample: Sample, *, vote: int) -> Reply[JudgementAnswer]:
+    about = sample.metadata
     prompt = judge_prompt(
         question=about.question,
         explanation=about.explanation,
         follow_up=about.follow_up,
-        rubrics=shown_order(about.rubrics, f"{settings.random_seed}/{sample.id}/judge/{vote}"),
+        rubrics=shown_order(about.rubrics, f"{ask.settings.random_seed}/{sample.id}/judge/{vote}"),
         response=sample.response,
     )
     objection = complete_for([rubric.id for rubric in about.rubrics])
-    return await ask(
-        Call(sample.id, "judge", settings.judge_model, prompt, JudgementAnswer, settings.max_tokens, settings.judge_effort, vote, objection)
-    )
+    return await ask("judge", sample.id, prompt=prompt, answer=JudgementAnswer, vote=vote, objection=objection)
 
 
 def is_planted(failure: Failure) -> bool:
@@ -122,14 +119,14 @@ def is_planted(failure: Failure) -> bool:
 
 
 def shown_order(rubrics: Sequence[Rubric], seed: str) -> list[Rubric]:
-    """Return the rubrics shuffled: criteria that always come first get other verdicts than those that come last."""
+    """Return the rubrics shuffled, because criteria that always come first get other verdicts than those that come last."""
     shuffled = list(rubrics)
     random.Random(seed).shuffle(shuffled)
     return shuffled
 
 
 def complete_for(rubric_ids: Sequence[str]) -> Callable[[JudgementAnswer], str]:
-    """Return the objection to a judgement that lacks, repeats or invents an id ("" when each id has one verdict)."""
+    """Return the objection to a judgement that lacks, repeats or invents an id. It is "" when each id has one verdict."""
     own = OwnIds(rubric_ids)
 
     def objection(answer: JudgementAnswer) -> str:
@@ -146,13 +143,13 @@ def complete_for(rubric_ids: Sequence[str]) -> Callable[[JudgementAnswer], str]:
 def evaluation(sample: Sample, answers: Sequence[JudgementAnswer], *, model: str, provider: str, notice: str = "") -> Evaluation:
     """Return the evaluation by the majority of an odd number of answers.
 
-    Verdicts stand in the rubrics' own order, whatever order they were shown or answered in. The quality score is the median; strengths
+    Verdicts stand in the rubrics' own order, whatever order they were shown or answered in. The quality score is the median. Strengths
     and weaknesses are those that more than half of the answers name.
     """
-    said = _by_own_id([rubric.id for rubric in sample.metadata.rubrics], answers)
+    given = _by_own_id([rubric.id for rubric in sample.metadata.rubrics], answers)
     return Evaluation(
         id=sample.id,
-        verdicts=tuple(_verdict(rubric.id, sample.response, said[rubric.id]) for rubric in sample.metadata.rubrics),
+        verdicts=tuple(_verdict(rubric.id, given[rubric.id], response=sample.response) for rubric in sample.metadata.rubrics),
         quality_score=median_low(answer.quality_score for answer in answers),
         strengths=_named([answer.strengths for answer in answers]),
         weaknesses=_named([answer.weaknesses for answer in answers]),
@@ -165,17 +162,17 @@ def evaluation(sample: Sample, answers: Sequence[JudgementAnswer], *, model: str
 
 def _by_own_id(rubric_ids: Sequence[str], answers: Sequence[JudgementAnswer]) -> dict[str, list[VerdictAnswer]]:
     """Return the verdicts of each rubric, in the order of the answers."""
-    own, said = OwnIds(rubric_ids), dict[str, list[VerdictAnswer]]()
+    own, found = OwnIds(rubric_ids), dict[str, list[VerdictAnswer]]()
     for answer in answers:
         for verdict in answer.verdicts:
-            said.setdefault(own.of(verdict.rubric_id), []).append(verdict)
-    return said
+            found.setdefault(own.of(verdict.rubric_id), []).append(verdict)
+    return found
 
 
-def _verdict(rubric_id: str, response: str, said: Sequence[VerdictAnswer]) -> Verdict:
-    votes = tuple(verdict.met for verdict in said)
+def _verdict(rubric_id: str, given: Sequence[VerdictAnswer], *, response: str) -> Verdict:
+    votes = tuple(verdict.met for verdict in given)
     met = sum(votes) * 2 > len(votes)
-    shown = said[votes.index(met)]
+    shown = given[votes.index(met)]
     return Verdict(
         rubric_id=rubric_id,
         met=met,
@@ -192,6 +189,6 @@ def _named(lists: Sequence[Sequence[str]]) -> tuple[str, ...]:
 
 
 def _of_samples(tally: Tally, samples: int) -> Tally:
-    """Return the tally without the planted failures: they are counted apart."""
+    """Return the tally without the planted failures, which are counted apart."""
     failures = tuple(failure for failure in tally.failures if not is_planted(failure))
     return replace(tally, total=samples, done=samples - len(failures), failures=failures)

@@ -1,33 +1,47 @@
-"""sample and evaluation -> kept, or the one reason why not; and the run's files split accordingly."""
+"""sample and evaluation -> kept, or the one reason why not. The run's files are split accordingly, once, and read back from then on."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 
 from lib.filter.examples import example_line
 from lib.filter.scores import critical_score
 from lib.run.files import RunError, json_line, read_jsonl, whole_file, write_jsonl
-from lib.run.folder import Run, holding, made_samples, recorded_failures, remove, run_of
+from lib.run.lock import holding
 from lib.run.manifest import forget_section
-from lib.schema import Decision, DropReason, Evaluation, Planted, Sample
-from lib.settings import Settings
+from lib.run.records import made_samples, recorded_failures, remove
+from lib.run.run import Run
+from lib.schema import Decision, Evaluation, Planted, Sample
 
+CRITICAL_RUBRICS_FAILED = "critical_rubrics_failed"  # the last reason of the funnel, after the gates'
 AGAIN = "Run 02_filter again (make filter): it writes the file anew, and nothing is paid twice."
 
 
-def drop_reason(sample: Sample, evaluation: Evaluation, *, threshold: Fraction) -> tuple[DropReason, str] | None:
-    """Return why the sample is dropped and the detail, or None when it is kept."""
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A made sample with its evaluation, if it has one, and what became of it."""
+
+    sample: Sample
+    evaluation: Evaluation | None
+    decision: Decision
+
+    @property
+    def is_kept(self) -> bool:
+        return self.decision.status == "kept"
+
+
+def drop_reason(sample: Sample, evaluation: Evaluation, *, threshold: Fraction) -> tuple[str, str] | None:
+    """Return the reason why the verdicts drop the sample, with its detail, or None when it is kept."""
     score = critical_score(sample, evaluation)
-    if not score.total:
-        return DropReason.NO_CRITICAL_RUBRIC, "none of its rubrics has weight 5 or -5"
-    if not score.above(threshold):
-        met = {verdict.rubric_id: verdict.met for verdict in evaluation.verdicts}
-        failed = [rubric.id for rubric in sample.metadata.rubrics if rubric.critical and not met[rubric.id]]
-        return DropReason.CRITICAL_RUBRICS_FAILED, f"{score.passed} of {score.total} critical rubrics pass; failed: {', '.join(failed)}"
-    return None
+    if score.above(threshold):
+        return None
+    met = {verdict.rubric_id: verdict.met for verdict in evaluation.verdicts}
+    failed = [rubric.id for rubric in sample.metadata.rubrics if rubric.critical and not met[rubric.id]]
+    return CRITICAL_RUBRICS_FAILED, f"{score.passed} of {score.total} critical rubrics pass; failed: {', '.join(failed)}"
 
 
 def decide(sample: Sample, evaluation: Evaluation | None, *, threshold: Fraction, why_unjudged: str = "") -> Decision:
-    """Return what becomes of a made sample: kept, dropped with one reason, or unjudged."""
+    """Return what becomes of a made sample, which is kept, dropped with one reason, or unjudged."""
     if evaluation is None:
         return Decision(id=sample.id, status="unjudged", reason=why_unjudged or "not_judged")
     if found := drop_reason(sample, evaluation, threshold=threshold):
@@ -35,41 +49,55 @@ def decide(sample: Sample, evaluation: Evaluation | None, *, threshold: Fraction
     return Decision(id=sample.id, status="kept")
 
 
-def decisions(settings: Settings) -> Iterator[tuple[Sample, Evaluation | None, Decision]]:
-    """Yield every made sample of the run with its evaluation, if any, and its decision; in plan order, one at a time in memory.
+@holding
+def filter_samples(run: Run) -> None:
+    """Write the kept samples with metadata, their training lines, and the dropped and unjudged samples with their reasons.
 
-    Raises RunError where the files don't belong together: an evaluation or a gate's decision out of order, twice, or of no sample, or an
-    evaluation whose verdicts are not those of its sample's criteria.
+    The data set of an earlier filtering is removed, because it does not belong to these files.
     """
-    run = run_of(settings)
-    evaluations = enumerate(read_jsonl(run.evaluations, Evaluation, made_by="02_filter"), start=1)
-    gated = _gated(run)
+    forget_section(run, "filtering")  # until all files are written, the run counts as not filtered
+    for path in run.dataset_files():
+        remove(path)
+    gated = _decisions(run, gated_only=True)
     unjudged = {failure.id: failure.reason for failure in recorded_failures(run) if failure.stage == "judge"}
-    line, waiting = next(evaluations, (0, None))
-    for sample in made_samples(run):
-        evaluation = None
-        if waiting and waiting.id == sample.id:
-            evaluation = waiting
-            _require_all_verdicts(sample, evaluation, where=f"{run.evaluations}, line {line}")
-            line, waiting = next(evaluations, (0, None))
-        judged = decide(sample, evaluation, threshold=settings.threshold, why_unjudged=unjudged.get(sample.id, ""))
-        yield sample, evaluation, gated.pop(sample.id, judged)
-    if waiting:
-        raise RunError(
-            f"{run.evaluations}, line {line}: {waiting.id} stands out of the samples' order, twice, or is no sample of this run. {AGAIN}"
-        )
-    for name in gated:
-        raise RunError(f"{run.gated}: {name} is no sample of this run. {AGAIN}")
+    dropped: list[Decision] = []
+    with whole_file(run.filtered) as filtered, whole_file(run.finetune) as finetune:
+        for sample, evaluation in _with_evaluations(run):
+            judged = decide(sample, evaluation, threshold=run.settings.threshold, why_unjudged=unjudged.get(sample.id, ""))
+            decision = gated.pop(sample.id, judged)
+            if decision.status == "kept":
+                filtered.write(json_line(sample))
+                finetune.write(example_line(sample))
+            else:
+                dropped.append(decision)
+        _require_none_left(gated, path=run.gated)
+    write_jsonl(run.dropped, dropped)
+
+
+def judged_samples(run: Run) -> Iterator[Judged]:
+    """Yield every made sample of a filtered run, in plan order, one at a time in memory. The decisions are read, not made again.
+
+    Raises RunError where the run's files don't belong together.
+    """
+    others = _decisions(run)
+    for sample, evaluation in _with_evaluations(run):
+        yield Judged(sample, evaluation, others.pop(sample.id, Decision(id=sample.id, status="kept")))
+    _require_none_left(others, path=run.dropped)
 
 
 def planted_failures(run: Run) -> Iterator[tuple[Planted, Sample]]:
     """Yield every planted failure of the run and the sample it was made from.
 
-    Raises RunError where one stands twice, is of no sample, or lacks a verdict.
+    Raises RunError where two share an id, where one is of no sample, or where one lacks a verdict.
     """
     planted = list(read_jsonl(run.planted, Planted, made_by="02_filter"))
     wanted = {copy.sample_id for copy in planted}
-    originals = {sample.id: sample for sample in made_samples(run) if sample.id in wanted}
+    originals = {sample.id: sample for sample in made_samples(run) if sample.id in wanted} if wanted else {}
+    yield from with_originals(run, planted, originals=originals)
+
+
+def with_originals(run: Run, planted: list[Planted], *, originals: dict[str, Sample]) -> Iterator[tuple[Planted, Sample]]:
+    """Yield each copy with its original, after the checks of `planted_failures`."""
     seen: set[str] = set()
     for line, copy in enumerate(planted, start=1):
         where = f"{run.planted}, line {line}"
@@ -82,34 +110,39 @@ def planted_failures(run: Run) -> Iterator[tuple[Planted, Sample]]:
         yield copy, originals[copy.sample_id]
 
 
-@holding
-def filter_samples(settings: Settings) -> None:
-    """Write the kept samples with metadata, their training lines, and the dropped and unjudged ones with their reasons.
+def _with_evaluations(run: Run) -> Iterator[tuple[Sample, Evaluation | None]]:
+    """Yield every made sample with its evaluation, if it has one.
 
-    The data set of an earlier filtering goes: it would not be that of these files.
+    Raises RunError for an evaluation that is out of order, stands twice, is of no sample, or lacks a verdict.
     """
-    run = run_of(settings)
-    forget_section(run, "filtering")  # until all files are written, the run counts as not filtered
-    for path in run.dataset_files():
-        remove(path)
-    dropped: list[Decision] = []
-    with whole_file(run.filtered) as filtered, whole_file(run.finetune) as finetune:
-        for sample, _, decision in decisions(settings):
-            if decision.status == "kept":
-                filtered.write(json_line(sample))
-                finetune.write(example_line(sample))
-            else:
-                dropped.append(decision)
-    write_jsonl(run.dropped, dropped)
+    evaluations = enumerate(read_jsonl(run.evaluations, Evaluation, made_by="02_filter"), start=1)
+    line, waiting = next(evaluations, (0, None))
+    for sample in made_samples(run):
+        if waiting and waiting.id == sample.id:
+            _require_all_verdicts(sample, waiting, where=f"{run.evaluations}, line {line}")
+            yield sample, waiting
+            line, waiting = next(evaluations, (0, None))
+        else:
+            yield sample, None
+    if waiting:
+        raise RunError(
+            f"{run.evaluations}, line {line}: {waiting.id} stands out of the samples' order, twice, or is no sample of this run. {AGAIN}"
+        )
 
 
-def _gated(run: Run) -> dict[str, Decision]:
-    found: dict[str, Decision] = {}
-    for line, decision in enumerate(read_jsonl(run.gated, Decision, made_by="02_filter"), start=1):
+def _decisions(run: Run, *, gated_only: bool = False) -> dict[str, Decision]:
+    """Return the decisions on samples that were not kept, or those of the gates alone, by id."""
+    path, found = run.gated if gated_only else run.dropped, dict[str, Decision]()
+    for line, decision in enumerate(read_jsonl(path, Decision, made_by="02_filter"), start=1):
         if decision.id in found:
-            raise RunError(f"{run.gated}, line {line}: {decision.id} stands twice. {AGAIN}")
+            raise RunError(f"{path}, line {line}: {decision.id} stands twice. {AGAIN}")
         found[decision.id] = decision
     return found
+
+
+def _require_none_left(decisions: dict[str, Decision], *, path: object) -> None:
+    for name in decisions:
+        raise RunError(f"{path}: {name} is no sample of this run. {AGAIN}")
 
 
 def _require_all_verdicts(sample: Sample, evaluation: Evaluation, *, where: str) -> None:

@@ -1,6 +1,6 @@
-"""judged samples -> spoiled copies of a few of them, judged blind among the others: what the judge lets through measures the judge.
+"""judged samples -> spoiled copies of a few of them, judged blind among the others, to measure what the judge lets through.
 
-The copies are drawn by the run's random seed, never exported, and each differs from its original. Three kinds need no call; the others
+The copies are drawn by the run's random seed, never exported, and each differs from its original. Three kinds need no call, the others
 are written by the generator's model. Idea: judges miss over half of planted errors (FBI, arXiv 2406.13439).
 """
 
@@ -11,14 +11,13 @@ from dataclasses import dataclass
 from typing import get_args
 
 from lib.llm.ask import Asker
-from lib.llm.call import Call
 from lib.prompts.answers import SpoiledAnswer
 from lib.prompts.rendering import spoil_prompt
 from lib.schema import Message, Sample, Spoiling
 from lib.settings import planted_count
 
 SPOILINGS: tuple[Spoiling, ...] = get_args(Spoiling)
-MARK = "+"  # between the sample's id and the kind: no slot's id holds one
+MARK = "+"  # between the sample's id and the kind of spoiling, because no slot's id holds one
 PRAISE = (
     "What a thoughtful follow-up this is.",
     "You are clearly thinking hard about this, and that is exactly what learning looks like.",
@@ -33,23 +32,15 @@ PRAISE = (
 
 @dataclass(frozen=True, slots=True)
 class Plant:
-    """A copy to be spoiled. `other` is the response of another sample."""
+    """A copy that is to be spoiled."""
 
     sample: Sample
     spoiling: Spoiling
-    other: str
+    other: str  # the response of another sample
 
     @property
     def id(self) -> str:
         return f"{self.sample.id}{MARK}{self.spoiling}"
-
-
-@dataclass(frozen=True, slots=True)
-class Spoiled:
-    """The copy, and what is wrong with it."""
-
-    response: str
-    fault: str
 
 
 def drawn(ids: Collection[str], *, share: float, random_seed: int) -> dict[str, int]:
@@ -59,57 +50,52 @@ def drawn(ids: Collection[str], *, share: float, random_seed: int) -> dict[str, 
 
 
 def with_plants(samples: Iterable[Sample], ranks: dict[str, int], *, random_seed: int) -> Iterator[Sample | Plant]:
-    """Yield the samples, each one drawn followed by its copy to be spoiled."""
+    """Yield the samples. After each sample that was drawn, yield its copy to be spoiled."""
     deck = list(SPOILINGS)
     random.Random(f"{random_seed}/spoilings").shuffle(deck)
     other = ""
     for sample in samples:
         yield sample
         if sample.id in ranks:
-            yield Plant(sample, _possible(deck, ranks[sample.id], sample, other), other)
+            turn = ranks[sample.id] % len(deck)
+            yield Plant(sample, _possible(deck[turn:] + deck[:turn], sample, other=other), other)
         other = sample.response
 
 
-async def spoil(ask: Asker, plant: Plant) -> Spoiled:
-    """Return the spoiled response. Raises CallFailed when the model won't write one that differs from the original."""
-    sample, settings = plant.sample, ask.settings
+async def spoil(ask: Asker, plant: Plant) -> SpoiledAnswer:
+    """Return the spoiled response and its fault. Raises CallFailed when the model writes none that differs from the original."""
+    sample = plant.sample
     if plant.spoiling == "other_answer":
-        return Spoiled(plant.other, "the reply to another student's follow-up")
+        return SpoiledAnswer(response=plant.other, fault="the reply to another student's follow-up")
     if plant.spoiling == "explanation_repeated":
-        return Spoiled(sample.metadata.explanation, "the first explanation again, word by word")
+        return SpoiledAnswer(response=sample.metadata.explanation, fault="the first explanation again, word by word")
     if plant.spoiling == "praise_only":
-        picked = random.Random(f"{settings.random_seed}/{sample.id}/praise").sample(PRAISE, 5)
-        return Spoiled(" ".join(picked), "praise, and nothing about the subject")
-    prompt = spoil_prompt(sample, plant.spoiling)
-    call = Call(
-        plant.id, "spoil", settings.model, prompt, SpoiledAnswer, settings.max_tokens, settings.gold_effort,
-        objection=differs_from(sample.response),
-    )  # fmt: skip
-    answer = (await ask(call)).answer
-    return Spoiled(answer.response, answer.fault)
+        picked = random.Random(f"{ask.settings.random_seed}/{sample.id}/praise").sample(PRAISE, 5)
+        return SpoiledAnswer(response=" ".join(picked), fault="praise, and nothing about the subject")
+    objection = differs_from(sample.response)
+    return (await ask("spoil", plant.id, prompt=spoil_prompt(sample, plant.spoiling), answer=SpoiledAnswer, objection=objection)).answer
 
 
 def differs_from(original: str) -> Callable[[SpoiledAnswer], str]:
-    """Return the objection to a copy that says the same ("" when it differs in more than white space and case)."""
-    return lambda answer: "the spoiled reply is the original" if _said(answer.response) == _said(original) else ""
+    """Return the objection to a copy that equals the original but for white space and case. The objection to others is ""."""
+    return lambda answer: "the spoiled reply is the original" if _bare(answer.response) == _bare(original) else ""
 
 
-def spoiled_copy(plant: Plant, spoiled: Spoiled) -> Sample:
-    """Return what the judge is shown: the sample with the spoiled response, under the plant's id."""
+def spoiled_copy(plant: Plant, spoiled: SpoiledAnswer) -> Sample:
+    """Return what the judge is shown, which is the sample with the spoiled response, under the plant's id."""
     system, user, _ = plant.sample.messages
     return plant.sample.model_copy(update={"id": plant.id, "messages": (system, user, Message(role="assistant", content=spoiled.response))})
 
 
-def _possible(deck: list[Spoiling], rank: int, sample: Sample, other: str) -> Spoiling:
-    """Return the kind at this rank of the deck, or the next one that this sample allows."""
+def _possible(kinds: list[Spoiling], sample: Sample, *, other: str) -> Spoiling:
+    """Return the first kind of spoiling that this sample allows."""
     allowed: dict[Spoiling, bool] = {
         "ban_broken": any(rubric.weight < 0 for rubric in sample.metadata.rubrics),
-        "other_answer": _said(other) not in ("", _said(sample.response)),
-        "explanation_repeated": _said(sample.metadata.explanation) != _said(sample.response),
+        "other_answer": _bare(other) not in ("", _bare(sample.response)),
+        "explanation_repeated": _bare(sample.metadata.explanation) != _bare(sample.response),
     }
-    turned = deck[rank % len(deck) :] + deck[: rank % len(deck)]
-    return next(kind for kind in turned if allowed.get(kind, True))
+    return next(kind for kind in kinds if allowed.get(kind, True))
 
 
-def _said(text: str) -> str:
+def _bare(text: str) -> str:
     return " ".join(text.split()).casefold()

@@ -1,4 +1,4 @@
-"""an id as a judge spells it -> the rubric's own id: "R1", " r1 ", "r1.", "[r1]", "criterion r1" and "1" all mean r1."""
+"""An id as a judge spells it -> the rubric's own id. "R1", " r1 ", "r1.", "[r1]", "criterion r1" and "1" all stand for r1."""
 
 import re
 from collections import Counter
@@ -11,19 +11,19 @@ NUMBERED = re.compile(r"r?\W*0*(\d+)")
 
 
 class OwnIds:
-    """The ids of one sample's rubrics. Where two of them are spelled alike, as "r1" and "1", each is matched by itself only."""
+    """The ids of one sample's rubrics. Ids that are spelled alike, as "r1" and "1", are each matched by themselves only."""
 
     def __init__(self, rubric_ids: Sequence[str]) -> None:
-        counts = Counter(map(spelled, rubric_ids))
-        self._by_spelling = {spelled(name): name for name in rubric_ids if counts[spelled(name)] == 1}
+        counts = Counter(map(_bare, rubric_ids))
+        self._by_spelling = {_bare(name): name for name in rubric_ids if counts[_bare(name)] == 1}
 
     def of(self, given: str) -> str:
-        """Return the rubric's own id, or `given` as it is when it is the spelling of none."""
-        return self._by_spelling.get(spelled(given), given)
+        """Return the rubric's own id, or `given` unchanged when it is the spelling of none."""
+        return self._by_spelling.get(_bare(given), given)
 
 
-@lru_cache(maxsize=512)  # ids are few and come again in every sample
-def spelled(rubric_id: str) -> str:
+@lru_cache(maxsize=512)  # all samples have the same few ids
+def _bare(rubric_id: str) -> str:
     """Return what all spellings of an id have in common."""
     bare = AROUND.sub("", normalize("NFKC", rubric_id).casefold())
     numbered = NUMBERED.fullmatch(bare)

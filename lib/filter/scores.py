@@ -19,8 +19,8 @@ class CriticalScore:
     total: int
 
     def above(self, threshold: Fraction) -> bool:
-        """Whether MORE than `threshold` of them pass, compared without floats: with 1 to 5 of them and 4/5, all must."""
-        return Fraction(self.passed, self.total) > threshold
+        """Whether MORE than `threshold` of them pass, compared without floats. With 1 to 5 of them and 4/5, all must."""
+        return self.passed > threshold * self.total
 
 
 def critical_score(sample: Sample, evaluation: Evaluation) -> CriticalScore:

@@ -1,39 +1,41 @@
-"""a filtered run that fell short -> near misses repaired, then cells refilled, until TARGET_KEPT are kept or the budget ends.
+"""A filtered run that fell short -> near misses repaired, then cells refilled, until TARGET_KEPT are kept or the budget ends.
 
 A near miss failed one critical criterion. It is rewritten once with the judge's reasons, not the criteria's texts, and judged again blind,
-under an id of its own. What is still missing is made anew in the cells that fell short, with other topics and styles.
-Running it again replays everything from the journal: what a slot asks for does not depend on the round in which it is made.
+under an id of its own. What is still missing is made anew in the cells that fell short, with other topics and styles. Running it again
+replays everything from the journal, because what a slot asks for does not depend on the round in which it is made.
 """
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
-from lib.filter.gates import gate_samples, seeds_as_used
+from lib.filter.gates import gate_samples
 from lib.filter.judge import NONE_GIVEN_UP, judge_samples
-from lib.filter.keep import decisions, filter_samples
+from lib.filter.keep import CRITICAL_RUBRICS_FAILED, filter_samples, judged_samples
 from lib.filter.scores import critical_score
+from lib.generate.inputs import Plan, seeds_as_used
 from lib.generate.plan import REFILL, Cell, Refills, planned_cells, read_topics
 from lib.generate.samples import make_sample
 from lib.llm.ask import Asker
-from lib.llm.call import Call
 from lib.llm.journal import ledger
-from lib.llm.work import Pass, Targets, again, ledger_rows, work_through
+from lib.llm.work import Pass, again, ledger_rows, work_through
 from lib.prompts.answers import GoldAnswer
 from lib.prompts.rendering import repair_prompt, template_sha256
 from lib.run.files import RunError
-from lib.run.folder import Run, held, made_samples, recorded_failures, run_of
-from lib.run.manifest import as_planned, forget_top_up, update_manifest
-from lib.schema import DropReason, Failure, Message, Sample, Slot
-from lib.settings import Settings, from_root
+from lib.run.lock import held
+from lib.run.manifest import update_manifest
+from lib.run.records import forget_top_up, kept_samples, made_samples, recorded_failures
+from lib.run.run import Run
+from lib.schema import Failure, Message, Sample, Slot
+from lib.settings import from_root
 
 MOST_ROUNDS = 8  # at a keep rate of one half, one in 256 is then still missing
 
 
 @dataclass(frozen=True, slots=True)
 class TopUp:
-    """What topping up came to, and why it stopped."""
+    """The result of topping up."""
 
     target: int
     kept_before: int
@@ -41,7 +43,7 @@ class TopUp:
     repaired: int
     added: int
     rounds: int
-    why: str
+    why: str  # it ended
 
     def __str__(self) -> str:
         made = f"{self.repaired:,} repaired, {self.added:,} made anew in {self.rounds} rounds"
@@ -60,54 +62,54 @@ class NearMiss:
         return f"{self.sample.id}_repaired"
 
 
-def top_up(settings: Settings) -> TopUp | None:
-    """Repair and refill, and write the run's files anew; None when `top_up` is off.
+def top_up_samples(run: Run) -> TopUp | None:
+    """Repair and refill, and write the run's files anew. Return None when `top_up` is off.
 
-    Raises RunError when the run has not been filtered, ProviderError when no call can succeed. What the budget leaves undone is no error.
+    Raises RunError when the run has not been filtered, ProviderError when no call can succeed. An exhausted budget is no error.
     """
-    if not settings.top_up:
+    if not run.settings.top_up:
         return None
-    with held(run_of(settings)):
-        return _topped_up(settings)
+    with held(run):
+        return _topped_up(run)
 
 
-def _topped_up(settings: Settings) -> TopUp:
-    run, target = run_of(settings), _target(settings)
-    writing = as_planned(settings)
-    forget_top_up(run)
-    kept = _judged_anew(settings)
-    kept_before = kept.total()
-    failures = _repair(settings, writing) if kept_before < target else ()
-    refill = _Refilling(writing)
-    while True:
-        kept = _judged_anew(settings, given_up=_given_up(run))
-        if why := _why_to_stop(kept.total(), target, refill, failures):
-            break
-        failures = refill(short_cells(planned_cells(writing, target) - kept, count=target - kept.total()))
-    made = Counter(sample.metadata.origin for sample in made_samples(run))
-    found = TopUp(target, kept_before, kept.total(), made["repair"], made["top_up"], refill.rounds, why)
-    update_manifest(run, "top_up", asdict(found) | {"prompt_sha256": {"repair": template_sha256("repair")}, "ledger": ledger_rows(run)})
-    return found
-
-
-def expected(settings: Settings) -> str:
+def expected_top_up(run: Run) -> str:
     """Return what topping up would take, from what the run's samples have cost so far. Nothing is spent."""
-    if not settings.top_up:
+    if not run.settings.top_up:
         return "Topping up is off. top_up = True, or make topup, repairs near misses and refills the cells that fell short."
-    run, target = run_of(settings), _target(settings)
-    made, kept = sum(1 for _ in made_samples(run)), _kept_by_cell(settings).total()
+    target, made, kept = _target(run), sum(1 for _ in made_samples(run)), _kept_by_cell(run).total()
     spent_usd = sum(line.cost_usd for line in ledger(run.journal))
     more = math.ceil(max(0, target - kept) * made / max(1, kept))
     return (
         f"{kept:,} of {target:,} wanted are kept: at this rate about {more:,} more samples, about ${more * spent_usd / max(1, made):.2f}; "
-        f"budget_usd leaves ${max(0.0, settings.budget_usd - spent_usd):.2f}"
+        f"budget_usd leaves ${max(0.0, run.settings.budget_usd - spent_usd):.2f}"
     )
 
 
-def near_misses(settings: Settings) -> Iterator[NearMiss]:
-    """Yield the samples that were dropped for one critical criterion; one that was repaired has had its chance."""
-    for sample, evaluation, decision in decisions(settings):
-        if evaluation is None or decision.reason != DropReason.CRITICAL_RUBRICS_FAILED or sample.metadata.origin == "repair":
+def _topped_up(run: Run) -> TopUp:
+    target = _target(run)
+    forget_top_up(run)
+    kept_before = _judged_anew(run).total()
+    failures = _repair(run) if kept_before < target else ()
+    refill = _Refilling(run.as_made)
+    while True:
+        kept = _judged_anew(run, given_up=_given_up(run))
+        if why := _why_to_stop(kept.total(), target, refill=refill, failures=failures):
+            break
+        wanted = planned_cells(run.as_made.settings, target) - kept
+        failures = refill.make(short_cells(wanted, count=target - kept.total()))
+    made = Counter(sample.metadata.origin for sample in made_samples(run))
+    found = TopUp(target, kept_before, kept.total(), made["repair"], made["top_up"], refill.rounds, why)
+    more = {"prompt_sha256": {"repair": template_sha256("repair")}, "ledger": ledger_rows(run)}
+    update_manifest(run, "top_up", values=asdict(found) | more)
+    return found
+
+
+def near_misses(run: Run) -> Iterator[NearMiss]:
+    """Yield the samples that were dropped for one critical criterion. A sample that was repaired is not repaired again."""
+    for judged in judged_samples(run):
+        sample, evaluation = judged.sample, judged.evaluation
+        if evaluation is None or judged.decision.reason != CRITICAL_RUBRICS_FAILED or sample.metadata.origin == "repair":
             continue
         score = critical_score(sample, evaluation)
         if score.total - score.passed == 1:
@@ -117,7 +119,7 @@ def near_misses(settings: Settings) -> Iterator[NearMiss]:
 
 
 def short_cells(short: Counter[Cell], *, count: int) -> Iterator[Cell]:
-    """Yield up to `count` cells to refill, again and again the one that lacks most: the set stays balanced wherever it ends."""
+    """Yield up to `count` cells to refill, each time the one that lacks most, so that the set is balanced wherever it ends."""
     left = Counter(short)
     for _ in range(min(count, left.total())):
         cell = max(left, key=lambda name: left[name])
@@ -127,9 +129,8 @@ def short_cells(short: Counter[Cell], *, count: int) -> Iterator[Cell]:
 
 async def repaired_sample(ask: Asker, miss: NearMiss) -> Sample:
     """Return the sample with its response rewritten. Raises CallFailed."""
-    settings, sample, about = ask.settings, miss.sample, miss.sample.metadata
-    prompt = repair_prompt(sample, miss.objections)
-    reply = await ask(Call(sample.id, "repair", settings.model, prompt, GoldAnswer, settings.max_tokens, settings.gold_effort))
+    sample, about = miss.sample, miss.sample.metadata
+    reply = await ask("repair", sample.id, prompt=repair_prompt(sample, miss.objections), answer=GoldAnswer)
     lineage = {
         "origin": "repair",
         "repaired_from": sample.id,
@@ -145,64 +146,77 @@ async def repaired_sample(ask: Asker, miss: NearMiss) -> Sample:
 
 
 class _Refilling:
-    """Makes a further sample in each cell it is given, and once more, from the journal, those of the rounds before.
+    """Makes a further sample in each cell it is given, and once more, from the journal, those of the rounds before."""
 
-    `stuck`: the last round added none.
-    """
+    def __init__(self, run: Run) -> None:
+        settings = run.settings
+        if not (seed_file := seeds_as_used(run)):
+            raise RunError(f"{settings.seeds_csv} has changed since the samples were made: restore it, or run 01_generate again.")
+        topics = read_topics(from_root(settings.topics_csv))
+        self._run, self._plan, self._slots = run, Plan(settings, seed_file, topics), list[Slot]()
+        self._refills = Refills(seed_file.seeds, topics, settings)
+        self.rounds, self._made = 0, 0
+        self.stuck = False  # true when the last round added no sample
 
-    def __init__(self, writing: Settings) -> None:
-        if not (seed_file := seeds_as_used(writing)):
-            raise RunError(f"{writing.seeds_csv} has changed since the samples were made: restore it, or run 01_generate again.")
-        self._settings, self._slots = writing, list[Slot]()
-        self.rounds, self.stuck, self._made = 0, False, 0
-        self._seeds = {seed.row: seed for seed in seed_file.seeds}
-        self._refills = Refills(seed_file.seeds, read_topics(from_root(writing.topics_csv)), writing)
-
-    def __call__(self, cells: Iterable[Cell]) -> tuple[Failure, ...]:
-        given_up = _given_up(run_of(self._settings))
+    def make(self, cells: Iterable[Cell]) -> tuple[Failure, ...]:
+        """Make the samples and return the failures."""
+        given_up = _given_up(self._run)
 
         async def make(ask: Asker, slot: Slot) -> Sample:
             if failure := given_up.get(slot.id):
                 raise again(failure)
-            return await make_sample(ask, slot, self._seeds[slot.seed_row])
+            return await make_sample(ask, slot, seed=self._plan.seed_of(slot))
 
         self._slots += map(self._refills.next, cells)
-        targets: Targets = {Sample: run_of(self._settings).topped_up}
-        work = Pass("added", len(self._slots), targets, is_own=lambda failure: failure.id.startswith(REFILL), stages=("scenario",))
-        tally = work_through(self._slots, make, work=work, settings=self._settings)
+        work = Pass(
+            verb="added",
+            things=self._slots,
+            total=len(self._slots),
+            make=make,
+            targets={Sample: self._run.topped_up},
+            is_own=lambda failure: failure.id.startswith(REFILL),
+            stages=("scenario",),
+        )
+        tally = work_through(self._run, work)
         self.rounds, self.stuck, self._made = self.rounds + 1, tally.done == self._made, tally.done
         return tally.failures
 
 
-def _repair(judging: Settings, writing: Settings) -> tuple[Failure, ...]:
-    misses = list(near_misses(judging))
-    work = Pass("repaired", len(misses), {Sample: run_of(writing).repaired}, is_own=lambda failure: failure.stage == "repair")
-    return work_through(misses, repaired_sample, work=work, settings=writing).failures
+def _repair(run: Run) -> tuple[Failure, ...]:
+    misses = list(near_misses(run))
+    work = Pass(
+        verb="repaired",
+        things=misses,
+        total=len(misses),
+        make=repaired_sample,
+        targets={Sample: run.repaired},
+        is_own=lambda failure: failure.stage == "repair",
+    )
+    return work_through(run.as_made, work).failures
 
 
 def _given_up(run: Run) -> dict[str, Failure]:
-    """Return the failures on record that asking once more would only pay for again, by id."""
+    """Return the failures on record that would be paid for again without success, by id."""
     return {failure.id: failure for failure in recorded_failures(run) if failure.reason in ("invalid_answer", "truncated", "rejected")}
 
 
-def _judged_anew(judging: Settings, *, given_up: Mapping[str, Failure] = NONE_GIVEN_UP) -> Counter[Cell]:
+def _judged_anew(run: Run, *, given_up: Mapping[str, Failure] = NONE_GIVEN_UP) -> Counter[Cell]:
     """Gate, judge and filter what there is now, and return how many are kept in each cell."""
-    gate_samples(judging)
-    judge_samples(judging, at_any_rate=True, given_up=given_up)  # a cap that is reached ends the work, it does not fail it
-    filter_samples(judging)
-    return _kept_by_cell(judging)
+    gate_samples(run)
+    judge_samples(run, may_fall_short=True, given_up=given_up)  # an exhausted budget ends the work without failing it
+    filter_samples(run)
+    return _kept_by_cell(run)
 
 
-def _kept_by_cell(settings: Settings) -> Counter[Cell]:
-    kept = (sample.metadata for sample, _, decision in decisions(settings) if decision.status == "kept")
-    return Counter((about.subject, about.misconception_type) for about in kept)
+def _kept_by_cell(run: Run) -> Counter[Cell]:
+    return Counter((sample.metadata.subject, sample.metadata.misconception_type) for sample in kept_samples(run))
 
 
-def _target(settings: Settings) -> int:
-    return settings.target_kept or as_planned(settings).planned_samples
+def _target(run: Run) -> int:
+    return run.settings.target_kept or run.as_made.settings.planned_samples
 
 
-def _why_to_stop(kept: int, target: int, refill: _Refilling, failures: tuple[Failure, ...]) -> str:
+def _why_to_stop(kept: int, target: int, *, refill: _Refilling, failures: Sequence[Failure]) -> str:
     """Return why no further round is worth its money, or ""."""
     if kept >= target:
         return "the target is reached"
@@ -211,5 +225,5 @@ def _why_to_stop(kept: int, target: int, refill: _Refilling, failures: tuple[Fai
     if refill.stuck:
         return f"none of the last round's samples could be made ({failures[-1].reason}); see failures.jsonl"
     if refill.rounds == MOST_ROUNDS:
-        return f"{MOST_ROUNDS} rounds did not suffice; read the dropped samples before you buy more"
+        return f"{MOST_ROUNDS} rounds did not suffice; read the dropped samples before you make more"
     return ""

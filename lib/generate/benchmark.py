@@ -1,13 +1,13 @@
-"""A benchmark file -> its eight-word sequences, which no sample may share too many of.
+"""A benchmark file -> its eight-word sequences, of which a sample may share only a few.
 
-The file may be a CSV with any of the usual separators, JSON, JSON Lines or plain text. Every text in it counts, whatever its column or key,
-and no row is left out. A file without a single sequence is refused, because nothing would be compared with it. Source: n-gram overlap,
-PaLM (arXiv 2204.02311, section 8).
+The file may be a CSV with any of the usual separators, JSON, JSON Lines or plain text. Every text in it counts, in every column and row and
+under every key. A file without a single sequence is refused, because nothing would be compared with it. Source: n-gram overlap, PaLM (arXiv
+2204.02311, section 8).
 """
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,10 +31,8 @@ class BenchmarkError(KitError):
 
 @dataclass(frozen=True, slots=True)
 class Benchmark:
-    """Hashes of the sequences, and the number of rows (header included), JSON records or paragraphs they come from."""
-
-    sequences: frozenset[int] = frozenset()
-    rows: int = 0
+    sequences: frozenset[int] = frozenset()  # hashes
+    rows: int = 0  # rows with the header, JSON records or paragraphs
     remarks: tuple[str, ...] = ()
 
 
@@ -45,71 +43,53 @@ def read_benchmark(path: Path) -> Benchmark:
     sequences: set[int] = set()
     rows = short = damaged = 0
     for texts in _rows(file, text):
-        found = [sequence for one in texts for sequence in word_sequences(one)]
-        sequences.update(found)
-        rows, short, damaged = rows + 1, short + (not found), damaged + any(map(LONE_SURROGATE.search, texts))
+        of_row = [sequence for one in texts for sequence in word_sequences(one)]
+        sequences.update(of_row)
+        rows, short, damaged = rows + 1, short + (not of_row), damaged + any(map(LONE_SURROGATE.search, texts))
     if not sequences:
         raise file.refusal(f"no text in it has {SEQUENCE} words in a row, so that nothing can be compared with it", advice=ADVICE)
     name = plain(path.name)
-    content = [f"Samples were compared with {name} (rows: {rows:,}, different sequences of {SEQUENCE} words: {len(sequences):,})."]
+    counts = [f"Samples were compared with {name} (rows: {rows:,}, different sequences of {SEQUENCE} words: {len(sequences):,})."]
     if short:
-        content.append(f"{name}: rows without {SEQUENCE} words in a row, which can't be compared: {short:,}.")
+        counts.append(f"{name}: rows without {SEQUENCE} words in a row, which can't be compared: {short:,}.")
     if damaged:
-        content.append(f"{name}: rows with bytes that are no text, around which words can't be compared: {damaged:,}.")
-    return Benchmark(frozenset(sequences), rows, (*remarks, *content))
+        counts.append(f"{name}: rows with bytes that are no text, around which words can't be compared: {damaged:,}.")
+    return Benchmark(frozenset(sequences), rows, (*remarks, *counts))
 
 
 def word_sequences(text: str) -> Iterator[int]:
-    """Yield a hash of every eight words in a row; see `words` for what does not count."""
+    """Yield a hash of every eight words in a row. `words` defines what a word is."""
     in_order = words(text)
     yield from map(hash, zip(*(in_order[start:] for start in range(SEQUENCE)), strict=False))
 
 
-def _rows(file: TextFile, text: str) -> Iterator[list[str]]:
-    suffix = file.path.suffix.lower()
-    if suffix in JSON_SUFFIXES or _begins_with_json(text):
+def _rows(file: TextFile, text: str) -> Iterable[list[str]]:
+    """Return the texts of each row. A table's header is a row too, because a file may have none."""
+    suffix, first = file.path.suffix.lower(), next((line for line in lines(text) if line.strip()), "")
+    if suffix in JSON_SUFFIXES or any(isinstance(_parsed(start), dict | list) for start in (first, text)):
         return map(_texts, _json_rows(file, text))
-    if suffix in TABLE_SUFFIXES:
-        return _table_rows(file, text)
-    return ([paragraph] for paragraph in BLANK_LINE.split(text) if paragraph.strip())
-
-
-def _table_rows(file: TextFile, text: str) -> Iterator[list[str]]:
-    """Yield the cells of each record, the header too, because it may be a row.
-
-    Where records differ in width, quotes may be missing. Then each record is yielded as one text as well.
-    """
-    ragged = len({len(cells) for _, cells in records(file, text) if not is_blank_record(cells)}) > 1
-    for _, cells in records(file, text):
-        if not is_blank_record(cells):
-            yield [*cells, ", ".join(cells)] if ragged else cells
-
-
-def _begins_with_json(text: str) -> bool:
-    """Whether the whole text, or its first line, is a JSON object or list."""
-    if text.lstrip()[:1] not in ("{", "["):
-        return False
-    first = next(line for line in lines(text) if line.strip())
-    return any(isinstance(_parsed(candidate), dict | list) for candidate in (first, text))
+    if suffix not in TABLE_SUFFIXES:
+        return ([paragraph] for paragraph in BLANK_LINE.split(text) if paragraph.strip())
+    rows = [cells for _, cells in records(file, text) if not is_blank_record(cells)]
+    is_ragged = len(set(map(len, rows))) > 1  # quotes may be missing, so that a text may be spread over cells
+    return ([*cells, ", ".join(cells)] if is_ragged else cells for cells in rows)
 
 
 def _json_rows(file: TextFile, text: str) -> list[Any]:
+    """Return the entries of a list, of all lists in an object, or of JSON Lines."""
     if isinstance(whole := _parsed(text), list):
         return whole
     if isinstance(whole, dict):
-        listed = [row for value in whole.values() if isinstance(value, list) for row in value]
-        return [*listed, *([rest] if (rest := {key: value for key, value in whole.items() if not isinstance(value, list)}) else [])]
-    rows = []
-    for number, line in enumerate(lines(text), start=1):
-        if line.strip():
-            rows.append(_parsed(line))
-            if rows[-1] is None:
-                raise file.refusal("not JSON, as the lines before it are, or as its name says", at=f"line {number}", advice=ADVICE)
-    return rows
+        rest = {key: value for key, value in whole.items() if not isinstance(value, list)}
+        return [row for value in whole.values() if isinstance(value, list) for row in value] + ([rest] if rest else [])
+    rows = [(number, _parsed(line)) for number, line in enumerate(lines(text), start=1) if line.strip()]
+    if broken := next((number for number, row in rows if row is None), 0):
+        raise file.refusal("not JSON, as the lines before it are, or as its name says", at=f"line {broken}", advice=ADVICE)
+    return [row for _, row in rows]
 
 
 def _parsed(text: str) -> Any:
-    """Return the value, or None when `text` is no JSON."""
+    """Return the value, or None when `text` is not JSON."""
     try:
         return json.loads(text, strict=False)
     except (ValueError, RecursionError):
@@ -117,14 +97,14 @@ def _parsed(text: str) -> Any:
 
 
 def _texts(value: Any) -> list[str]:
-    """Return every text in a JSON value, keys too: some files have the question for a key."""
-    found, left = [], [value]
+    """Return every text in a JSON value, keys too, because some files have the question as a key."""
+    texts, left = [], [value]
     while left:
-        one = left.pop()
-        if isinstance(one, str):
-            found.append(one)
-        elif isinstance(one, dict):
-            left += [*one, *one.values()]
-        elif isinstance(one, list):
-            left += one
-    return found
+        match left.pop():
+            case str(text):
+                texts.append(text)
+            case dict(entries):
+                left += [*entries, *entries.values()]
+            case list(entries):
+                left += entries
+    return texts

@@ -1,29 +1,27 @@
-"""settings and the real prompts -> calls, tokens, US dollars and minutes, before anything is spent.
+"""A run and its plan -> calls, tokens, US dollars and minutes, before anything is spent.
 
-Input is counted from prompts as they will be sent. Output is what the stage used in this run so far, if anything, else what the
-prompts were measured to give (words written by a capable model for eight slots, plus room for thinking). Topping up is not in it.
+Input is counted from prompts as they are sent. Output is what each stage used in this run so far. Before the first reply it is what the
+prompts were measured to give, with room for thinking. Topping up is not included.
 """
 
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
+from typing import Any
 
-from lib.generate.plan import Topics, plan
-from lib.generate.seeds import SeedFile
-from lib.llm.ask import price_for
-from lib.llm.budget import CHARACTERS_PER_TOKEN
+from lib.generate.inputs import Plan
+from lib.llm.budget import CHARACTERS_PER_TOKEN, price_for
 from lib.llm.call import Usage, wire_schema
-from lib.llm.journal import Spent, ledger
+from lib.llm.journal import ledger
 from lib.llm.journal_file import JournalError
 from lib.llm.provider import chosen
 from lib.prompts.answers import GoldAnswer, JudgementAnswer, ScenarioAnswer, SpoiledAnswer
 from lib.prompts.rendering import Stage, scenario_prompt, template_text
-from lib.run.folder import run_of
-from lib.settings import Settings, planted_count
+from lib.run.run import Run
+from lib.settings import Settings
 
-# Output tokens of one answer, low and high end. The JSON alone took 1,390, 280 and 680 tokens (mean of 8, 8 and 12 trials, Nov 2026);
-# the rest is room for thinking, which nobody has measured here: after the first samples the run's own figures take over.
+# Output tokens of one answer, low and high end. The JSON alone took 1,390, 280 and 680 tokens (mean of 8, 8 and 12 trials, Nov 2026).
+# The rest is room for thinking, which was not measured.
 OUTPUT_TOKENS: dict[Stage, tuple[int, int]] = {
     "scenario": (1_500, 5_000),
     "gold": (400, 3_000),
@@ -31,12 +29,16 @@ OUTPUT_TOKENS: dict[Stage, tuple[int, int]] = {
     "spoil": (350, 2_500),
 }
 SECONDS_A_CALL: dict[Stage, tuple[float, float]] = {"scenario": (15, 60), "gold": (8, 40), "judge": (10, 30), "spoil": (8, 40)}
+SECONDS_A_LOCAL_CALL = 12.0
 SLOTS_SAMPLED = 200
+WRITTEN_TOKENS = 900  # what a scenario and its response add to the later prompts
 WRITTEN_SHARE = 4 / 7  # of the kinds of planted failures, those that a model writes
 
 
 @dataclass(frozen=True, slots=True)
 class StageEstimate:
+    """What one stage uses. Ranges are (low, high)."""
+
     stage: Stage
     model: str
     calls: int
@@ -47,69 +49,85 @@ class StageEstimate:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """Ranges are (low, high). `measured`: output lengths come from this run's own replies."""
+    """What a whole run uses, from scratch."""
 
     stages: tuple[StageEstimate, ...]
     minutes: tuple[float, float]
-    measured: bool
+    measured: bool  # true when output lengths come from this run's own replies
     is_local: bool
+    samples: int
+    budget_usd: float
 
     @property
     def cost_usd(self) -> tuple[float, float]:
         return sum(stage.cost_usd[0] for stage in self.stages), sum(stage.cost_usd[1] for stage in self.stages)
 
+    @property
+    def remarks(self) -> list[str]:
+        if self.cost_usd[1] <= self.budget_usd:
+            return []
+        return [f"budget_usd = {self.budget_usd:g} may not be enough; the run stops there, and can be continued with a larger one."]
+
     def __str__(self) -> str:
         calls = sum(stage.calls for stage in self.stages)
-        low, high = self.cost_usd
-        money = "free (embedded model)" if self.is_local else f"${low:,.2f} to ${high:,.2f}"
+        money = "free (embedded model)" if self.is_local else "${:,.2f} to ${:,.2f}".format(*self.cost_usd)
         source = "output as measured in this run" if self.measured else "output as these prompts usually give"
-        low_minutes, high_minutes = (f"{minutes:.0f}" for minutes in self.minutes)
-        minutes = low_minutes if low_minutes == high_minutes else f"{low_minutes} to {high_minutes}"
-        return f"{calls:,} calls, {money}, about {minutes} minutes ({source})"
+        low, high = (f"{minutes:.0f}" for minutes in self.minutes)
+        minutes = "less than a minute" if high == "0" else f"about {low if low == high else f'{low} to {high}'} minutes"
+        return f"{self.samples:,} samples: {calls:,} calls, {money}, {minutes} ({source})"
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return the stages as rows of a table."""
+        return [
+            {
+                "stage": stage.stage,
+                "model": "embedded" if self.is_local else stage.model,
+                "calls": f"{stage.calls:,}",
+                "input tokens": f"{stage.input_tokens:,}",
+                "output tokens": f"{stage.output_tokens[0]:,} to {stage.output_tokens[1]:,}",
+                "US dollars": f"{stage.cost_usd[0]:,.2f} to {stage.cost_usd[1]:,.2f}",
+            }
+            for stage in self.stages
+        ]
 
 
-def estimate(seed_file: SeedFile, topics: Topics, settings: Settings) -> Estimate:
-    """Return what the whole run would use, from scratch. Raises PriceError for a model without a listed price."""
+def estimate(run: Run, plan: Plan) -> Estimate:
+    """Return what the whole run would use. Raises PriceError for a model without a listed price."""
+    settings = run.settings
     is_local = chosen(settings) == "local"
-    seen = {line.stage: line.usage.output / line.calls for line in _spent(settings) if line.calls}
-    stages = tuple(_stages(seed_file, topics, settings, seen, is_local=is_local))
+    seen = _output_seen(run)
+    stages = tuple(_stages(plan, settings, seen=seen, is_local=is_local))
     width = 1 if is_local else settings.max_concurrency
-    seconds = [sum(stage.calls * (12.0 if is_local else SECONDS_A_CALL[stage.stage][end]) for stage in stages) / width for end in (0, 1)]
-    return Estimate(stages, (seconds[0] / 60, seconds[1] / 60), bool(seen), is_local)
+
+    def minutes(end: int) -> float:
+        return sum(stage.calls * (SECONDS_A_LOCAL_CALL if is_local else SECONDS_A_CALL[stage.stage][end]) for stage in stages) / width / 60
+
+    return Estimate(stages, (minutes(0), minutes(1)), bool(seen), is_local, len(plan), settings.budget_usd)
 
 
-def _spent(settings: Settings) -> list[Spent]:
-    """Return the run's ledger; nothing when its journal is damaged, because generating mends it and says so."""
+def _output_seen(run: Run) -> dict[str, float]:
+    """Return the mean output tokens of each stage so far. There are none for a damaged journal, which generating mends and reports."""
     try:
-        return ledger(run_of(settings).journal)
+        return {line.stage: line.usage.output / line.calls for line in ledger(run.journal) if line.calls}
     except JournalError:
-        return []
+        return {}
 
 
-def _stages(seed_file: SeedFile, topics: Topics, settings: Settings, seen: dict[str, float], *, is_local: bool) -> Iterator[StageEstimate]:
-    seeds = {seed.row: seed for seed in seed_file.seeds}
-    some = list(islice(plan(seed_file.seeds, topics, settings), SLOTS_SAMPLED))
-    prompts = [scenario_prompt(slot, seeds[slot.seed_row]) for slot in some]
-    scenario_input = sum(len(prompt.system) + len(prompt.user) for prompt in prompts) / len(prompts)
-    written = 900 * CHARACTERS_PER_TOKEN  # what scenario and response bring into the later prompts
-    characters: dict[Stage, float] = {
-        "scenario": scenario_input + wire_schema(ScenarioAnswer).characters,
-        "gold": len(template_text("gold")) + written + wire_schema(GoldAnswer).characters,
-        "judge": len(template_text("judge")) + 2 * written + wire_schema(JudgementAnswer).characters,
-        "spoil": len(template_text("spoil")) + 2 * written + wire_schema(SpoiledAnswer).characters,
+def _stages(plan: Plan, settings: Settings, *, seen: dict[str, float], is_local: bool) -> Iterator[StageEstimate]:
+    prompts = [scenario_prompt(slot, plan.seed_of(slot)) for slot in plan.first(SLOTS_SAMPLED)]
+    written = WRITTEN_TOKENS * CHARACTERS_PER_TOKEN
+    made, planted = len(plan), settings.planned_planted
+    # stage -> calls, and characters of one prompt with its schema
+    uses: dict[Stage, tuple[int, float]] = {
+        "scenario": (made, sum(len(one.system) + len(one.user) for one in prompts) / len(prompts) + wire_schema(ScenarioAnswer).characters),
+        "gold": (made, len(template_text("gold")) + written + wire_schema(GoldAnswer).characters),
+        "judge": ((made + planted) * settings.votes, len(template_text("judge")) + 2 * written + wire_schema(JudgementAnswer).characters),
+        "spoil": (math.ceil(planted * WRITTEN_SHARE), len(template_text("spoil")) + 2 * written + wire_schema(SpoiledAnswer).characters),
     }
-    made, planted = settings.planned_samples, planted_count(settings.planned_samples, settings.planted_share)
-    calls_of: dict[Stage, int] = {
-        "scenario": made,
-        "gold": made,
-        "judge": (made + planted) * settings.votes,
-        "spoil": math.ceil(planted * WRITTEN_SHARE),
-    }
-    for stage, length in characters.items():
+    for stage, (calls, characters) in uses.items():
         model = settings.judge_model if stage == "judge" else settings.model
-        calls, tokens = calls_of[stage], length / CHARACTERS_PER_TOKEN
-        each = (seen[stage] * 0.8, seen[stage] * 1.25) if stage in seen else OUTPUT_TOKENS[stage]
-        price = price_for(model, settings, is_local=is_local)
-        output = (int(calls * each[0]), int(calls * each[1]))
-        cost = (price.cost_usd(Usage(int(calls * tokens), output[0])), price.cost_usd(Usage(int(calls * tokens), output[1])))
-        yield StageEstimate(stage, model, calls, int(calls * tokens), output, cost)
+        price, tokens_in = price_for(model, settings, is_local=is_local), int(calls * characters / CHARACTERS_PER_TOKEN)
+        low, high = (seen[stage] * 0.8, seen[stage] * 1.25) if stage in seen else OUTPUT_TOKENS[stage]
+        output = int(calls * low), int(calls * high)
+        cost = price.cost_usd(Usage(tokens_in, output[0])), price.cost_usd(Usage(tokens_in, output[1]))
+        yield StageEstimate(stage, model, calls, tokens_in, output, cost)

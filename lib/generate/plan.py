@@ -1,8 +1,8 @@
-"""seeds x subjects x misconception types x topics x styles -> balanced slots, one a sample to be made.
+"""Seeds, subjects, misconception types, topics and styles -> balanced slots, one for each sample to be made.
 
-Slot n takes subject n mod S and type (n + n div lcm(S, T)) mod T, of lists shuffled once by the random seed. Without the shift the
-pair (n mod S, n mod T) visits only lcm(S, T) of the S·T cells: 56 of 224. With it, S·T slots in a row visit each cell once, every
-block of S each subject once, and every block of T each type once, so that every prefix is balanced to within one.
+Slot n takes subject n mod S and type (n + n div lcm(S, T)) mod T, of lists that the random seed has shuffled once. Without the shift the
+pairs (n mod S, n mod T) would reach only lcm(S, T) of the S·T cells, which is 56 of 224. With it, S·T slots in a row reach each cell once,
+S slots each subject once, and T slots each type once. So every prefix of the plan is balanced to within one.
 """
 
 import math
@@ -48,18 +48,17 @@ class TopicFileError(KitError):
 
 
 def plan(seeds: Sequence[Seed], topics: Topics, settings: Settings) -> Iterator[Slot]:
-    """Yield `num_seeds` x `samples_per_seed` slots; the same settings give the same slots, fewer seeds a prefix of them.
+    """Yield `num_seeds` x `samples_per_seed` slots. The same settings give the same slots, and fewer seeds a prefix of them.
 
-    When fewer seeds than asked for are at hand they are reused in turn. Slots are yielded, not listed: a plan may be long.
+    When there are fewer seeds than asked for they are reused in turn. Slots are yielded, because a plan may be long.
     """
-    decks = _decks(topics, settings)
-    used: dict[str, int] = defaultdict(int)
+    decks, used = _decks(topics, settings), Counter[str]()
     for number, (subject, kind) in enumerate(_cells(settings.planned_samples, settings)):
         seed_number, variation = divmod(number, settings.samples_per_seed)
         topic, level = _topic(decks[subject], used[subject])
         used[subject] += 1
         yield Slot(
-            id=slot_id(seed_number, variation),
+            id=f"seed{seed_number + 1:03d}_var{variation + 1}",
             seed_row=seeds[seed_number % len(seeds)].row,
             subject=subject,
             misconception_type=kind,
@@ -70,12 +69,12 @@ def plan(seeds: Sequence[Seed], topics: Topics, settings: Settings) -> Iterator[
 
 
 def planned_cells(settings: Settings, samples: int) -> Counter[Cell]:
-    """Return how many of the first `samples` slots, of a plan as long as need be, lie in each cell."""
+    """Return how many of the first `samples` slots lie in each cell, in a plan that is long enough."""
     return Counter(_cells(samples, settings))
 
 
 class Refills:
-    """Slots beyond the plan, cell by cell. The n-th slot of a cell is always the same, whatever other cells are refilled."""
+    """Slots beyond the plan for one cell after another. The n-th slot of a cell does not depend on the refills of other cells."""
 
     def __init__(self, seeds: Sequence[Seed], topics: Topics, settings: Settings) -> None:
         self._seeds, self._settings = seeds, settings
@@ -85,6 +84,7 @@ class Refills:
         self._made: Counter[Cell] = Counter()
 
     def next(self, cell: Cell) -> Slot:
+        """Return the next slot of the cell."""
         (subject, kind), turn = cell, self._made[cell]
         self._made[cell] += 1
         types = self._settings.misconception_types
@@ -102,63 +102,51 @@ class Refills:
         )
 
 
-def slot_id(seed_number: int, variation: int) -> str:
-    """Return `seed042_var2` for the 42nd seed (counted from 1) and its second variation."""
-    return f"seed{seed_number + 1:03d}_var{variation + 1}"
-
-
 def read_topics(path: Path) -> Topics:
-    """Read `subject, topic, level` rows. Raises TopicFileError naming file, row and column."""
+    """Read a table of subject, topic and level. Raises TopicFileError naming file, row and column."""
     file = TextFile(path, "topics_csv", TopicFileError)
     table = read_table(file, read_bytes(file), required=("subject", "topic"), optional=("level",))
     if table.remarks:
         raise file.refusal("the text is not UTF-8 (it may be Windows-1252)", advice="Save it as CSV in UTF-8.")
-    found: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    topics: dict[str, list[tuple[str, str]]] = defaultdict(list)
     for row in table.rows:
         at = f"row {row.number} (line {row.line})"
         if row.flaw:
             raise file.refusal(row.flaw.detail, at=at, advice="Mend the row, or delete it.")
-        subject, topic, level = (row.cells[name].strip() for name in ("subject", "topic", "level"))
+        subject, topic, level = (cell.strip() for cell in row.cells.values())
         if not subject or not topic:
             raise file.refusal("columns subject and topic must not be empty (level may)", at=at, advice="Fill them in, or delete the row.")
-        found[subject].append((topic, level))
-    return {subject: tuple(entries) for subject, entries in found.items()}
+        topics[subject].append((topic, level))
+    return {subject: tuple(entries) for subject, entries in topics.items()}
 
 
 def _cells(count: int, settings: Settings) -> Iterator[Cell]:
-    subjects = _shuffled(settings.subjects, settings.random_seed, "subjects")
-    types = _shuffled(settings.misconception_types, settings.random_seed, "types")
+    subjects = _shuffled(settings.subjects, f"{settings.random_seed}/subjects")
+    types = _shuffled(settings.misconception_types, f"{settings.random_seed}/types")
     period = math.lcm(len(subjects), len(types))
     for number in range(count):
         yield subjects[number % len(subjects)], types[(number + number // period) % len(types)]
 
 
 def _decks(topics: Topics, settings: Settings) -> Topics:
-    return {subject: _shuffled(topics.get(subject, ()), settings.random_seed, f"topics/{subject}") for subject in settings.subjects}
+    return {name: _shuffled(topics.get(name, ()), f"{settings.random_seed}/topics/{name}") for name in settings.subjects}
 
 
 def _topic(deck: Sequence[tuple[str, str]], used: int) -> tuple[str, str]:
-    """Return the `used`-th draw. Each pass through the deck starts one further, so that a topic meets another type."""
-    if not deck:
-        return "", ""
-    return deck[(used + used // len(deck)) % len(deck)]
+    """Return topic and level after `used` draws. Each pass through the deck starts one further, so that a topic meets another type."""
+    return deck[(used + used // len(deck)) % len(deck)] if deck else ("", "")
 
 
 def _style(number: int, random_seed: int) -> Style:
-    return Style(
-        opening=_dealt(OPENINGS, number, random_seed, "opening"),
-        words=_dealt(WORDS, number, random_seed, "words"),
-        closing=_dealt(CLOSINGS, number, random_seed, "closing"),
-    )
+    def dealt(cards: Sequence[Card], name: str) -> Card:
+        """Return the card of slot `number`. Each block of slots deals all cards once, in an order of its own."""
+        block, position = divmod(number, len(cards))
+        return _shuffled(cards, f"{random_seed}/{name}/{block}")[position]
+
+    return Style(opening=dealt(OPENINGS, "opening"), words=dealt(WORDS, "words"), closing=dealt(CLOSINGS, "closing"))
 
 
-def _dealt(cards: Sequence[Card], number: int, random_seed: int, name: str) -> Card:
-    """Deal `cards` in blocks, each block a fresh shuffle: balanced to within one, and no pattern across styles."""
-    block, position = divmod(number, len(cards))
-    return _shuffled(cards, random_seed, f"{name}/{block}")[position]
-
-
-def _shuffled(names: Sequence[Card], random_seed: int, purpose: str) -> tuple[Card, ...]:
-    deck = list(names)
-    random.Random(f"{random_seed}/{purpose}").shuffle(deck)
+def _shuffled(cards: Sequence[Card], seed: str) -> tuple[Card, ...]:
+    deck = list(cards)
+    random.Random(seed).shuffle(deck)
     return tuple(deck)

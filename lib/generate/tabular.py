@@ -1,14 +1,13 @@
-"""The bytes of a table that a person names in a setting -> its rows, by the same rules for seeds, topics and review sheets.
+"""The content of a table that a person names in a setting -> its rows. Seeds, topics and review sheets are read by the same rules.
 
-`encoding` says which encodings are read. The separator is a comma, semicolon, tab or "|", whichever makes most of the header, unless a
-line such as `sep=;` before the header names another. Lines may end in any of the three ways, and blank lines are no rows. A cell is empty
-when it holds only a placeholder such as `nan` or `#REF!`, or nothing that can be seen. A row has a flaw when it has more cells than
-columns, or when a used cell holds characters that are no text. The caller sets such a row aside, or stops. Source of the format: RFC 4180.
+The separator is a comma, semicolon, tab or "|", whichever makes most of the header. A line such as `sep=;` before the header may name
+another. Lines may end in any of the three ways, and blank lines are no rows. A cell is empty when it holds only a placeholder such as
+`nan` or `#REF!`, or nothing that can be seen. The caller sets a row with a flaw aside, or stops. Source of the format: RFC 4180.
 """
 
 import csv
+import io
 import re
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -18,95 +17,86 @@ from lib.generate.text_file import TextFile, text_of
 from lib.schema import is_blank
 
 SEPARATORS = ",;\t|"
-HEADER_LINES = 100  # within these the header ends
-LINE = re.compile(r"[^\r\n]*(?:\r\n?|\n)|[^\r\n]+")
+HEADER_LINES = 100  # the header is looked for in these
 SEPARATOR_LINE = re.compile(r'\s*"?sep=(\t|[^\w\s"])"?[ ,;\t|]*(?:\r\n?|\n|\Z)', re.IGNORECASE)
 # What pandas writes for a missing value, and what spreadsheets write for one that can't be computed.
 PLACEHOLDER = re.compile(
     r"(?i:[-+]?nan|none|null|n/a|<na>|nat|#n/?a(?: n/a)?|#div/0!|#[a-z_]+[!?]|err:\d{3}|-?1\.#(?:ind|qnan))|NA"
 )  # fmt: skip
-LONGEST_PLACEHOLDER = 20
 NO_TEXT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
-@dataclass(frozen=True, slots=True)
-class Flaw:
-    """Why a row can't be used. `reason` is a short code to count by."""
+@dataclass(eq=False)
+class Flaw(Exception):
+    """Says why a row can't be used. It is a value of the row, or raised while a row is read."""
 
-    reason: str
+    reason: str  # a short code to count by
     detail: str
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """`cells` holds every used column by its name, "" where the row has nothing in it."""
-
     number: int  # counts data rows from 1
     sheet_row: int  # counts as a spreadsheet does, header and blank rows included
     line: int  # of the file, on which the row begins
-    cells: dict[str, str]
+    cells: dict[str, str]  # every used column by its name, "" where the row has nothing in it
     flaw: Flaw | None
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """`rows` can be read once. `remarks` say what a person should know of the file."""
-
-    rows: Iterator[Row]
-    remarks: tuple[str, ...]
+    rows: Iterator[Row]  # can be read once
+    remarks: tuple[str, ...]  # what a person should know about the file
 
 
 def read_table(file: TextFile, raw: bytes, *, required: Sequence[str], optional: Sequence[str] = ()) -> Table:
-    """Return the rows of a file with a header. Case and blanks around its names don't count.
+    """Return the rows of a file with a header, whose names are compared without case and blanks.
 
-    Raises the file's error when a required column is missing, a name stands twice, or, while rows are read, when it is no CSV.
+    Raises the file's error when a required column is missing or a name stands twice. Reading the rows raises it where they are not CSV.
     """
     text, remarks = text_of(file, raw)
-    found = enumerate(records(file, text, names=(*required, *optional)), start=1)
-    _, (line, cells) = next((one for one in found if not is_blank_record(one[1][1])), (0, (0, [])))
-    if not cells:
+    names = (*required, *optional)
+    numbered = enumerate(records(file, text, names=names), start=1)
+    line, titles = next((record for _, record in numbered if not is_blank_record(record[1])), (0, []))
+    if not titles:
         raise file.refusal("the file is empty")
-    header = [_plain_name(cell) for cell in cells]
-    at = f"line {line} (header)"
-    if missing := [name for name in required if _plain_name(name) not in header]:
-        shown = plain(", ".join(cell.strip() for cell in cells), longest=200)
-        raise file.refusal(f"missing column {', '.join(missing)}; found {shown}", at=at)
-    if twice := [cell for cell, count in Counter(header).items() if count > 1 and cell]:
-        shown = plain(cells[header.index(twice[0])].strip())
-        raise file.refusal(f"the column {shown} stands twice", at=at, advice="Rename or delete one of the two.")
-    used = {name: header.index(_plain_name(name)) for name in (*required, *optional) if _plain_name(name) in header}
-    absent = dict.fromkeys((*required, *optional), "")
-    return Table(_rows(found, used, absent=absent, width=len(header)), remarks)
+    header, at = [_bare(title) for title in titles], f"line {line} (header)"
+    if missing := [name for name in required if _bare(name) not in header]:
+        found = plain(", ".join(title.strip() for title in titles), longest=200)
+        raise file.refusal(f"missing column {', '.join(missing)}; found {found}", at=at)
+    if twice := next((title for title, bare in zip(titles, header, strict=True) if bare and header.count(bare) > 1), ""):
+        raise file.refusal(f"the column {plain(twice.strip())} stands twice", at=at, advice="Rename or delete one of the two.")
+    places = {name: header.index(_bare(name)) if _bare(name) in header else len(header) for name in names}
+    return Table(_rows(numbered, places, width=len(header)), remarks)
 
 
 def records(file: TextFile, text: str, *, names: Iterable[str] = ()) -> Iterator[tuple[int, list[str]]]:
-    """Yield each record with the line it begins on. Raises the file's error at one that is no CSV. `names`: columns to expect."""
+    """Yield the line on which a record begins, and its cells. `names` are the columns to expect.
+
+    Raises the file's error at a record that is not CSV.
+    """
     csv.field_size_limit(2**31 - 1)
-    skipped, separator = 0, ""
-    if stated := SEPARATOR_LINE.match(text):
-        text, separator, skipped = text[stated.end() :], stated[1], len(LINE.findall(stated[0]))
-    reader = csv.reader(lines(text), delimiter=separator or _separator(text, names), strict=True)
-    while True:
-        line = skipped + reader.line_num + 1
-        try:
-            cells = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            advice = "Put the cell into quotes and double the quotes inside it, or export the file again."
-            raise file.refusal(f"not CSV ({error})", at=f"line {line}", advice=advice) from None
-        yield line, cells
+    begin, stated = 1, SEPARATOR_LINE.match(text)
+    if stated:
+        text, begin = text[stated.end() :], 1 + sum(1 for _ in lines(stated[0]))
+    reader = csv.reader(lines(text), delimiter=stated[1] if stated else _separator(text, names), strict=True)
+    line = begin
+    try:
+        for cells in reader:
+            yield line, cells
+            line = begin + reader.line_num
+    except csv.Error as error:
+        advice = "Put the cell into quotes and double the quotes inside it, or export the file again."
+        raise file.refusal(f"not CSV ({error})", at=f"line {line}", advice=advice) from None
 
 
 def emptied(cell: str) -> str:
     """Return the cell as it stands, or "" when it holds a placeholder or nothing that can be seen."""
-    if is_blank(cell):
-        return ""
-    return "" if len(cell) < LONGEST_PLACEHOLDER and PLACEHOLDER.fullmatch(cell.strip()) else cell
+    return "" if is_blank(cell) or PLACEHOLDER.fullmatch(cell.strip()) else cell
 
 
 def flaw_of(text: str) -> Flaw | None:
-    """Return what makes `text` unfit to be sent or stored: a control character, or bytes that are no character."""
+    """Return the flaw of a text that can't be sent or stored, because of a control character or bytes that are no character."""
     if not (found := NO_TEXT.search(text)):
         return None
     if found[0] >= "\ud800":
@@ -114,9 +104,9 @@ def flaw_of(text: str) -> Flaw | None:
     return Flaw("control_character", f"holds the control character U+{ord(found[0]):04X}")
 
 
-def lines(text: str) -> Iterator[str]:
-    """Yield the lines, each with its end."""
-    return (found[0] for found in LINE.finditer(text))
+def lines(text: str) -> Iterable[str]:
+    """Return the lines of `text`, each with its own end."""
+    return io.StringIO(text, newline="")
 
 
 def is_blank_record(cells: Iterable[str]) -> bool:
@@ -124,35 +114,26 @@ def is_blank_record(cells: Iterable[str]) -> bool:
     return all(is_blank(cell.strip(SEPARATORS)) for cell in cells)
 
 
-def _rows(found: Iterable[tuple[int, tuple[int, list[str]]]], used: dict[str, int], *, absent: dict[str, str], width: int) -> Iterator[Row]:
-    number = 0
-    for sheet_row, (line, cells) in found:
-        if not any(cell.strip() for cell in cells):
-            continue
-        number += 1
-        picked = absent | {name: emptied(cells[place]) for name, place in used.items() if place < len(cells)}
-        yield Row(number, sheet_row, line, picked, _flaw(picked, surplus=len(cells) - width))
-
-
-def _flaw(cells: dict[str, str], *, surplus: int) -> Flaw | None:
-    if surplus > 0:
-        return Flaw("surplus_cells", f"more cells than columns (by {surplus}): put a cell that holds the separator into quotes")
-    for name, cell in cells.items():
-        if flaw := flaw_of(cell):
-            return Flaw(flaw.reason, f"{name}: {flaw.detail}")
-    return None
+def _rows(numbered: Iterable[tuple[int, tuple[int, list[str]]]], places: dict[str, int], *, width: int) -> Iterator[Row]:
+    with_text = ((sheet_row, line, cells) for sheet_row, (line, cells) in numbered if any(cell.strip() for cell in cells))
+    for number, (sheet_row, line, cells) in enumerate(with_text, start=1):
+        used = {name: emptied(cells[place]) if place < min(width, len(cells)) else "" for name, place in places.items()}
+        flaw = next((Flaw(found.reason, f"{name}: {found.detail}") for name, cell in used.items() if (found := flaw_of(cell))), None)
+        if (surplus := len(cells) - width) > 0:
+            flaw = Flaw("surplus_cells", f"more cells than columns (by {surplus}): put a cell that holds the separator into quotes")
+        yield Row(number, sheet_row, line, used, flaw)
 
 
 def _separator(text: str, names: Iterable[str]) -> str:
-    """Return the separator that gives the most of the expected columns, then the most columns; the comma when nothing tells."""
-    expected, head = {_plain_name(name) for name in names}, list(islice(lines(text), HEADER_LINES))
+    """Return the separator that gives the most of the expected columns, or else the most columns, or else the comma."""
+    expected, head = {_bare(name) for name in names}, list(islice(lines(text), HEADER_LINES))
 
-    def header(separator: str) -> list[str]:
-        return next((cells for cells in csv.reader(head, delimiter=separator) if not is_blank_record(cells)), [])
+    def columns(separator: str) -> tuple[int, int]:
+        header = next((cells for cells in csv.reader(head, delimiter=separator) if not is_blank_record(cells)), [])
+        return len(expected & {_bare(cell) for cell in header}), len(header)
 
-    candidates = {separator: header(separator) for separator in SEPARATORS}
-    return max(SEPARATORS, key=lambda one: (len(expected & set(map(_plain_name, candidates[one]))), len(candidates[one])))
+    return max(SEPARATORS, key=columns)
 
 
-def _plain_name(cell: str) -> str:
-    return cell.strip(" \t\r\n\xa0\u200b\ufeff").casefold()
+def _bare(name: str) -> str:
+    return name.strip(" \t\r\n\xa0\u200b\ufeff").casefold()

@@ -1,9 +1,8 @@
-"""text -> the words by which two texts are compared, so that neither typography nor markup hides a copy.
+"""A text -> the words by which two texts are compared, so that neither typography nor markup hides a copy.
 
-A word is a run of letters and digits, or one character of a script that is written without blanks; an operator belongs to the word
-after it, so that `a == b` and `a != b` differ and a formula is no longer than before. Case, punctuation, white space, emphasis, invisible
-characters and the spelling of accents do not count. Source of the normal form: Unicode Standard Annex 15, NFKC. Limit: letters that only
-look alike, as those of Latin and Cyrillic, stay different.
+A word is a run of letters and digits, or one character of a script that is written without blanks. An operator belongs to the word after
+it, so that `a == b` and `a != b` differ. Case, punctuation, white space, emphasis, invisible characters and the spelling of accents do not
+count. Source of the normal form: Unicode Standard Annex 15, NFKC. Limit: letters of Latin and Cyrillic that look alike stay different.
 """
 
 import re
@@ -13,16 +12,16 @@ from unicodedata import category, normalize
 from lib.schema import is_blank
 
 BEYOND_ASCII = re.compile(r"[^\x00-\x7f]")
-COMBINING = ("\u0300", "\u036f")  # from, to: after NFKC these belong to no letter that exists as one character
-MARK = "\x01"  # stands before an operator beyond ASCII
+COMBINING = ("\u0300", "\u036f")  # the first and the last accent that NFKC may leave beside its letter
+MARK = "\x01"  # put before an operator beyond ASCII
 SPELLINGS = {"≤": "<=", "≥": ">=", "≠": "!=", "\u2212": f"{MARK}-"}
-# Thai, Lao and Tibetan, Burmese, Khmer, Tai scripts, kana, bopomofo, Han ideographs, Yi: first and last character of each block.
-WITHOUT_BLANKS = (
-    "\u0e00\u0fff", "\u1000\u109f", "\u1780\u17ff", "\u1950\u19df", "\u1a20\u1aaf", "\u2e80\u312f", "\u31a0\u31ff", "\u3400\u4dbf",
-    "\u4e00\u9fff", "\ua000\ua4cf", "\ua9e0\ua9ff", "\uaa60\uaa7f", "\uf900\ufaff", "\U0001b000\U0001b16f", "\U00020000\U0003ffff",
-)  # fmt: skip
+# Thai, Lao and Tibetan, Burmese, Khmer, Tai scripts, kana, bopomofo, Han ideographs, Yi.
+WITHOUT_BLANKS = re.compile(
+    "[\u0e00-\u0fff\u1000-\u109f\u1780-\u17ff\u1950-\u19df\u1a20-\u1aaf\u2e80-\u312f\u31a0-\u31ff\u3400-\u4dbf\u4e00-\u9fff"
+    "\ua000-\ua4cf\ua9e0-\ua9ff\uaa60-\uaa7f\uf900-\ufaff\U0001b000-\U0001b16f\U00020000-\U0003ffff]"
+)
 MARKUP = re.compile(r"</?(?:b|i|u|s|em|strong|del|ins|mark|small|sub|sup|br|p|span|code)\b[^<>]*>")
-# "-", "/" and "*" are operators between digits, brackets and letters that stand alone; elsewhere they are hyphens, dashes and emphasis.
+# "-", "/" and "*" are operators between digits, brackets and single letters. Elsewhere they are hyphens, dashes and emphasis.
 BETWEEN = (
     r"[-/*](?:(?<=[\d)\]}][-/*])|(?<=[\d)\]}] [-/*])|(?<=\b[a-z][-/*])|(?<=\b[a-z] [-/*]))(?<!\*\w\*)(?= ?(?:[\d(\\]|[a-z]\b))"
     r"|-(?<![\w-]-)(?=\d)"
@@ -36,7 +35,9 @@ OPERATOR_STARTS = frozenset(f"-=!<>+^&|/*{MARK}")
 @lru_cache(maxsize=64)  # every gate compares the same few texts of a sample
 def words(text: str) -> tuple[str, ...]:
     """Return the words of `text` in its order."""
-    folded = text.lower() if text.isascii() else _folded(text)
+    folded = text.lower()
+    if not text.isascii():
+        folded = BEYOND_ASCII.sub(lambda found: _replacement(found[0]), normalize("NFKC", text).casefold())
     if "<" in folded:
         folded = MARKUP.sub(" ", folded)
     found, operators = [], ""
@@ -49,13 +50,9 @@ def words(text: str) -> tuple[str, ...]:
     return (*found, operators) if operators else tuple(found)
 
 
-def _folded(text: str) -> str:
-    return BEYOND_ASCII.sub(lambda found: _replacement(found[0]), normalize("NFKC", text).casefold())
-
-
 @cache
 def _replacement(character: str) -> str:
-    """Return what a character beyond ASCII, case and compatibility forms aside, contributes to the words."""
+    """Return what stands for a normalized character beyond ASCII while words are looked for."""
     kind = category(character)
     if kind[0] == "Z" or kind == "Cc":
         return " "
@@ -65,4 +62,4 @@ def _replacement(character: str) -> str:
         return f" {SPELLINGS.get(character, MARK + character)} "
     if kind[0] not in "LNM":
         return " "
-    return f" {character} " if any(block[0] <= character <= block[1] for block in WITHOUT_BLANKS) else character
+    return f" {character} " if WITHOUT_BLANKS.match(character) else character

@@ -1,1 +1,1 @@
-"""The narrow waist: `ask(call) -> reply`, whatever model is behind it."""
+"""The narrow waist: `ask(stage, id, prompt, answer) -> reply`, whatever model is behind it."""

@@ -1,6 +1,6 @@
-"""A response of any size -> one whose body ends in an error once it is larger than any answer can be, and a body's lines.
+"""A response -> the same response, whose body may not be larger than any answer can be. And a body -> its lines.
 
-The limit holds for the decoded body. A few megabytes of gzip can otherwise fill the memory before anybody looks at them.
+The limit holds for the decompressed body, because a few megabytes of gzip can otherwise fill the memory.
 """
 
 import zlib
@@ -8,52 +8,48 @@ from collections.abc import AsyncIterable, AsyncIterator
 from contextvars import ContextVar
 from typing import Any
 
-MOST_BYTES = 8_000_000  # of a message or a page: the longest answer, 21,000 tokens and its thinking, is some 200 kB
-PIECE_BYTES = 1 << 16  # decoded at a time
-UNLIMITED_ENDS = ("/results",)  # a batch's results are read line by line, and each line has its own limit
+MOST_BYTES = 8_000_000  # of a message or a page. The longest answer, 21,000 tokens and its thinking, has about 200 kB.
+PIECE_BYTES = 1 << 16  # decompressed at a time
+UNLIMITED_ENDS = "/results"  # a batch's results are read line by line, and each line has its own limit
 GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
-
-
-BEGUN: ContextVar[list[int]] = ContextVar("BEGUN")  # where the caller wants to learn that a good answer has begun: it may be billed
+RESPONSES: ContextVar[list[Any]] = ContextVar("RESPONSES")  # a caller's list, which gets each response as soon as its headers are there
 
 
 class BodyError(Exception):
-    """The body is too large, or compressed in a way that was not asked for. It may have been billed."""
+    """The body of a good answer broke off, is too large, or is compressed in an unknown way. It may have been billed."""
 
 
 async def bound_body(response: Any) -> None:
     """Put a limit on a response of httpx2 before its body is read. For the client's event hook `response`."""
-    if response.is_success and (begun := BEGUN.get(None)) is not None:
-        begun.append(response.status_code)
-    encoding = response.headers.pop("content-encoding", "").strip().lower()
-    most = None if response.request.url.path.endswith(UNLIMITED_ENDS) and response.is_success else MOST_BYTES
-    response.stream = _bounded_stream(response.stream, encoding, most, is_error=not response.is_success)
-
-
-def _bounded_stream(stream: Any, encoding: str, most: int | None, *, is_error: bool) -> Any:
     import httpx2
+
+    if (responses := RESPONSES.get(None)) is not None:
+        responses.append(response)
+    encoding = response.headers.pop("content-encoding", "").strip().lower()
+    is_limited = not (response.is_success and response.request.url.path.endswith(UNLIMITED_ENDS))
+    stream = response.stream
 
     class Bounded(httpx2.AsyncByteStream):
         async def __aiter__(self) -> AsyncIterator[bytes]:
             size = 0
             try:
-                async for piece in _decoded(stream, encoding):
+                async for piece in _decompressed(stream, encoding):
                     size += len(piece)
-                    if most is not None and size > most:
-                        raise BodyError(f"it is larger than {most / 1e6:.0f} MB")
+                    if is_limited and size > MOST_BYTES:
+                        raise BodyError(f"it is larger than {MOST_BYTES / 1e6:.0f} MB")
                     yield piece
             except (httpx2.HTTPError, OSError, BodyError) as error:
-                if not is_error:  # the status of an error says enough
+                if response.is_success:  # of an error, the status alone is enough
                     raise error if isinstance(error, BodyError) else BodyError(f"it broke off ({type(error).__name__})") from None
 
         async def aclose(self) -> None:
             await stream.aclose()
 
-    return Bounded()
+    response.stream = Bounded()
 
 
-async def _decoded(stream: Any, encoding: str) -> AsyncIterator[bytes]:
-    """Yield the body's bytes in pieces. Only gzip and deflate are undone: the request asks for no compression at all."""
+async def _decompressed(stream: Any, encoding: str) -> AsyncIterator[bytes]:
+    """Yield the body in pieces. Only gzip and deflate are known, because the request asks for no compression at all."""
     if encoding in ("", "identity"):
         async for piece in stream:
             yield piece
@@ -72,7 +68,7 @@ async def _decoded(stream: Any, encoding: str) -> AsyncIterator[bytes]:
 
 
 async def lines_of(pieces: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
-    r"""Yield the lines without their ends, blank ones left out. A line ends at `\n` only; of a too long one the beginning is yielded."""
+    r"""Yield the lines that are not blank, without their ends. Only `\n` ends a line. Of a line that is too long, yield its beginning."""
     waiting = bytearray()
     async for piece in pieces:
         first, *others = piece.split(b"\n")

@@ -1,8 +1,4 @@
-"""Dated price table -> what a call costs; a hard cap that reserves the worst case before each call.
-
-A reservation that doesn't fit waits for calls in flight to settle at what they really cost; when none is in flight, the budget is
-used up. So the cap is not passed at all, as long as the provider bills no more than `max_tokens`.
-"""
+"""The dated price table -> what a call costs, and the hard cap on what a run may cost."""
 
 import asyncio
 import json
@@ -16,6 +12,7 @@ from typing import Any
 
 from lib.errors import KitError
 from lib.llm.call import CallFailed, Usage
+from lib.settings import Settings
 
 PRICES = Path(__file__).parent / "prices.json"
 CHARACTERS_PER_TOKEN = 3.6  # English with LaTeX; used before the provider has counted
@@ -24,7 +21,7 @@ DATED = re.compile(r"-\d{8}$")
 
 
 class PriceError(KitError):
-    """A model without a listed price: the kit does not guess."""
+    """A model has no listed price, and the kit does not guess one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +32,7 @@ class Price:
     output: float
     cache_read: float
     cache_write: float
-    share: float = 1.0
+    share: float = 1.0  # of these prices that is paid: Message Batches cost half
 
     def cost_usd(self, usage: Usage) -> float:
         million = self.input * usage.input + self.output * usage.output
@@ -47,30 +44,42 @@ FREE = Price(0, 0, 0, 0)
 
 
 def price_of(model: str, *, override: str = "", mode: str = "live") -> Price:
-    """Return the price of `model`; `override` is "input/output". Raises PriceError for a model that is not in the table."""
+    """Return the price of `model`, from `override` ("input/output") or else from the table. Raises PriceError when neither has it."""
     table = price_table()
-    share = table["batch_share"] if mode == "batch" else 1.0
     if override:
-        given, cache_read = _parsed(override), None
-    elif listed := table["models"].get(DATED.sub("", model)):
-        given, cache_read = (listed["input"], listed["output"]), listed["cache_read"]
-    else:
+        listed = _parsed(override)
+    elif not (listed := table["models"].get(DATED.sub("", model))):
         raise PriceError(
             f"No price is listed for `{model}` (table of {table['as_of']}). "
             "Pass price_usd_per_mtok='input/output', e.g. '2/10', or '0/0' if free."
         )
-    read = given[0] * 0.1 if cache_read is None else cache_read
-    return Price(given[0], given[1], read, given[0] * table["cache_write_share"], share)
+    return Price(
+        input=listed["input"],
+        output=listed["output"],
+        cache_read=listed.get("cache_read", 0.1 * listed["input"]),
+        cache_write=listed["input"] * table["cache_write_share"],
+        share=table["batch_share"] if mode == "batch" else 1.0,
+    )
+
+
+def _parsed(override: str) -> dict[str, float]:
+    try:
+        input_usd, output_usd = (float(part) for part in override.split("/"))
+    except ValueError:
+        raise PriceError(f"price_usd_per_mtok = {override!r}: write 'input/output', e.g. '2/10'.") from None
+    return {"input": input_usd, "output": output_usd}
+
+
+def price_for(model: str, settings: Settings, *, is_local: bool) -> Price:
+    """Return what `model` costs in a run with these settings. Raises PriceError."""
+    return FREE if is_local else price_of(model, override=settings.price_usd_per_mtok, mode=settings.mode)
 
 
 def cacheable(system: str, model: str) -> bool:
-    """Whether `system` may reach the shortest prefix that `model` caches; where that is not known, the shortest of any model."""
-    return len(system) / CHARACTERS_PER_TOKEN >= (cache_minimum(model) or price_table()["shortest_cache_prefix"])
-
-
-def cache_minimum(model: str) -> int:
-    """Return the shortest prefix, in tokens, that `model` caches; 0 when the table does not know it."""
-    return int(price_table()["models"].get(DATED.sub("", model), {}).get("cache_minimum", 0))
+    """Return whether `system` may reach the shortest prefix that `model` caches. An unknown model counts as the one that caches most."""
+    table = price_table()
+    minimum = table["models"].get(DATED.sub("", model), {}).get("cache_minimum", table["shortest_cache_prefix"])
+    return len(system) / CHARACTERS_PER_TOKEN >= int(minimum)
 
 
 @cache
@@ -78,50 +87,45 @@ def price_table() -> dict[str, Any]:
     return json.loads(PRICES.read_text(encoding="utf-8"))  # type: ignore[no-any-return]  # the file is ours
 
 
-def _parsed(override: str) -> tuple[float, float]:
-    try:
-        given_in, given_out = (float(part) for part in override.split("/"))
-    except ValueError:
-        raise PriceError(f"price_usd_per_mtok = {override!r}: write 'input/output', e.g. '2/10'.") from None
-    return given_in, given_out
-
-
 class Budget:
-    """`spent_usd` starts with what the journal says was already paid in this run. `is_used_up`: a call did not fit any more."""
+    """A hard cap on what a run costs. Each call reserves the most that it can cost before it is sent.
+
+    A reservation that does not fit waits until calls in flight have settled at what they really cost. When none is in flight, the
+    budget is used up. So the cap is never passed, as long as the provider bills no more than `max_tokens`.
+    """
 
     def __init__(self, cap_usd: float, *, spent_usd: float = 0.0) -> None:
-        self.cap_usd, self.spent_usd, self.reserved_usd, self.is_used_up = cap_usd, spent_usd, 0.0, False
+        self.cap_usd = cap_usd
+        self.spent_usd = spent_usd  # starts with what the journal says was paid in this run before
+        self.reserved_usd = 0.0
+        self.is_used_up = False  # true once a call did not fit any more
         self._changed = asyncio.Condition()
 
     @asynccontextmanager
     async def reserve(self, worst_usd: float) -> AsyncIterator[None]:
         """Hold `worst_usd` while a call is under way. Raises CallFailed (over_budget) when it can't fit any more."""
-        if worst_usd > 0:
-            async with self._changed:
-                while self.spent_usd + self.reserved_usd + worst_usd > self.cap_usd:
-                    if not self.reserved_usd:
-                        self.is_used_up = True
-                        raise CallFailed(
-                            "over_budget",
-                            f"${self.spent_usd:.2f} of ${self.cap_usd:.2f} are spent; the next call may cost ${worst_usd:.3f}",
-                        )
-                    await self._changed.wait()
-                self.hold(worst_usd)
+        async with self._changed:
+            while worst_usd and self.spent_usd + self.reserved_usd + worst_usd > self.cap_usd:
+                if not self.reserved_usd:
+                    self.is_used_up = True
+                    raise CallFailed(
+                        "over_budget", f"${self.spent_usd:.2f} of ${self.cap_usd:.2f} are spent; the next call may cost ${worst_usd:.3f}"
+                    )
+                await self._changed.wait()
+            self.hold(worst_usd)
         try:
             yield
         finally:
-            if worst_usd > 0:
-                await self.release(worst_usd)
+            await self.release(worst_usd)
 
     def hold(self, worst_usd: float) -> None:
-        """Set aside what a call under way may cost, whether or not it fits."""
+        """Reserve what a call under way may cost, even when it does not fit."""
         self.reserved_usd += worst_usd
 
     async def release(self, worst_usd: float) -> None:
         async with self._changed:
-            self.reserved_usd = max(0.0, self.reserved_usd - worst_usd)
-            if self.reserved_usd < 1e-9:
-                self.reserved_usd = 0.0
+            left_usd = self.reserved_usd - worst_usd
+            self.reserved_usd = left_usd if left_usd > 1e-9 else 0.0  # floats leave a remainder
             self._changed.notify_all()
 
     def pay(self, cost_usd: float) -> None:

@@ -1,10 +1,10 @@
-"""What is asked and what comes back: Call, Reply, and the two ways a call can end badly."""
+"""A question to a model (Call), its answer (Reply), and the two ways in which a call can end badly."""
 
 import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 from pydantic import BaseModel
 
@@ -19,9 +19,9 @@ def no_objection(_answer: Any) -> str:
     return ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Call(Generic[A]):
-    """One question to a model. `objection` names what is wrong with an answer that its schema can't forbid, or returns ""."""
+    """One question to a model."""
 
     slot: str
     stage: Stage
@@ -31,69 +31,66 @@ class Call(Generic[A]):
     max_tokens: int
     effort: str = ""
     vote: int = 0
-    objection: Callable[[A], str] = field(default=no_objection, compare=False)
+    objection: Callable[[A], str] = field(default=no_objection, compare=False)  # names a flaw that the schema can't forbid, or returns ""
 
     def key(self, provider: str) -> str:
-        """Return what identifies the reply: neither mode nor `max_tokens` changes what was asked."""
+        """Return what identifies the reply. The mode and `max_tokens` are left out, because they do not change the question."""
         parts = [provider, self.slot, self.stage, self.vote, self.model, self.effort, *self.prompt, wire_schema(self.answer).sha256]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What the books say of a call: whose reply it is, and the most that it can cost."""
+    """What the journal keeps of a call."""
 
     key: str
     slot: str
     stage: str
     vote: int
     model: str
-    worst_usd: float
+    worst_usd: float  # the most that it can cost
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens as billed. `output` counts thinking; `input` leaves out what was read from or written to the prompt cache."""
+    """Tokens as billed."""
 
-    input: int = 0
-    output: int = 0
+    input: int = 0  # without those that were read from or written to the prompt cache
+    output: int = 0  # with thinking
     cache_read: int = 0
     cache_write: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class RawReply:
-    """What a transport brings. The text is not yet validated, but it can be stored and shown.
-
-    `usage` is None when the endpoint did not say what it used. `stop_detail` names a refusal's category. `flaw` says why nothing can be
-    made of this reply, whatever its text. `cost_usd` is set once the reply is in the journal.
-    """
+    """A reply as it came. Its text is not validated, but it can be stored and shown."""
 
     text: str
     stop_reason: str
-    usage: Usage | None
+    usage: Usage | None  # None when the endpoint did not say what it used
     model: str
     request_id: str = ""
-    stop_detail: str = ""
+    stop_detail: str = ""  # the category of a refusal
     attempts: int = 1
     seconds: float = 0.0
-    flaw: str = ""
-    cost_usd: float | None = None
+    flaw: str = ""  # why the reply is of no use, whatever its text
+    cost_usd: float | None = None  # None until the cost has been added to what was spent
 
 
 @dataclass(frozen=True, slots=True)
 class Reply(Generic[A]):
-    """A validated answer. `replayed` is true when it came from the journal and cost nothing now."""
+    """A validated answer."""
 
     answer: A
-    model: str
-    replayed: bool
+    model: str  # as the provider named it
+    replayed: bool  # true when it came from the journal and cost nothing now
+    reason: ClassVar[Literal["ok"]] = "ok"  # what the journal records where a failure has its reason
 
 
 class CallFailed(Exception):
     """This call can't be had. It is recorded and counted, and the run goes on.
 
-    `ask` fills in the stage. `may_repeat` is false when the same question would end the same way.
+    `may_repeat` is false when the same question would end the same way.
     """
 
     def __init__(self, reason: FailureReason, detail: str, *, stage: str = "", may_repeat: bool = True) -> None:
@@ -101,14 +98,14 @@ class CallFailed(Exception):
         super().__init__(f"{reason}: {self.detail}")
 
     def at(self, stage: str) -> "CallFailed":
-        """Return the same failure at `stage`. A failed batch gives one failure to many calls, so it is not changed in place."""
+        """Return the same failure at `stage`. It is a new one, because a failed batch raises one failure in many calls."""
         return CallFailed(self.reason, self.detail, stage=stage, may_repeat=self.may_repeat)
 
 
 class Transient(Exception):
-    """An attempt failed, and another may succeed. `kind` is 429, 529, 5xx, connection, timeout or, of a batch's request, expired.
+    """An attempt failed, and another may succeed. `most_attempts` bounds how many are made for one reply.
 
-    `most_attempts` bounds how often such an attempt is made for one reply.
+    `kind` is 429, 529, 5xx, connection, timeout or, of a batch's request, expired.
     """
 
     def __init__(self, kind: str, detail: str, *, retry_after_s: float | None = None, most_attempts: int = 10) -> None:
@@ -117,12 +114,12 @@ class Transient(Exception):
 
 
 class ProviderError(KitError):
-    """No call can be had: a wrong key, a retired model, a spend limit. The run stops; what is done is safe."""
+    """No call can be had, because of a wrong key, a retired model or a spend limit. The run stops, and what is done is safe."""
 
 
 @dataclass(frozen=True, slots=True)
 class WireSchema:
-    """An answer's JSON schema as the provider takes it: the SDK moves bounds that it can't enforce into descriptions."""
+    """An answer's JSON schema as the provider takes it. The SDK moves bounds that it can't enforce into descriptions."""
 
     schema: dict[str, Any]
     sha256: str

@@ -1,25 +1,25 @@
-"""One attempt at a call against an Anthropic Messages endpoint. No retries here, no judgement of the answer."""
+"""One attempt at a call against an Anthropic Messages endpoint. It does not retry, and it does not judge the answer."""
 
-import asyncio
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from lib.llm.body import BEGUN, BodyError
+from lib.llm.body import RESPONSES
 from lib.llm.budget import cacheable
 from lib.llm.call import Asked, Call, RawReply, Transient, wire_schema
-from lib.llm.problems import cause_of, problem_of
+from lib.llm.problems import one_attempt
 from lib.llm.provider import Provider
-from lib.llm.wire import Unreadable, WireMessage, raw_reply, read, unreadable_reply
+from lib.llm.wire import LONGEST_NAME, reply_of, unreadable_reply
 
 if TYPE_CHECKING:
     from anthropic import AsyncAnthropic
 
 
 class LiveTransport:
-    """`heed` gets the headers of every answer, good or bad, because they say how much of the rate limit is left.
+    """`timeout_s` bounds a whole attempt, from sending to the last byte of the answer.
 
-    `timeout_s` bounds a whole attempt, from sending to the last byte of the answer.
+    `heed(headers)` is called for every answer, good or bad, because the headers show how much of the rate limit is left.
     """
 
     def __init__(
@@ -30,41 +30,31 @@ class LiveTransport:
         self.remarks: list[str] = []
 
     def holds(self, key: str) -> bool:
-        """Whether the reply was bought before and is under way. Live, none is."""
+        """Whether the reply is under way in a batch. A live call never is."""
         return False
 
     async def send(self, call: Call[Any], *, max_tokens: int, asked: Asked) -> RawReply:
-        """Raises Transient, CallFailed (rejected), or ProviderError when no other call can succeed either."""
-        import anthropic
-
-        started, secrets = time.monotonic(), self.provider.all_secrets
-        begun: list[int] = []
-        BEGUN.set(begun)
+        """Return the reply. Raises Transient, CallFailed (rejected), or ProviderError when no other call can succeed either."""
+        started, secrets = time.monotonic(), self.provider.secrets
+        responses: list[Any] = []
+        RESPONSES.set(responses)
         try:
-            async with asyncio.timeout(self.timeout_s):
+            async with one_attempt(self.provider, timeout_s=self.timeout_s):
                 response = await self.client.messages.with_raw_response.create(**request(call, max_tokens=max_tokens))
-        except (anthropic.APITimeoutError, TimeoutError):
-            late = f"no whole answer within {self.timeout_s:g} s"
-            if begun:
-                return unreadable_reply(late, secrets=secrets, seconds=time.monotonic() - started)
-            raise Transient("timeout", late) from None
-        except anthropic.APIConnectionError as error:
-            if isinstance(error.__cause__, BodyError):  # an answer came, and may have been billed
-                return unreadable_reply(str(error.__cause__), secrets=secrets, seconds=time.monotonic() - started)
-            raise Transient("connection", cause_of(error, self.provider)) from None
-        except anthropic.APIStatusError as error:
-            self.heed(error.response.headers)
-            raise problem_of(error, self.provider) from None
-        self.heed(response.headers)
-        came: Any = {"secrets": secrets, "request_id": response.request_id or "", "seconds": time.monotonic() - started}
-        try:
-            return raw_reply(read(WireMessage, response.http_response.content, secrets=secrets), **came)
-        except Unreadable as problem:
-            return unreadable_reply(str(problem), **came)
+            reply = reply_of(response.http_response.content, secrets=secrets)
+        except Transient as problem:
+            if not any(begun.is_success for begun in responses):
+                raise
+            reply = unreadable_reply(problem.detail, secrets=secrets)  # its answer had begun, so it may have been billed
+        finally:
+            for begun in responses:
+                self.heed(begun.headers)
+        request_id = self.provider.plain(responses[-1].headers.get("request-id", ""), longest=LONGEST_NAME)
+        return replace(reply, request_id=request_id or reply.request_id, seconds=time.monotonic() - started)
 
 
 def request(call: Call[Any], *, max_tokens: int) -> dict[str, Any]:
-    """Return the parameters of `messages.create`, live and in a batch. Shared instructions stand first; long enough, they are cached."""
+    """Return the parameters of `messages.create`, live and in a batch. The shared instructions come first, so that they can be cached."""
     output: dict[str, Any] = {"format": {"type": "json_schema", "schema": wire_schema(call.answer).schema}}
     if call.effort:
         output["effort"] = call.effort

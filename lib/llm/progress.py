@@ -1,4 +1,4 @@
-"""A progress bar that reads well in a terminal, in JupyterLab and, line by line, in papermill's log."""
+"""A progress bar for a terminal and for JupyterLab, and line by line for papermill's log."""
 
 import sys
 from typing import Any
@@ -7,7 +7,7 @@ from lib.settings import headless
 
 
 class _Lines:
-    """Turns the bar's redraws into lines of their own."""
+    """Prints each redraw of the bar as a line of its own."""
 
     def write(self, text: str) -> None:
         if line := text.strip("\r\n "):
@@ -18,7 +18,7 @@ class _Lines:
 
 
 def progress_bar(total: int, *, description: str, unit: str) -> Any:
-    """Return a tqdm bar: `.update(1)` and, for counts such as failures, `.set_postfix(failed=3, refresh=False)`."""
+    """Return a tqdm bar with `.update(1)` and, for counts such as failures, `.set_postfix(failed=3, refresh=False)`."""
     from tqdm import tqdm
 
     form = "{desc}: {n_fmt}/{total_fmt} {unit} ({percentage:.0f} %), {elapsed} so far, {remaining} to go{postfix}"

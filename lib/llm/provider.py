@@ -1,12 +1,12 @@
-"""Settings, environment and `.env` -> who answers: an Anthropic Messages endpoint, or the embedded model on loopback.
+"""Settings, environment and `.env` -> who answers: an Anthropic Messages endpoint, or the embedded model on this machine.
 
-The key is read here, handed to the SDK's client and shown nowhere.
+The key is read here and given to the SDK's client. It is shown nowhere.
 """
 
 import os
 from base64 import b64encode
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
@@ -21,95 +21,85 @@ if TYPE_CHECKING:
     from anthropic import AsyncAnthropic
 
 ANTHROPIC_HOST = "https://api.anthropic.com"
-AIOHTTP_ABOVE = 8  # calls in flight; from there on it takes a fifth less client CPU (50 in flight)
-SENT = ("ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_CUSTOM_HEADERS")  # variables that the SDK reads by itself
-NO_COMPRESSION = {"Accept-Encoding": "identity"}  # so that the size of what comes is the size of what is read
+AIOHTTP_ABOVE = 8  # calls in flight. With more, aiohttp takes a fifth less of the client's CPU (measured at 50).
+SENT = ("ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_CUSTOM_HEADERS")  # variables that the SDK itself reads and sends
+OF_CONNECTIONS = ("http_proxy", "https_proxy", "all_proxy", "ssl_cert_file", "ssl_cert_dir")
 
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """`id` is part of every reply's key. `local_model` is set when the embedded model answers, `notice` then goes into every record."""
+    """Who answers."""
 
-    id: str
+    id: str  # part of every reply's key
     base_url: str = field(repr=False)
     api_key: str = field(repr=False)
-    local_model: str = ""
-    notice: str = ""
-    secrets: tuple[str, ...] = field(default=(), repr=False)
+    local_model: str = ""  # the embedded model's name when it is the one that answers
+    notice: str = ""  # the embedded model's notice, which every record of a run shows
+    secrets: tuple[str, ...] = field(default=(), repr=False)  # what must not be shown or stored, wherever the endpoint repeats it
 
     @property
     def is_local(self) -> bool:
         return bool(self.local_model)
 
     @property
-    def all_secrets(self) -> tuple[str, ...]:
-        """What must not be shown or stored, wherever the endpoint repeats it."""
-        return (self.api_key, *self.secrets)
-
-    @property
     def host(self) -> str:
         return host_of(self.base_url) or "the endpoint"
 
     def width(self, settings: Settings) -> int:
-        """Return how many calls may be in flight: the embedded model answers one at a time."""
+        """Return how many calls may be in flight. The embedded model answers one at a time."""
         return 1 if self.is_local else settings.max_concurrency
 
     def model(self, asked: str) -> str:
         return self.local_model or asked
 
     def plain(self, text: object, *, longest: int = LONGEST_QUOTE) -> str:
-        """Return what the endpoint, or an error about it, says: without keys and control characters, and with the host for the URL."""
-        path = urlsplit(self.base_url).path.strip("/")  # it may be a token; in a sample's text it would be an ordinary word
+        """Return foreign text as one line without secrets and control characters, with the host in place of the base URL."""
+        path = urlsplit(self.base_url).path.strip("/")  # may be a token. It is no secret elsewhere, where it may be an ordinary word.
         shown = str(text).replace(self.base_url.rstrip("/"), self.host)
-        return plain(shown, secrets=(*self.all_secrets, path), longest=longest)
+        return plain(shown, secrets=(*self.secrets, path), longest=longest)
 
     def client(self, *, timeout_s: float, max_connections: int) -> "AsyncAnthropic":
-        """Return a client that neither retries (the window does, for all calls together) nor follows redirects.
+        """Return a client that does not follow redirects. It does not retry either, because `ask` does that.
 
-        Create and close it in one loop. Raises ProviderError when a proxy or certificate of the environment can't be used.
+        Create and close it in one event loop. Raises ProviderError when a proxy or certificate of the environment can't be used.
         """
         import httpx2
         from anthropic import AsyncAnthropic, DefaultAioHttpClient, DefaultAsyncHttpxClient
 
         limits = httpx2.Limits(max_connections=max_connections, max_keepalive_connections=max_connections)
-        timeout = httpx2.Timeout(timeout_s, connect=min(30.0, timeout_s))
-        is_lean = max_connections > AIOHTTP_ABOVE and not getproxies()  # only the default transport is known to heed a proxy
+        is_lean = max_connections > AIOHTTP_ABOVE and not getproxies()  # only the default transport is known to use a proxy
         transport: Any = DefaultAioHttpClient if is_lean else DefaultAsyncHttpxClient
         try:
-            http = transport(
-                limits=limits,
-                timeout=timeout,
-                trust_env=not self.is_local,
-                follow_redirects=False,
-                event_hooks={"response": [bound_body]},
-            )
-        except (OSError, ValueError, ImportError) as error:  # ssl.SSLError is an OSError; a SOCKS proxy without its package an ImportError
-            raise ProviderError(self._environment_problem(error)) from None
+            hooks = {"response": [bound_body]}
+            http = transport(limits=limits, trust_env=not self.is_local, follow_redirects=False, event_hooks=hooks)
+        except (OSError, ValueError, ImportError) as error:  # a certificate, a proxy's address, a missing package for SOCKS
+            names = ", ".join(sorted(name for name in os.environ if name.lower() in OF_CONNECTIONS and os.environ[name]))
+            reason = f": {error.strerror}" if isinstance(error, OSError) and error.strerror else ""
+            raise ProviderError(
+                f"No connection can be set up with {names or 'the proxy and certificate variables'} as set in the environment "
+                f"({type(error).__name__}{reason}). Correct or unset it, then run again."
+            ) from None
         return AsyncAnthropic(
-            api_key=self.api_key, base_url=self.base_url, max_retries=0, timeout=timeout, http_client=http, default_headers=NO_COMPRESSION
+            api_key=self.api_key,
+            base_url=self.base_url,
+            http_client=http,
+            timeout=httpx2.Timeout(timeout_s, connect=min(30.0, timeout_s)),
+            max_retries=0,
+            default_headers={"Accept-Encoding": "identity"},  # because a small compressed body can be huge
         )
-
-    def _environment_problem(self, error: Exception) -> str:
-        names = [name for name in ("SSL_CERT_FILE", "SSL_CERT_DIR") if os.environ.get(name)]
-        if not isinstance(error, OSError):
-            names = [name for name in os.environ if name.lower().endswith("_proxy") and os.environ[name]] or names
-        which = ", ".join(sorted(names)) or "the proxy and certificate variables"
-        said = f"{type(error).__name__}: {error.strerror}" if isinstance(error, OSError) and error.strerror else type(error).__name__
-        return f"No connection can be set up with {which} as set in the environment ({said}). Correct or unset it, then run again."
 
 
 def host_of(url: str) -> str:
-    """Return host and port of `url`, without what may stand before, behind or after them; "" when it has none."""
-    try:
+    """Return only the host and port of `url`, or "" when it has none."""
+    with suppress(ValueError):  # a port that is no number
         parts = urlsplit(url)
-        host = f"[{parts.hostname}]" if parts.hostname and ":" in parts.hostname else parts.hostname
-        return f"{host}:{parts.port}" if host and parts.port else host or ""
-    except ValueError:  # a port that is no number
-        return ""
+        if parts.hostname and parts.port != 0:
+            return parts.netloc.rpartition("@")[2]
+    return ""
 
 
 def chosen(settings: Settings) -> str:
-    """Return "anthropic" or "local": what `provider` = auto comes to with this environment."""
+    """Return "anthropic" or "local". When `provider` is auto, the environment decides."""
     if settings.provider != "auto":
         return settings.provider
     return "anthropic" if _variable("ANTHROPIC_API_KEY") or _variable("ANTHROPIC_BASE_URL") else "local"
@@ -117,53 +107,50 @@ def chosen(settings: Settings) -> str:
 
 @contextmanager
 def open_provider(settings: Settings) -> Iterator[Provider]:
-    """Yield who answers; the embedded model's server lives as long as the context. Raises ProviderError when nobody can."""
-    if chosen(settings) == "local":
-        if settings.mode == "batch":
-            raise ProviderError("MODE=batch needs Anthropic's Message Batches; the embedded model has none. Use MODE=live.")
-        from lib.llm.embedded.process import embedded_model_file, local_server
-
-        file = embedded_model_file()
-        with local_server(file) as server:
-            yield Provider(f"local:{file.name}", server.url, "local", server.model, server.notice)
+    """Yield who answers. The embedded model's server ends with the context. Raises ProviderError when nobody can answer."""
+    if chosen(settings) == "anthropic":
+        yield _endpoint()
         return
-    base_url = _base_url()
-    key = _variable("ANTHROPIC_API_KEY")
+    if settings.mode == "batch":
+        raise ProviderError("MODE=batch needs Anthropic's Message Batches; the embedded model has none. Use MODE=live.")
+    from lib.llm.embedded.process import embedded_model_file, local_server
+
+    file = embedded_model_file()
+    with local_server(file) as server:
+        yield Provider(f"local:{file.name}", server.url, "local", server.model, server.notice)
+
+
+def _endpoint() -> Provider:
+    """Return the endpoint that the environment names. The errors show no values, because they may hold a key or a password."""
+    base_url, key = _variable("ANTHROPIC_BASE_URL") or ANTHROPIC_HOST, _variable("ANTHROPIC_API_KEY")
+    if not _is_one_word(base_url) or not base_url.lower().startswith(("http://", "https://")) or not host_of(base_url):
+        raise ProviderError("ANTHROPIC_BASE_URL is no web address. Write it like https://host or http://127.0.0.1:8000, or unset it.")
     if not key and base_url == ANTHROPIC_HOST:
         raise ProviderError("No API key: set ANTHROPIC_API_KEY in the environment or in .env (see .env.example), or PROVIDER=local.")
-    if not (key.isascii() and key.isprintable()) or " " in key:
+    if not _is_one_word(key):
         raise ProviderError("ANTHROPIC_API_KEY holds a blank, a line break or another character that no key has. Copy the key anew.")
     if not all(line.isprintable() for name in SENT for line in _variable(name).splitlines()):
         raise ProviderError(f"{' or '.join(SENT)} holds a character that can't be sent. Copy its value anew.")
-    yield Provider(_endpoint_id(base_url), base_url, key or "none", secrets=_secrets(base_url))
+    name = "anthropic" if base_url == ANTHROPIC_HOST else host_of(base_url)
+    return Provider(name, base_url, key or "none", secrets=_secrets(base_url, key))
 
 
-def _base_url() -> str:
-    """Return where calls go. Raises ProviderError for what is no web address, without showing it: it may hold a password."""
-    base_url = _variable("ANTHROPIC_BASE_URL") or ANTHROPIC_HOST
-    is_clean = base_url.isascii() and base_url.isprintable() and " " not in base_url
-    if not is_clean or not base_url.lower().startswith(("http://", "https://")) or not host_of(base_url):
-        raise ProviderError("ANTHROPIC_BASE_URL is no web address. Write it like https://host or http://127.0.0.1:8000, or unset it.")
-    return base_url
+def _is_one_word(text: str) -> bool:
+    return text.isascii() and text.isprintable() and " " not in text
 
 
-def _endpoint_id(base_url: str) -> str:
-    """Return "anthropic", or the endpoint's host and port."""
-    return "anthropic" if base_url == ANTHROPIC_HOST else urlsplit(base_url).netloc.rpartition("@")[2]
-
-
-def _secrets(base_url: str) -> tuple[str, ...]:
-    """Return what besides the key must not be shown: what stands before the host or in the query, and the values of custom headers."""
+def _secrets(base_url: str, key: str) -> tuple[str, ...]:
+    """Return the key, the URL's user, password and query, and the values of the headers that the SDK sends."""
     parts = urlsplit(base_url)
-    found = [parts.username or "", parts.password or "", parts.query, _variable("ANTHROPIC_AUTH_TOKEN")]
+    secrets = [key, parts.username or "", parts.password or "", parts.query, _variable("ANTHROPIC_AUTH_TOKEN")]
     if parts.username:  # as it is sent
-        found.append(b64encode(unquote(f"{parts.username}:{parts.password or ''}").encode()).decode())
-    found += [line.partition(":")[2].strip() for line in _variable("ANTHROPIC_CUSTOM_HEADERS").splitlines()]
-    return tuple(dict.fromkeys(text for secret in found for text in (secret, unquote(secret)) if text))
+        secrets.append(b64encode(unquote(f"{parts.username}:{parts.password or ''}").encode()).decode())
+    secrets += [line.partition(":")[2].strip() for line in _variable("ANTHROPIC_CUSTOM_HEADERS").splitlines()]
+    return tuple(dict.fromkeys(text for secret in secrets for text in (secret, unquote(secret)) if text))
 
 
 def _variable(name: str) -> str:
-    """Return a variable of the environment, or else of `.env`, without blanks around it. Raises ProviderError."""
+    """Return a variable of the environment, or else of `.env`, without the blanks around it. Raises ProviderError."""
     from dotenv import dotenv_values
 
     if value := os.environ.get(name, "").strip():
@@ -174,4 +161,4 @@ def _variable(name: str) -> str:
     except UnicodeDecodeError:
         raise ProviderError(f"{file} is not UTF-8. Save it as UTF-8 (plain text), then run again.") from None
     except OSError as error:
-        raise ProviderError(f"{file} can't be read ({error.strerror}). Mend or remove it, then run again.") from None
+        raise ProviderError(f"{file} can't be read ({error.strerror}). Correct or remove it, then run again.") from None

@@ -1,194 +1,171 @@
-"""JSON as it came over the wire -> the few parts of it that are used, checked by pydantic models. Nothing else reads a provider's JSON.
+"""JSON from a provider -> the few parts of it that are used, checked by pydantic. No other module reads a provider's JSON.
 
-Missing parts are allowed, other shapes are not, and counts lie in 0 … 10^9. Keys, control characters and half characters are taken out
-of every text on the way. Source of the shapes: the types of the `anthropic` package, 2.12.
+A part may be missing or null. A part of another type is an error, and so is a count outside 0 to 10^9. Secrets, control characters and
+broken characters are removed from all text. Source of the shapes: the types of the `anthropic` package, 2.12.
 """
 
 import json
 import re
-from collections.abc import Iterable
 from datetime import datetime
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import AliasPath, BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StringConstraints, ValidationError
 
 from lib.errors import LONE_SURROGATE, plain, without_secrets
 from lib.llm.call import RawReply, Usage
 
-LONGEST_NAME = 100  # characters of a model's name, a request's id, a stop reason
-MAY_BREAK = re.compile(rb"\\u[dD][89a-fA-F]")  # the escape of a surrogate
-BROKEN = "\ufffd"  # the replacement character
-NOT_A_MESSAGE = "not_a_message"  # the stop reason of a reply that could not be read
-Secrets = Iterable[str]
-Count = Annotated[int, BeforeValidator(lambda count: 0 if count is None else count), Field(ge=0, le=10**9)]
-Name = Annotated[str, BeforeValidator(lambda name: "" if name is None else name)]
-Words = Annotated[str, StringConstraints(max_length=10_000_000)]
+CLOCK_SLACK_S = 600.0  # between our clock and the provider's
+LONGEST_NAME = 100  # characters of a model's name, a request's id or a stop reason
+SURROGATE_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F]")
+BROKEN = "\ufffd"  # Unicode's replacement character
+Tokens = Annotated[int, Field(ge=0, le=10**9)]
+Count = Annotated[Tokens, BeforeValidator(lambda count: 0 if count is None else count)]
+Text = Annotated[str, BeforeValidator(lambda text: "" if text is None else text)]
 M = TypeVar("M", bound=BaseModel)
 
 
 class Unreadable(Exception):
-    """The JSON is not of the shape that its place on the wire asks for. Its text says where and how."""
+    """The JSON does not have the expected shape. The message names the place and the problem."""
+
+
+def at(*path: str, default: Any = "") -> Any:
+    """Return a field that is found under `path` in the JSON, or is `default` when nothing is there."""
+    return Field(default, validation_alias=AliasPath(*path))
 
 
 class Wire(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
-class WireUsage(Wire):
-    input_tokens: Annotated[int, Field(ge=0, le=10**9)] | None = None
-    output_tokens: Annotated[int, Field(ge=0, le=10**9)] | None = None
-    cache_read_input_tokens: Count = 0
-    cache_creation_input_tokens: Count = 0
-
-
 class WireBlock(Wire):
-    type: Name = ""
-    text: Annotated[Words, BeforeValidator(lambda text: "" if text is None else text)] = ""
-
-
-class WireStopDetails(Wire):
-    category: Name = ""
+    type: Text = ""
+    text: Text = ""
 
 
 class WireMessage(Wire):
-    """An answer of `/v1/messages`. `content` makes it a message; the rest may be missing."""
+    """An answer of `/v1/messages`. Only `content` must be there."""
 
     content: list[WireBlock] | None
-    stop_reason: Name = ""
-    stop_details: WireStopDetails | None = None
-    usage: WireUsage | None = None
-    model: Name = ""
-    id: Name = ""
+    stop_reason: Text = ""
+    stop_detail: Text = at("stop_details", "category")
+    input_tokens: Tokens | None = at("usage", "input_tokens", default=None)
+    output_tokens: Tokens | None = at("usage", "output_tokens", default=None)
+    cache_read: Count = at("usage", "cache_read_input_tokens", default=0)
+    cache_write: Count = at("usage", "cache_creation_input_tokens", default=0)
+    model: Text = ""
+    id: Text = ""
+
+    @property
+    def usage(self) -> Usage | None:
+        """The tokens as billed, or None when the message does not name both counts."""
+        if self.input_tokens is None or self.output_tokens is None:
+            return None
+        return Usage(self.input_tokens, self.output_tokens, self.cache_read, self.cache_write)
 
 
-class WireCounts(Wire):
-    processing: Count = 0
-    succeeded: Count = 0
-    errored: Count = 0
-    canceled: Count = 0
-    expired: Count = 0
+class WireBatch(Wire):
+    id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,200}$")]  # strict, because it becomes part of a path
+    processing_status: Text = ""
+    created_at: datetime | None = None
+    processing: Count = at("request_counts", "processing", default=0)
+    succeeded: Count = at("request_counts", "succeeded", default=0)
+    errored: Count = at("request_counts", "errored", default=0)
+    canceled: Count = at("request_counts", "canceled", default=0)
+    expired: Count = at("request_counts", "expired", default=0)
+
+    def was_created_about(self, moment_s: float) -> bool:
+        """Whether the batch was created close to a moment in seconds since 1970. True also when the provider names no possible moment."""
+        if self.created_at is None or self.created_at.year <= 1970:
+            return True
+        moment = datetime.fromtimestamp(moment_s, self.created_at.tzinfo)
+        return abs((self.created_at - moment).total_seconds()) <= CLOCK_SLACK_S
 
     @property
     def answered(self) -> int:
         return self.succeeded + self.errored + self.canceled + self.expired
 
 
-class WireBatch(Wire):
-    """A Message Batch. Its id becomes part of a path, so it holds nothing that could lead elsewhere."""
-
-    id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,200}$")]
-    processing_status: Name = ""
-    request_counts: WireCounts = WireCounts()
-    created_at: datetime | None = None
-
-
 class WireBatchPage(Wire):
     data: list[WireBatch]
     has_more: bool = False
-    last_id: Name = ""
-
-
-class WireErrorDetail(Wire):
-    type: Name = ""
-    message: Name = ""
-
-
-class WireError(Wire):
-    """Anthropic's errors say `"type": "error"`; other servers put something else under `error`, or nothing."""
-
-    type: Name = ""
-    error: WireErrorDetail = WireErrorDetail()
-
-    @property
-    def is_anthropic(self) -> bool:
-        return self.type == "error" and bool(self.error.type)
+    last_id: Text = ""
 
 
 class WireResult(Wire):
-    """What became of one request of a batch. `message` is read by itself, so that a bad one costs only its own request."""
+    """A line of a batch's results. `message` is checked later, so that a bad message costs only its own request."""
 
-    type: Name = ""
-    message: Any = None
-    error: WireError = WireError()
-
-
-class WireResultLine(Wire):
     custom_id: str
-    result: WireResult
+    type: Text = Field(validation_alias=AliasPath("result", "type"))
+    message: Any = at("result", "message", default=None)
+    error_type: Text = at("result", "error", "error", "type")
+    error_message: Text = at("result", "error", "error", "message")
 
 
-class WireSupport(Wire):
-    supported: bool | None = None
+class WireError(Wire):
+    """The body of an error. Only Anthropic's own has the `type` "error" and names the kind of error."""
 
+    type: Text = ""
+    error_type: Text = at("error", "type")
+    message: Text = at("error", "message")
 
-class WireCapabilities(Wire):
-    structured_outputs: WireSupport = WireSupport()
+    @property
+    def is_anthropic(self) -> bool:
+        return self.type == "error" and bool(self.error_type)
 
 
 class WireModel(Wire):
     """A model's page."""
 
-    lifecycle: Name = ""
+    lifecycle: Text = ""
     retires_at: datetime | None = None
-    capabilities: WireCapabilities | None = None
+    has_structured_outputs: StrictBool | None = at("capabilities", "structured_outputs", "supported", default=None)
 
 
-def read(kind: type[M], content: bytes, *, secrets: Secrets) -> M:
-    """Return `content` as a `kind`. Raises Unreadable, with what is wrong and the beginning of what came instead, without secrets."""
-    try:
-        value = json.loads(content)
-        return of(kind, _whole_characters(value) if MAY_BREAK.search(content) else value)
-    except (ValueError, RecursionError) as error:  # UnicodeDecodeError is a ValueError too
-        came = content.decode("utf-8", errors="replace")  # all of it: a key that is cut in two would not be found
-        problem = "nested too deep" if isinstance(error, RecursionError) else "no JSON"
-        raise Unreadable(f"{problem}: {plain(came, secrets=secrets, longest=120) or 'empty'}") from None
-
-
-def _whole_characters(value: Any) -> Any:
-    """Return decoded JSON with U+FFFD for every lone surrogate. A lone surrogate is half of a character and can't be stored."""
-    return json.loads(LONE_SURROGATE.sub(BROKEN, json.dumps(value, ensure_ascii=False)))
-
-
-def of(kind: type[M], value: Any) -> M:
-    """Return decoded JSON as a `kind`. Raises Unreadable."""
+def read(kind: type[M], content: Any, *, secrets: tuple[str, ...] = ()) -> M:
+    """Return `content`, which is bytes of JSON or decoded JSON, as a `kind`. Raises Unreadable, whose text holds no secrets."""
+    value = _decoded(content, secrets) if isinstance(content, bytes) else content
     try:
         return kind.model_validate(value)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise Unreadable(plain(f"{where}: {first['msg']}" if where else first["msg"], longest=160)) from None
+        raise Unreadable(plain(first_problem(error), secrets=secrets, longest=160)) from None
 
 
-def raw_reply(message: WireMessage, *, secrets: Secrets, request_id: str = "", seconds: float = 0.0) -> RawReply:
-    """Return what is kept of a message: its text blocks (a thinking block may stand first), why it stopped, what it used."""
+def _decoded(content: bytes, secrets: tuple[str, ...]) -> Any:
+    """Return the JSON, with U+FFFD for each lone surrogate, which is half of a character and can't be stored."""
+    try:
+        value = json.loads(content)
+        if SURROGATE_ESCAPE.search(content):
+            value = json.loads(LONE_SURROGATE.sub(BROKEN, json.dumps(value, ensure_ascii=False)))
+        return value
+    except (ValueError, RecursionError) as error:  # UnicodeDecodeError is a ValueError too
+        problem = "nested too deep" if isinstance(error, RecursionError) else "no JSON"
+        text = content.decode("utf-8", errors="replace")  # all of it, because a key that is cut in two would not be found
+        raise Unreadable(f"{problem}: {plain(text, secrets=secrets, longest=120) or 'empty'}") from None
 
-    def name(text: str) -> str:
-        return plain(text, secrets=secrets, longest=LONGEST_NAME)
 
-    used = message.usage
+def first_problem(error: ValidationError, *, name: str = "") -> str:
+    """Return the first problem and its place. `name` is the place when the problem concerns the whole."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    where = ".".join(str(part) for part in first["loc"]) or name
+    return f"{where}: {first['msg']}" if where else first["msg"]
+
+
+def reply_of(answer: Any, *, secrets: tuple[str, ...]) -> RawReply:
+    """Return what is kept of an answer, which is bytes or decoded JSON. Thinking is left out."""
+    try:
+        message = read(WireMessage, answer, secrets=secrets)
+    except Unreadable as problem:
+        return unreadable_reply(str(problem), secrets=secrets)
     text = "".join(block.text for block in message.content or () if block.type == "text")
-    return RawReply(
-        text=without_secrets(text, secrets),
-        stop_reason=name(message.stop_reason),
-        stop_detail=name(message.stop_details.category if message.stop_details else ""),
-        usage=_usage(used) if used else None,
-        model=name(message.model),
-        request_id=name(request_id or message.id),
-        seconds=seconds,
-        flaw="a broken character stands in the answer" if BROKEN in text else "",
-    )
+    names = (message.stop_reason, message.model, message.id, message.stop_detail)
+    stop_reason, model, request_id, stop_detail = (plain(name, secrets=secrets, longest=LONGEST_NAME) for name in names)
+    flaw = "a broken character stands in the answer" if BROKEN in text else ""
+    text = without_secrets(text, secrets)
+    return RawReply(text, stop_reason, message.usage, model, request_id=request_id, stop_detail=stop_detail, flaw=flaw)
 
 
-def _usage(used: WireUsage) -> Usage | None:
-    """Return what was used; None when the reply does not say both counts, as under another API's names."""
-    if used.input_tokens is None or used.output_tokens is None:
-        return None
-    return Usage(used.input_tokens, used.output_tokens, used.cache_read_input_tokens, used.cache_creation_input_tokens)
-
-
-def unreadable_reply(problem: str, *, secrets: Secrets, request_id: str = "", seconds: float = 0.0) -> RawReply:
-    """Return what is kept of an answer that is no message. It may have been billed, so it counts as a reply that was paid for."""
-    said = plain(problem, secrets=secrets)
-    flaw = f"the endpoint's answer is no message ({said})"
-    named = plain(request_id, secrets=secrets, longest=LONGEST_NAME)
-    return RawReply("", NOT_A_MESSAGE, None, "", request_id=named, stop_detail=said, seconds=seconds, flaw=flaw)
+def unreadable_reply(problem: str, *, secrets: tuple[str, ...] = ()) -> RawReply:
+    """Return the reply that stands for an answer that is no message. It counts as paid, because it may have been billed."""
+    detail = plain(problem, secrets=secrets)
+    flaw = f"the endpoint's answer is no message ({detail})"
+    return RawReply("", "not_a_message", None, "", stop_detail=detail, flaw=flaw)

@@ -3,20 +3,20 @@
 `datasets.load_dataset("outputs/<run>/dataset")` opens it as it is: the card's header names the Parquet files.
 """
 
-from collections.abc import Iterator
 from contextlib import ExitStack
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from lib.filter.examples import example_line, example_messages
-from lib.filter.keep import decisions
+from lib.filter.keep import judged_samples
 from lib.filter.scores import critical_score, weighted_score
 from lib.publish.splits import Split
 from lib.run.files import whole_file
-from lib.run.folder import SIDES, Run, holding, remove, run_of
+from lib.run.folder import SIDES
+from lib.run.lock import holding
 from lib.run.manifest import update_manifest
+from lib.run.records import remove
+from lib.run.run import Run
 from lib.schema import Evaluation, Sample
-from lib.settings import Settings
 from lib.taxonomy import AREA_OF
 
 if TYPE_CHECKING:
@@ -26,46 +26,60 @@ ROWS_A_GROUP = 1000
 
 
 @holding
-def write_dataset(settings: Settings, split: Split) -> dict[str, int]:
-    """Write the Parquet and JSONL files of each side that has samples, in plan order; return how many are on each."""
-    run = run_of(settings)
-    counts = dict.fromkeys(SIDES, 0)
-    for side in SIDES:
-        rows = (row for row in _kept(settings) if (row[0].id in split.validation) == (side == "validation"))
-        counts[side] = _write_side(run, side, rows)
+def write_dataset(run: Run, split: Split) -> dict[str, int]:
+    """Write the Parquet and JSONL files of each side that has samples, in plan order. Return how many are on each side."""
+    with ExitStack() as files:
+        sides = {side: _Side(run, side, files=files) for side in SIDES}
+        for judged in judged_samples(run):
+            if judged.is_kept and judged.evaluation:
+                sides["validation" if judged.sample.id in split.validation else "train"].add(judged.sample, judged.evaluation)
+        for side in sides.values():
+            side.finish()
+    counts = {name: side.count for name, side in sides.items()}
     strata = {f"{name}={value}": list(sides) for (name, value), sides in split.counts.items()}
-    update_manifest(
-        run, "dataset", {"counts": counts, "groups": split.groups, "validation_share": settings.validation_share, "strata": strata}
-    )
+    values = {"counts": counts, "groups": split.groups, "validation_share": run.settings.validation_share, "strata": strata}
+    update_manifest(run, "dataset", values=values)
     return counts
 
 
-def _write_side(run: Run, side: str, rows: Iterator[tuple[Sample, Evaluation]]) -> int:
-    import pyarrow as pa
-    from pyarrow import parquet
+class _Side:
+    """The two files of one side. They are opened with the first sample. A side without samples has none."""
 
-    paths = run.dataset / "data" / f"{side}.parquet", run.dataset / f"{side}.jsonl"
-    first = next(rows, None)
-    if first is None:
-        for path in paths:
-            remove(path)
-        return 0
-    count, chunk = 0, [first, *islice(rows, ROWS_A_GROUP - 1)]
-    with ExitStack() as files:
-        table_file = files.enter_context(whole_file(paths[0], binary=True))
-        lines = files.enter_context(whole_file(paths[1]))
-        table = files.enter_context(parquet.ParquetWriter(table_file, schema(), compression="zstd"))
-        while chunk:
-            table.write_table(pa.Table.from_pylist([row(*pair) for pair in chunk], schema=schema()))
-            lines.writelines(example_line(sample) for sample, _ in chunk)
-            count, chunk = count + len(chunk), list(islice(rows, ROWS_A_GROUP))
-    return count
+    def __init__(self, run: Run, side: str, *, files: ExitStack) -> None:
+        self._table_path, self._lines_path, self._files = run.dataset / "data" / f"{side}.parquet", run.dataset / f"{side}.jsonl", files
+        self._rows: list[dict[str, Any]] = []
+        self._table: Any = None
+        self.count = 0
 
+    def add(self, sample: Sample, evaluation: Evaluation) -> None:
+        if self._table is None:
+            self._open()
+        self._lines.write(example_line(sample))
+        self._rows.append(row(sample, evaluation))
+        self.count += 1
+        if len(self._rows) == ROWS_A_GROUP:
+            self._write_rows()
 
-def _kept(settings: Settings) -> Iterator[tuple[Sample, Evaluation]]:
-    for sample, evaluation, decision in decisions(settings):
-        if decision.status == "kept" and evaluation:
-            yield sample, evaluation
+    def finish(self) -> None:
+        """Write the rows that are left, or remove the files of an earlier split when there is no sample."""
+        if self._rows:
+            self._write_rows()
+        if not self.count:
+            remove(self._table_path)
+            remove(self._lines_path)
+
+    def _write_rows(self) -> None:
+        import pyarrow as pa
+
+        self._table.write_table(pa.Table.from_pylist(self._rows, schema=schema()))
+        self._rows.clear()
+
+    def _open(self) -> None:
+        from pyarrow import parquet
+
+        file = self._files.enter_context(whole_file(self._table_path, binary=True))
+        self._lines = self._files.enter_context(whole_file(self._lines_path))
+        self._table = self._files.enter_context(parquet.ParquetWriter(file, schema(), compression="zstd"))
 
 
 def row(sample: Sample, evaluation: Evaluation) -> dict[str, Any]:

@@ -9,12 +9,13 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from lib.filter.gates import minhash_of, question_and_follow_up, shingled_words
-from lib.run.folder import kept_samples, run_of
+from lib.filter.similar import minhash_of, question_and_follow_up, shingled_words
+from lib.run.records import kept_samples
+from lib.run.run import Run
 from lib.schema import Sample
-from lib.settings import Settings
+from lib.taxonomy import label
 
 if TYPE_CHECKING:
     from rensa import RMinHash
@@ -48,10 +49,17 @@ class Split:
         groups = f"{self.groups:,} group{'' if self.groups == 1 else 's'} that stay together"
         return f"{self.samples:,} samples in {groups}: {self.samples - held:,} train, {held:,} validation"
 
+    def rows(self) -> list[dict[str, Any]]:
+        """Return how many samples of each subject and kind are on each side, as rows of a table."""
+        return [
+            {"": label(name), "value": label(value), "train": train, "validation": held, "share": f"{held / (train + held):.0%}"}
+            for (name, value), (train, held) in self.counts.items()
+        ]
 
-def split_samples(settings: Settings) -> Split:
+
+def split_samples(run: Run) -> Split:
     """Return the split of the run's kept samples. Raises RunError when the run has not been filtered."""
-    return split(groups_of(kept_samples(run_of(settings))), share=settings.validation_share, random_seed=settings.random_seed)
+    return split(groups_of(kept_samples(run)), share=run.settings.validation_share, random_seed=run.settings.random_seed)
 
 
 def groups_of(samples: Iterable[Sample]) -> list[Group]:
@@ -82,7 +90,9 @@ def split(groups: list[Group], *, share: float, random_seed: int) -> Split:
     target, picked = share * samples, list[Group]()
     have: Counter[Stratum] = Counter()
     left = sorted(groups, key=lambda group: hashlib.sha256(f"{random_seed}/{group.name}/split".encode()).digest())
-    while len(left) > 1 and (group := _next(left, target - sum(have.values()) / 2, have, totals, share)):
+    while len(left) > 1 and (
+        group := _next(left, target - sum(have.values()) / 2, have=have, wanted={name: share * count for name, count in totals.items()})
+    ):
         left.remove(group)
         picked.append(group)
         have += group.strata
@@ -91,11 +101,11 @@ def split(groups: list[Group], *, share: float, random_seed: int) -> Split:
     return Split(validation, samples, len(groups), counts)
 
 
-def _next(left: list[Group], lacking: float, have: Counter[Stratum], totals: Counter[Stratum], share: float) -> Group | None:
+def _next(left: list[Group], lacking: float, *, have: Counter[Stratum], wanted: Mapping[Stratum, float]) -> Group | None:
     """Return the group that serves the strata best among those that bring validation closer to its size."""
 
     def distance(group: Group) -> float:
-        steps = ((have[stratum] - share * totals[stratum], count) for stratum, count in group.strata.items())
+        steps = ((have[stratum] - wanted[stratum], count) for stratum, count in group.strata.items())
         return sum((off + count) ** 2 - off**2 for off, count in steps) / len(group.ids)
 
     fitting = islice((group for group in left if abs(lacking - len(group.ids)) < abs(lacking)), MOST_TRIED)

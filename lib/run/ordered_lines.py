@@ -1,63 +1,54 @@
-"""Lines that come in any order -> a file that has them in theirs."""
+"""Lines that come in any order -> a file that holds them in order."""
 
 from array import array
 from contextlib import suppress
+from os import SEEK_END
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO
 
 from lib.run.files import trouble_told, whole_file
 
+ABSENT = -1
+
 
 class OrderedLines:
-    """The lines wait in a temporary file; memory holds two numbers a line.
+    """Keeps lines in a temporary file until they are written. Memory holds one number a line.
 
-    The temporary file lies in `folder` and has no name there, so that nothing is left of it, however the process ends.
+    The file lies in `folder` and has no name there, so that nothing is left of it, however the process ends.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._spool: IO[bytes] | None = None
-        self._starts, self._lengths = array("q"), array("q")  # a length of 0: not there
-        self._count = self._end = 0
-
-    def add(self, index: int, line: str) -> None:
-        """Keep the line until it is written. Raises RunError, as when the disk is full."""
-        raw = line.encode("utf-8")
-        with trouble_told(self._folder, doing="written"):
-            spool = self._opened()
-            spool.seek(self._end)
-            spool.write(raw)
-        if (lacking := index + 1 - len(self._starts)) > 0:
-            self._starts.extend([0] * lacking)
-            self._lengths.extend([0] * lacking)
-        self._starts[index], self._lengths[index] = self._end, len(raw)
-        self._end += len(raw)
-        self._count += 1
+        self._starts = array("q")  # where in the file the line of an index starts, in bytes
+        self._count = 0
 
     def __len__(self) -> int:
         return self._count
 
+    def add(self, index: int, line: str) -> None:
+        """Keep a line, which ends in a newline and holds no other. Raises RunError, as when the disk is full."""
+        with trouble_told(self._folder, doing="written"):
+            if self._spool is None:
+                self._spool = TemporaryFile("w+b", dir=self._folder)  # noqa: SIM115  # closed by close()
+            start = self._spool.seek(0, SEEK_END)
+            self._spool.write(line.encode("utf-8"))
+        self._starts.extend([ABSENT] * (index + 1 - len(self._starts)))
+        self._starts[index] = start
+        self._count += 1
+
     def write(self, path: Path, *, first: int = 0, last: int | None = None) -> None:
-        """Write the lines whose index is in first..last (inclusive; all by default) to `path`, in order."""
-        end = len(self._starts) if last is None else min(last + 1, len(self._starts))
+        """Write the lines whose index is in first..last (inclusive; all by default) to `path`, in order. Raises RunError."""
         with whole_file(path, binary=True) as file:
-            for start, length in zip(self._starts[first:end], self._lengths[first:end], strict=True):
-                if length:
-                    file.write(self._read(start, length))
+            for start in self._starts[first : None if last is None else last + 1]:
+                if self._spool and start != ABSENT:
+                    with trouble_told(self._folder, doing="written"):  # reading writes out what is still in memory
+                        self._spool.seek(start)
+                        line = self._spool.readline()
+                    file.write(line)
 
     def close(self) -> None:
         if self._spool:
             with suppress(OSError):  # of a full disk, which has been reported by then
                 self._spool.close()
-
-    def _opened(self) -> IO[bytes]:
-        if self._spool is None:
-            self._spool = TemporaryFile("w+b", dir=self._folder)  # noqa: SIM115  # closed by close()
-        return self._spool
-
-    def _read(self, start: int, length: int) -> bytes:
-        with trouble_told(self._folder, doing="written"):  # reading writes out what is still in memory
-            spool = self._opened()
-            spool.seek(start)
-            return spool.read(length)

@@ -139,7 +139,7 @@ class Settings(BaseModel):
         return self.num_seeds * self.samples_per_seed
 
     @property
-    def planted_count(self) -> int:
+    def planned_planted(self) -> int:
         """How many failures are planted when every planned sample is judged."""
         return planted_count(self.planned_samples, self.planted_share)
 

@@ -6,13 +6,12 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from lib.analyze.compare import CompareError, compare_runs, comparison_table
-from lib.analyze.rates import mcnemar_p, paired_difference
-from lib.analyze.statistics import write_statistics
-from lib.run.folder import run_of
+from lib.analyze.compare import CompareError, Comparison, compare_runs
+from lib.analyze.rates import Pairs
 from lib.run.manifest import update_manifest
+from lib.run.run import Run
 from lib.settings import Settings
-from tests.build import a_sample, an_evaluation, write_run
+from tests.build import a_sample, an_evaluation, count, tables, write_run
 
 unhurried = hypothesis_settings(deadline=None)  # the machine may be busy
 COUNT = st.integers(0, 200)
@@ -25,9 +24,9 @@ def filtered(settings: Settings, run: str, failed: set[int], *, made: range = ra
     samples = {number: a_sample(f"seed{number:03d}_var1", response=f"Reply {number} of {run}.") for number in made}
     evaluations = [an_evaluation(sample, failed=["r1"] if number in failed else []) for number, sample in samples.items()]
     write_run(settings, list(samples.values()), evaluations)
-    update_manifest(run_of(settings), "generation", PLANNED | {"settings": settings.model_dump(mode="json")})
-    update_manifest(run_of(settings), "judging", {"settings": settings.model_dump(mode="json"), "prompt_sha256": {"judge": "3" * 64}})
-    write_statistics(settings)
+    update_manifest(Run(settings), "generation", values=PLANNED | {"settings": settings.model_dump(mode="json")})
+    update_manifest(Run(settings), "judging", values={"settings": settings.model_dump(mode="json"), "prompt_sha256": {"judge": "3" * 64}})
+    count(settings)
     return settings
 
 
@@ -39,7 +38,7 @@ def filtered(settings: Settings, run: str, failed: set[int], *, made: range = ra
 )
 def test_mcnemars_exact_p_is_that_of_the_binomial_worked_by_hand(one: int, other: int, p: float) -> None:
     """1 and 7: 2·(C(8,0) + C(8,1))/2^8 = 18/256. 10 and 1: 2·(1 + 11)/2^11."""
-    assert mcnemar_p(one, other) == pytest.approx(p)
+    assert Pairs(0, one, other, 0).mcnemar_p == pytest.approx(p)
 
 
 @pytest.mark.parametrize("rates", [(0.6, 0.2, 0.1, 0.1), (0.75, 0.1, 0.1, 0.05), (0.3, 0.05, 0.25, 0.4)])
@@ -47,7 +46,7 @@ def test_mcnemars_exact_p_is_that_of_the_binomial_worked_by_hand(one: int, other
 def test_the_paired_interval_holds_the_truth_in_about_95_of_100_simulated_comparisons(rates: tuple[float, ...], pairs: int) -> None:
     truth = rates[1] - rates[2]
     runs = np.random.default_rng(11).multinomial(pairs, rates, 3000).tolist()
-    held = sum(low <= truth <= high for _, low, high in (paired_difference(*counts) for counts in runs))
+    held = sum(low <= truth <= high for _, low, high in (Pairs(*counts).difference for counts in runs))
     assert 0.935 <= held / 3000 <= 0.985
 
 
@@ -56,14 +55,14 @@ def test_the_paired_interval_holds_the_truth_in_about_95_of_100_simulated_compar
 def test_exchanging_the_runs_mirrors_the_interval(both: int, first: int, second: int, neither: int) -> None:
     if not both + first + second + neither:
         return
-    difference, low, high = paired_difference(both, first, second, neither)
+    difference, low, high = Pairs(both, first, second, neither).difference
     assert -1 <= low <= difference + 1e-12 and difference - 1e-12 <= high <= 1
-    assert paired_difference(both, second, first, neither) == pytest.approx((-difference, -high, -low))
+    assert Pairs(both, second, first, neither).difference == pytest.approx((-difference, -high, -low))
 
 
 def test_nothing_to_compare_has_no_difference() -> None:
     with pytest.raises(ValueError, match="no pairs"):
-        paired_difference(0, 0, 0, 0)
+        _ = Pairs(0, 0, 0, 0).difference
 
 
 # ── runs ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -72,26 +71,28 @@ def test_nothing_to_compare_has_no_difference() -> None:
 def test_samples_are_paired_by_their_slot(settings: Settings) -> None:
     """Dropped in a: 0 1 2; in b: 2 3. Both keep 6; only a keeps 3; only b keeps 0 1; neither keeps 2."""
     filtered(settings, "a", {0, 1, 2})
-    found = compare_runs(filtered(settings, "b", {2, 3}, compare_with="a"))
-    assert found is not None
-    assert (found.both, found.only_other, found.only_this, found.neither, found.unpaired) == (6, 1, 2, 1, 0)
+    found = compare_runs(tables(filtered(settings, "b", {2, 3}, compare_with="a")))
+    assert isinstance(found, Comparison)
+    assert (found.pairs, found.unpaired) == (Pairs(both=6, only_first=2, only_second=1, neither=1), 0)
     assert "keep rate of b beside a: +10.0%" in str(found)
     assert "McNemar's exact p = 1" in str(found)
 
 
 def test_samples_that_one_run_lacks_are_counted_and_left_out(settings: Settings) -> None:
     filtered(settings, "a", set(), made=range(8))
-    found = compare_runs(filtered(settings, "b", {9}, made=range(2, 10), compare_with="a"))
-    assert found is not None
-    assert (found.pairs, found.unpaired) == (6, 4)
+    found = compare_runs(tables(filtered(settings, "b", {9}, made=range(2, 10), compare_with="a")))
+    assert isinstance(found, Comparison)
+    assert (found.pairs.total, found.unpaired) == (6, 4)
 
 
 def test_what_was_changed_stands_beside_what_came_of_it(settings: Settings) -> None:
     filtered(settings, "a", {1})
-    found = compare_runs(filtered(settings, "b", set(), compare_with="a", judge_model="claude-haiku-5-5", critical_pass_threshold=0.5))
-    assert found is not None
+    found = compare_runs(
+        tables(filtered(settings, "b", set(), compare_with="a", judge_model="claude-haiku-5-5", critical_pass_threshold=0.5))
+    )
+    assert isinstance(found, Comparison)
     assert found.changed == {"judge_model": ("claude-sonnet-5-5", "claude-haiku-5-5"), "critical_pass_threshold": ("0.8", "0.5")}
-    rows = {row["measure"]: (row["a"], row["b"]) for row in comparison_table(found).to_dict("records")}
+    rows = {row["measure"]: (row["a"], row["b"]) for row in found.rows()}
     assert rows["kept"][0].startswith("9 of 10") and rows["kept"][1].startswith("10 of 10")
     assert rows["US dollars a kept sample"] == ("0.0000", "0.0000")
     assert "kept: opens with praise" in rows
@@ -100,29 +101,29 @@ def test_what_was_changed_stands_beside_what_came_of_it(settings: Settings) -> N
 def test_a_prompt_that_was_edited_is_among_the_changes(settings: Settings) -> None:
     filtered(settings, "a", set())
     b = filtered(settings, "b", set(), compare_with="a")
-    update_manifest(run_of(b), "judging", {"settings": b.model_dump(mode="json"), "prompt_sha256": {"judge": "4" * 64}})
-    found = compare_runs(b)
-    assert found is not None and found.changed == {"prompt of judge": ("33333333", "44444444")}
+    update_manifest(Run(b), "judging", values={"settings": b.model_dump(mode="json"), "prompt_sha256": {"judge": "4" * 64}})
+    found = compare_runs(tables(b))
+    assert isinstance(found, Comparison) and found.changed == {"prompt of judge": ("33333333", "44444444")}
 
 
 def test_runs_of_different_plans_are_not_compared(settings: Settings) -> None:
     filtered(settings, "a", set(), num_seeds=4)
     with pytest.raises(CompareError, match=r"a and b have different plans \(num_seeds differ\)"):
-        compare_runs(filtered(settings, "b", set(), compare_with="a"))
+        compare_runs(tables(filtered(settings, "b", set(), compare_with="a")))
 
 
 def test_a_run_that_is_not_there_is_one_clear_sentence(settings: Settings) -> None:
     with pytest.raises(CompareError, match="nowhere has not been made and filtered yet: run 01_generate and 02_filter with RUN=nowhere"):
-        compare_runs(filtered(settings, "b", set(), compare_with="nowhere"))
+        compare_runs(tables(filtered(settings, "b", set(), compare_with="nowhere")))
 
 
 def test_without_another_run_nothing_is_compared(settings: Settings) -> None:
-    assert compare_runs(filtered(settings, "b", set())) is None
+    assert compare_runs(tables(filtered(settings, "b", set()))) == "compare_with names no run."
 
 
 def test_a_run_is_not_compared_with_itself(settings: Settings) -> None:
     with pytest.raises(CompareError, match="can't be compared with itself"):
-        compare_runs(filtered(settings, "b", set(), compare_with="outputs/b"))
+        compare_runs(tables(filtered(settings, "b", set(), compare_with="outputs/b")))
 
 
 def test_what_the_writer_was_is_told_by_the_making_not_by_the_judging(settings: Settings) -> None:
@@ -133,6 +134,6 @@ def test_what_the_writer_was_is_told_by_the_making_not_by_the_judging(settings: 
     )
     plain = {"settings": settings.model_dump(mode="json"), "prompt_sha256": {"judge": "3" * 64}}
     for run in (a, b):
-        update_manifest(run_of(run), "judging", plain)
-    found = compare_runs(b)
-    assert found is not None and found.changed == {}
+        update_manifest(Run(run), "judging", values=plain)
+    found = compare_runs(tables(b))
+    assert isinstance(found, Comparison) and found.changed == {}

@@ -9,14 +9,15 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from lib.analyze.people import Agreement, Counts, ReviewError, agreement, drawn_evenly, read_sheet, safe_cell, write_sheet
-from lib.analyze.rates import Share
+from lib.analyze import people
+from lib.analyze.people import Agreement, ReviewError, drawn_evenly, read_sheet, safe_cell, write_sheet
+from lib.analyze.rates import Pairs, Share
 from lib.analyze.trust import ASSUMED, trust
 from lib.commands.__main__ import main
-from lib.run.folder import run_of
+from lib.run.run import Run
 from lib.schema import Sample
 from lib.settings import Settings
-from tests.build import a_planted, a_sample, an_evaluation, rubrics_of, write_run
+from tests.build import a_planted, a_sample, an_evaluation, keep, rubrics_of, tables, write_run
 
 TYPES = ("overgeneralization", "how_concepts_relate")
 unhurried = hypothesis_settings(deadline=None)  # the machine may be busy
@@ -32,17 +33,23 @@ def judged(settings: Settings) -> Settings:
     evaluations = [an_evaluation(sample, failed=["r2"] if number % 4 == 0 else []) for number, sample in enumerate(samples)]
     planted = [a_planted(sample, failed=["r1"]) for sample in samples[:16]]
     write_run(settings, samples, evaluations, planted=planted)
+    keep(settings)
     return settings.model_copy(update={"review_samples": 8})
 
 
+def agreement(settings: Settings) -> Agreement | None:
+    read = tables(settings)
+    return people.agreement(read.run, samples=read.samples, verdicts=read.verdicts)
+
+
 def sheet_rows(settings: Settings) -> list[dict[str, str]]:
-    with run_of(settings).review.open(encoding="utf-8-sig", newline="") as file:
+    with Run(settings).review.open(encoding="utf-8-sig", newline="") as file:
         return list(csv.DictReader(file))
 
 
 def filled_in(settings: Settings, answers: dict[tuple[str, str], str], *, delimiter: str = ",", encoding: str = "utf-8-sig") -> Settings:
     """Fill the sheet in as a spreadsheet would save it, "yes" where `answers` says nothing, and name it."""
-    rows, path = sheet_rows(settings), run_of(settings).dir / "filled in.csv"
+    rows, path = sheet_rows(settings), Run(settings).dir / "filled in.csv"
     with path.open("w", encoding=encoding, newline="") as file:
         writer = csv.DictWriter(file, list(rows[0]), delimiter=delimiter)
         writer.writeheader()
@@ -55,7 +62,7 @@ def filled_in(settings: Settings, answers: dict[tuple[str, str], str], *, delimi
 
 
 def test_the_sheet_has_a_row_for_each_critical_criterion_and_the_texts_once(judged: Settings) -> None:
-    write_sheet(judged)
+    write_sheet(Run(judged))
     rows = sheet_rows(judged)
     assert len(rows) == 8 * 2
     assert {row["rubric"] for row in rows} == {"r1", "r2"}
@@ -65,8 +72,8 @@ def test_the_sheet_has_a_row_for_each_critical_criterion_and_the_texts_once(judg
 
 def test_the_sheet_is_blind(judged: Settings) -> None:
     """Neither verdicts, severities, weights nor reasons; the order of samples tells nothing either."""
-    write_sheet(judged)
-    text = run_of(judged).review.read_text("utf-8").casefold()
+    write_sheet(Run(judged))
+    text = Run(judged).review.read_text("utf-8").casefold()
     assert not any(word in text for word in ("critical", "weight", "kept", "dropped", "it says so", "-5"))
     statuses = [int(row["sample"][5:7]) % 4 == 2 for row in sheet_rows(judged)[::2]]
     assert statuses != sorted(statuses) and statuses != sorted(statuses, reverse=True)
@@ -96,19 +103,20 @@ def test_no_cell_can_act_as_a_formula_and_no_text_is_lost(text: str) -> None:
 def test_an_attack_in_a_response_is_defused_in_the_file(settings: Settings) -> None:
     samples = [a_sample("s1", response='=HYPERLINK("http://x","y")', question="\u200b@SUM(1)", follow_up="-1 is less, no?")]
     write_run(settings, samples, [an_evaluation(samples[0])])
-    write_sheet(settings)
+    keep(settings)
+    write_sheet(Run(settings))
     row = sheet_rows(settings)[0]
     assert [row[name][0] for name in ("response", "question", "follow_up")] == ["'", "'", "'"]
 
 
 def test_what_people_have_filled_in_is_never_overwritten(judged: Settings, capsys: pytest.CaptureFixture[str]) -> None:
-    write_sheet(judged)
-    write_sheet(judged)  # an empty one may be
-    path = run_of(judged).review
+    write_sheet(Run(judged))
+    write_sheet(Run(judged))  # an empty one may be
+    path = Run(judged).review
     path.write_text(path.read_text("utf-8").replace('"",""\n', '"yes",""\n', 1), "utf-8")
     before = path.read_bytes()
     with pytest.raises(ReviewError, match="has been filled in"):
-        write_sheet(judged)
+        write_sheet(Run(judged))
     assert path.read_bytes() == before
 
 
@@ -121,7 +129,7 @@ def test_make_review_says_what_to_do_with_the_sheet(judged: Settings, capsys: py
 def test_a_run_that_was_not_judged_gives_one_line(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
     write_run(settings, [a_sample()])
     assert main(["review", f"OUTPUTS_DIR={settings.outputs_dir}", "RUN=t"]) == 1
-    assert "Run 02_filter first" in capsys.readouterr().err
+    assert "run 02_filter with the same RUN first" in capsys.readouterr().err
 
 
 # ── the labels ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -136,13 +144,14 @@ def dropped_and_kept(settings: Settings) -> tuple[list[str], list[str]]:
 
 def test_agreement_is_counted_by_criterion_and_by_sample(judged: Settings) -> None:
     """People agree on all but one kept sample, which they find condescending (r2), and one dropped one, which they find good."""
-    write_sheet(judged)
+    write_sheet(Run(judged))
     dropped, kept = dropped_and_kept(judged)
     no = {(name, "r2"): "no" for name in dropped[1:]} | {(kept[0], "r2"): "no"}
     found = agreement(filled_in(judged, no))
     assert found == Agreement(
-        criteria=Counts(both=8 + 8 - len(dropped) - 1, only_people=1, only_judge=1, neither=len(dropped) - 1),
-        samples=Counts(both=len(kept) - 1, only_people=1, only_judge=1, neither=len(dropped) - 1),
+        criteria=Pairs(both=8 + 8 - len(dropped) - 1, only_first=1, only_second=1, neither=len(dropped) - 1),
+        samples=Pairs(both=len(kept) - 1, only_first=1, only_second=1, neither=len(dropped) - 1),
+        unlabelled=0,
     )
     assert found.sensitivity == Share(len(kept) - 1, len(kept))
     assert found.specificity == Share(len(dropped) - 1, len(dropped))
@@ -150,17 +159,17 @@ def test_agreement_is_counted_by_criterion_and_by_sample(judged: Settings) -> No
 
 def test_the_judges_sensitivity_is_taken_from_the_labels(judged: Settings) -> None:
     """All 16 planted are caught, 15 of 20 pass: theta = (0.75 + 1 - 1)/(1 + q1 - 1) = 0.75/q1."""
-    write_sheet(judged)
+    write_sheet(Run(judged))
     dropped, kept = dropped_and_kept(judged)
     labelled = filled_in(judged, {(name, "r2"): "no" for name in dropped[1:]})
-    found = trust(labelled)
+    found = trust(tables(labelled))
     assert found.corrected is not None
     assert found.corrected[0] == pytest.approx(0.75 / (len(kept) / (len(kept) + 1)))
-    assert ASSUMED not in found.assumptions and ASSUMED in trust(judged).assumptions
+    assert ASSUMED not in found.assumptions and ASSUMED in trust(tables(judged)).assumptions
 
 
 def test_rows_left_empty_are_counted_and_their_sample_is_not_compared(judged: Settings) -> None:
-    write_sheet(judged)
+    write_sheet(Run(judged))
     _, kept = dropped_and_kept(judged)
     found = agreement(filled_in(judged, {(kept[0], "r1"): ""}))
     assert found is not None
@@ -170,7 +179,7 @@ def test_rows_left_empty_are_counted_and_their_sample_is_not_compared(judged: Se
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
 def test_a_sheet_is_read_as_any_spreadsheet_saves_it(judged: Settings, delimiter: str) -> None:
-    write_sheet(judged)
+    write_sheet(Run(judged))
     found = agreement(filled_in(judged, {}, delimiter=delimiter))
     assert found is not None and found.criteria.agreed.total == 16
 
@@ -179,14 +188,14 @@ def test_a_sheet_is_read_as_any_spreadsheet_saves_it(judged: Settings, delimiter
     ("written", "met"), [("Yes", True), (" y ", True), ("TRUE", True), ("1", True), ("NO", False), ("0", False), ("", None)]
 )
 def test_yes_and_no_may_be_written_in_several_ways(judged: Settings, written: str, met: bool | None) -> None:
-    write_sheet(judged)
+    write_sheet(Run(judged))
     row = sheet_rows(judged)[0]
     labelled = filled_in(judged, {(row["sample"], row["rubric"]): written})
     assert read_sheet(Path(labelled.review_csv))[0].met is met
 
 
 def test_anything_else_names_the_row(judged: Settings) -> None:
-    write_sheet(judged)
+    write_sheet(Run(judged))
     row = sheet_rows(judged)[3]
     with pytest.raises(ReviewError, match=r"row 5: met is 'perhaps'. Write yes or no"):
         agreement(filled_in(judged, {(row["sample"], row["rubric"]): "perhaps"}))
@@ -203,21 +212,21 @@ def twice(settings: Settings, first: str, second: str) -> Settings:
 
 
 def test_a_criterion_that_is_answered_twice_and_differently_is_an_error_that_names_both_rows(judged: Settings) -> None:
-    write_sheet(judged)
+    write_sheet(Run(judged))
     with pytest.raises(ReviewError, match=r"rows 2 and 18: .* is answered twice"):
         agreement(twice(judged, "yes", "no"))
 
 
 @pytest.mark.parametrize("answers", [("yes", "yes"), ("", "yes"), ("yes", ""), ("yes", "y")])
 def test_a_criterion_that_is_answered_twice_in_the_same_way_counts_once(judged: Settings, answers: tuple[str, str]) -> None:
-    write_sheet(judged)
+    write_sheet(Run(judged))
     found = agreement(twice(judged, *answers))
     assert found is not None
     assert found.criteria.agreed.total == 16 and found.unlabelled == 0
 
 
 def test_what_stands_in_columns_that_are_not_read_does_not_matter(judged: Settings) -> None:
-    write_sheet(judged)
+    write_sheet(Run(judged))
     labelled = filled_in(judged, {})
     path = Path(labelled.review_csv)
     path.write_bytes(path.read_bytes().replace(b"Reply 1", b"Reply \x0b\xff1"))
@@ -226,7 +235,7 @@ def test_what_stands_in_columns_that_are_not_read_does_not_matter(judged: Settin
 
 
 def test_labels_of_a_response_that_was_written_anew_are_refused(judged: Settings) -> None:
-    write_sheet(judged)
+    write_sheet(Run(judged))
     labelled = filled_in(judged, {})
     changed = [a_sample(f"seed0{number}_var1", rubrics=rubrics_of(5, -5, 1), response="Another.") for number in range(10, 30)]
     write_run(judged, changed, [an_evaluation(sample) for sample in changed])
@@ -235,7 +244,7 @@ def test_labels_of_a_response_that_was_written_anew_are_refused(judged: Settings
 
 
 def test_labels_of_another_run_are_refused(judged: Settings) -> None:
-    write_sheet(judged)
+    write_sheet(Run(judged))
     labelled = filled_in(judged, {})
     other: list[Sample] = [a_sample("seed999_var1", rubrics=rubrics_of(5, -5))]
     write_run(judged, other, [an_evaluation(other[0])])

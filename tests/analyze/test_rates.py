@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from lib.analyze.rates import Share, cohen_kappa, corrected_rate, wilson_interval
+from lib.analyze.rates import Pairs, Share, corrected_rate, wilson_interval
 
 COUNTS = st.integers(1, 5000).flatmap(lambda total: st.tuples(st.integers(0, total), st.just(total)))
 CLOSE = 1e-12
@@ -154,14 +154,14 @@ def test_a_corrected_rate_lies_within_its_interval_and_within_0_and_1(
 
 def test_kappa_is_that_of_the_textbook() -> None:
     """20 yes/yes, 5 yes/no, 10 no/yes, 15 no/no: observed 0.7, by chance 0.5·0.6 + 0.5·0.4 = 0.5, kappa 0.4."""
-    assert cohen_kappa(20, 5, 10, 15) == pytest.approx(0.4)
+    assert Pairs(20, 5, 10, 15).kappa == pytest.approx(0.4)
 
 
 def test_at_a_high_base_rate_kappa_misleads() -> None:
     """96 of 100 agree, all on yes: chance alone gives 0.9608, so kappa is (0.96 - 0.9608)/0.0392 = -0.0204."""
-    assert cohen_kappa(96, 2, 2, 0) == pytest.approx(-0.0204, abs=5e-5)
+    assert Pairs(96, 2, 2, 0).kappa == pytest.approx(-0.0204, abs=5e-5)
 
 
 def test_kappa_says_nothing_where_both_always_say_the_same() -> None:
-    assert cohen_kappa(10, 0, 0, 0) is None
-    assert cohen_kappa(0, 0, 0, 0) is None
+    assert Pairs(10, 0, 0, 0).kappa is None
+    assert Pairs(0, 0, 0, 0).kappa is None

@@ -6,36 +6,47 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from lib.analyze.statistics import keep_rates, low_keep_rate_advice, pass_rates, statistics
+from lib.analyze.statistics import low_keep_rate_advice, rates, statistics, worst_first
+from lib.analyze.tables import SAMPLE_COLUMNS, VERDICT_COLUMNS, Tables
 from lib.analyze.trust import SAME_MODEL
-from lib.run.folder import run_of
-from lib.run.manifest import update_manifest
+from lib.run.manifest import Manifest, update_manifest
+from lib.run.run import Run
 from lib.settings import PROJECT_ROOT, Settings
-from tests.build import a_rubric, a_sample, an_evaluation, rubrics_of, write_run
+from tests.build import a_rubric, a_sample, an_evaluation, rubrics_of, tables, write_run
 
 # ── rates by group ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-TABLE = pd.DataFrame(
+
+def these(samples: list[dict[str, Any]] | None = None, verdicts: list[dict[str, Any]] | None = None) -> Tables:
+    """Return tables with these rows; what a row leaves out is missing."""
+    planted = pd.DataFrame(columns=["id", "spoiling", "caught"])
+    made = pd.DataFrame([row | {"kept": row["status"] == "kept"} for row in samples or []], columns=SAMPLE_COLUMNS)
+    return Tables(Run(Settings()), Manifest(), made, pd.DataFrame(verdicts or [], columns=VERDICT_COLUMNS), planted, {})
+
+
+TABLE = these(
     [
-        ("ecology", "overgeneralization", "kept"),
-        ("ecology", "overgeneralization", "dropped"),
-        ("ecology", "how_concepts_relate", "kept"),
-        ("finance", "overgeneralization", "unjudged"),
-        ("finance", "overgeneralization", "kept"),
-    ],
-    columns=["subject", "misconception_type", "status"],
+        {"subject": subject, "misconception_type": kind, "status": status}
+        for subject, kind, status in (
+            ("ecology", "overgeneralization", "kept"),
+            ("ecology", "overgeneralization", "dropped"),
+            ("ecology", "how_concepts_relate", "kept"),
+            ("finance", "overgeneralization", "unjudged"),
+            ("finance", "overgeneralization", "kept"),
+        )
+    ]
 )
 
 
 def test_keep_rate_is_kept_by_made_with_unjudged_samples_among_the_made() -> None:
-    rates = keep_rates(TABLE, ["subject"])
-    assert rates[["subject", "made", "kept"]].to_numpy().tolist() == [["ecology", 3, 2], ["finance", 2, 1]]
-    assert rates["keep_rate"].tolist() == pytest.approx([2 / 3, 1 / 2])
+    found = rates(TABLE, "subject")
+    assert found[["subject", "made", "kept"]].to_numpy().tolist() == [["ecology", 3, 2], ["finance", 2, 1]]
+    assert found["keep_rate"].tolist() == pytest.approx([2 / 3, 1 / 2])
 
 
 def test_keep_rates_of_cells_are_by_both_names() -> None:
-    rates = keep_rates(TABLE, ["subject", "misconception_type"])
-    assert rates.iloc[:, :4].to_numpy().tolist() == [
+    found = rates(TABLE, "subject", "misconception_type")
+    assert found.iloc[:, :4].to_numpy().tolist() == [
         ["ecology", "how_concepts_relate", 1, 1],
         ["ecology", "overgeneralization", 2, 1],
         ["finance", "overgeneralization", 2, 1],
@@ -44,32 +55,28 @@ def test_keep_rates_of_cells_are_by_both_names() -> None:
 
 def test_keep_rates_carry_their_interval() -> None:
     """0 of 20: Newcombe's example."""
-    table = pd.DataFrame({"subject": ["ecology"] * 20, "status": ["dropped"] * 20})
-    assert keep_rates(table, ["subject"])[["low", "high"]].iloc[0].tolist() == pytest.approx([0, 0.1611], abs=5e-5)
+    table = these([{"subject": "ecology", "status": "dropped"}] * 20)
+    assert rates(table, "subject")[["low", "high"]].iloc[0].tolist() == pytest.approx([0, 0.1611], abs=5e-5)
 
 
-def criteria(*rows: tuple[str, str, bool], severity: str = "critical") -> pd.DataFrame:
-    table = pd.DataFrame(rows, columns=["tutoring_skill", "eval_dimension", "met"])
-    return table.assign(id="s", rubric_id="r1", criteria="c", severity=severity, evidence_found=True)
+def criteria(*rows: tuple[str, str, bool], critical: bool = True) -> list[dict[str, Any]]:
+    return [{"tutoring_skill": skill, "eval_dimension": dimension, "met": met, "critical": critical} for skill, dimension, met in rows]
 
 
 def test_a_criterion_of_several_dimensions_counts_in_each() -> None:
-    rates = pass_rates(
-        criteria(("a", "truthfulness, style_tone", True), ("a", "truthfulness", False), ("a", "style_tone,truthfulness", True)),
-        "eval_dimension",
-    )
-    found = {row["eval_dimension"]: (row["judged"], row["met"]) for row in rates.to_dict("records")}
+    rows = criteria(("a", "truthfulness, style_tone", True), ("a", "truthfulness", False), ("a", "style_tone,truthfulness", True))
+    found = {row["eval_dimension"]: (row["judged"], row["met"]) for row in rates(these(verdicts=rows), "eval_dimension").to_dict("records")}
     assert found == {"truthfulness": (3, 2), "style_tone": (2, 2)}
 
 
 def test_the_criteria_that_fail_most_come_first() -> None:
-    rates = pass_rates(criteria(("hard", "d", False), ("easy", "d", True), ("middle", "d", True), ("middle", "d", False)), "tutoring_skill")
-    assert rates["tutoring_skill"].tolist() == ["hard", "middle", "easy"]
+    rows = criteria(("hard", "d", False), ("easy", "d", True), ("middle", "d", True), ("middle", "d", False))
+    assert worst_first(these(verdicts=rows), "tutoring_skill")["tutoring_skill"].tolist() == ["hard", "middle", "easy"]
 
 
-@pytest.mark.parametrize("rates", [lambda: keep_rates(TABLE[:0], ["subject"]), lambda: pass_rates(criteria(), "eval_dimension")])
-def test_nothing_made_gives_an_empty_table_not_an_error(rates: Any) -> None:
-    assert len(rates()) == 0
+@pytest.mark.parametrize("by", ["subject", "level", "eval_dimension", "spoiling"])
+def test_nothing_made_gives_an_empty_table_not_an_error(by: str) -> None:
+    assert len(rates(these(), by)) == 0
 
 
 # ── a run's statistics ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -84,7 +91,7 @@ def of_four(settings: Settings) -> dict[str, Any]:
         an_evaluation(samples[1], quality_score=4, strengths=("warm_tone",), failed=["r5"]),
         an_evaluation(samples[2], quality_score=1, weaknesses=("vague",), failed=["r1", "r4"]),
     ]
-    return statistics(write_run(settings, samples, evaluations))
+    return statistics(tables(write_run(settings, samples, evaluations)))
 
 
 def test_made_is_kept_and_dropped_and_unjudged(of_four: dict[str, Any]) -> None:
@@ -110,69 +117,69 @@ def test_strengths_and_weaknesses_are_counted_most_frequent_first(of_four: dict[
 
 
 def test_what_nobody_judged_has_no_average(settings: Settings) -> None:
-    found = statistics(write_run(settings, [a_sample()]))
+    found = statistics(tables(write_run(settings, [a_sample()])))
     assert (found["keep_rate"], found["judge_pass_rate"], found["average_quality_score"]) == (0.0, None, None)
 
 
 def test_a_judge_that_judges_its_own_model_is_warned_of(settings: Settings) -> None:
     sample = a_sample(models={"scenario": "m", "gold": "m"})
-    assert SAME_MODEL in statistics(write_run(settings, [sample], [an_evaluation(sample, model="m")]))["warnings"]
-    assert SAME_MODEL not in statistics(write_run(settings, [sample], [an_evaluation(sample, model="n")]))["warnings"]
+    assert SAME_MODEL in statistics(tables(write_run(settings, [sample], [an_evaluation(sample, model="m")])))["warnings"]
+    assert SAME_MODEL not in statistics(tables(write_run(settings, [sample], [an_evaluation(sample, model="n")])))["warnings"]
 
 
 def test_a_very_high_keep_rate_is_warned_of_once_there_are_enough_samples(settings: Settings) -> None:
     samples = [a_sample(f"seed0{number}_var1") for number in range(10, 30)]
     assert any(
-        "95%" in line for line in statistics(write_run(settings, samples, [an_evaluation(sample) for sample in samples]))["warnings"]
+        "95%" in line
+        for line in statistics(tables(write_run(settings, samples, [an_evaluation(sample) for sample in samples])))["warnings"]
     )
-    assert statistics(write_run(settings, samples[:4], [an_evaluation(sample) for sample in samples[:4]]))["warnings"] == []
+    assert statistics(tables(write_run(settings, samples[:4], [an_evaluation(sample) for sample in samples[:4]])))["warnings"] == []
 
 
 def test_a_notice_of_the_embedded_model_stands_among_the_warnings(settings: Settings) -> None:
-    update_manifest(run_of(settings), "generation", {"notice": "made by the embedded model"})
-    assert "made by the embedded model" in statistics(write_run(settings, [a_sample()]))["warnings"]
+    update_manifest(Run(settings), "generation", values={"notice": "made by the embedded model"})
+    assert "made by the embedded model" in statistics(tables(write_run(settings, [a_sample()])))["warnings"]
 
 
 def test_statistics_of_two_dimensions_in_one_cell_are_by_dimension(settings: Settings) -> None:
     sample = a_sample(rubrics=[a_rubric(dimension="truthfulness, style_tone")])
-    found = statistics(write_run(settings, [sample], [an_evaluation(sample)]))
+    found = statistics(tables(write_run(settings, [sample], [an_evaluation(sample)])))
     assert {row["eval_dimension"] for row in found["by_criterion"]["eval_dimension"]} == {"truthfulness", "style_tone"}
 
 
 # ── advice ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def statuses(*names: str) -> pd.DataFrame:
-    return pd.DataFrame({"status": names})
+def advice_for(*statuses: str, verdicts: list[dict[str, Any]]) -> list[str]:
+    return low_keep_rate_advice(these([{"status": status} for status in statuses], verdicts))
 
 
 FAILING = criteria(("step_by_step_help", "truthfulness", False), ("asks_guiding_question", "truthfulness", True))
 
 
 def test_no_advice_where_half_or_more_are_kept() -> None:
-    assert low_keep_rate_advice(FAILING, statuses("kept", "dropped")) == []
-    assert low_keep_rate_advice(FAILING, statuses()) == []
+    assert advice_for("kept", "dropped", verdicts=FAILING) == []
+    assert advice_for(verdicts=FAILING) == []
 
 
 def test_below_one_half_the_advice_names_the_skill_that_fails_most() -> None:
-    advice = " ".join(low_keep_rate_advice(FAILING, statuses("kept", "dropped", "dropped")))
+    advice = " ".join(advice_for("kept", "dropped", "dropped", verdicts=FAILING))
     assert "`step_by_step_help`" in advice
     assert "asks_guiding_question" not in advice
 
 
 def test_criteria_that_are_not_critical_are_not_blamed() -> None:
-    minor = criteria(("example_or_analogy", "style_tone", False), severity="not_critical")
-    assert "example_or_analogy" not in " ".join(low_keep_rate_advice(pd.concat([FAILING, minor]), statuses("dropped")))
+    minor = criteria(("example_or_analogy", "style_tone", False), critical=False)
+    assert "example_or_analogy" not in " ".join(advice_for("dropped", verdicts=FAILING + minor))
 
 
 def test_many_unjudged_samples_are_told_apart_from_dropped_ones() -> None:
-    assert "67% are unjudged" in low_keep_rate_advice(FAILING, statuses("kept", "unjudged", "unjudged"))[0]
-    assert not any("unjudged" in line for line in low_keep_rate_advice(FAILING, statuses("dropped")))
+    assert "67% are unjudged" in advice_for("kept", "unjudged", "unjudged", verdicts=FAILING)[0]
+    assert not any("unjudged" in line for line in advice_for("dropped", verdicts=FAILING))
 
 
 def test_every_setting_and_file_that_the_advice_names_exists() -> None:
-    rows = [criteria(("a", "d", False))]
-    advice = " ".join(low_keep_rate_advice(pd.concat(rows), statuses("dropped", "unjudged")))
+    advice = " ".join(advice_for("dropped", "unjudged", verdicts=criteria(("a", "d", False))))
     named = {word.split(" ")[0] for word in re.findall(r"`([^`]+)`", advice)} - {"a"}
     assert named
     assert named <= set(Settings.model_fields)

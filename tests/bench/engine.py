@@ -23,21 +23,26 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from lib.filter.gates import gate_samples
-from lib.filter.judge import judge_sample, judge_samples, to_judge
+from pydantic import BaseModel
+
+from lib.filter.judge import judge_sample, to_judge
 from lib.generate.plan import plan, read_topics
-from lib.generate.samples import generate_samples, make_sample
+from lib.generate.samples import make_sample
 from lib.generate.seeds import read_seeds
 from lib.llm.answers import reply_or_failure
+from lib.llm.ask import call_for
 from lib.llm.call import Asked, Call, RawReply, Usage
-from lib.llm.journal import Entry, Journal
+from lib.llm.journal import Journal
 from lib.llm.live import request
 from lib.llm.provider import Provider, open_provider
 from lib.llm.work import Tally
-from lib.run.folder import recorded_failures, run_of
+from lib.prompts.rendering import Prompt, Stage
+from lib.run.records import recorded_failures
+from lib.run.run import Run
 from lib.settings import PROJECT_ROOT, Settings
 from tests.answers import digest
 from tests.bench.peak import peak_mb
+from tests.build import gate, generate, judge
 from tests.provider import latency_of
 
 MEAN_S, SIGMA, WIDTH = 0.5, 0.4, 50
@@ -80,9 +85,9 @@ def settings(path: str, **values: Any) -> Settings:
     return Settings.of(run="bench", outputs_dir=path, samples_per_seed=4, budget_usd=1e6, max_concurrency=WIDTH, **WITHOUT_GATES, **values)
 
 
-def judged_samples(run_settings: Settings) -> Tally:
-    gate_samples(run_settings)
-    return judge_samples(run_settings)
+def gated_and_judged(run_settings: Settings) -> Tally:
+    gate(run_settings)
+    return judge(run_settings)
 
 
 @dataclass
@@ -108,7 +113,8 @@ class Replaying:
     provider: Provider
     requests: list[dict[str, Any]] = field(default_factory=list)
 
-    async def __call__(self, call: Call[Any]) -> Any:
+    async def __call__(self, stage: Stage, slot: str, prompt: Prompt, answer: type[BaseModel], **more: Any) -> Any:
+        call = call_for(self.settings, stage, slot=slot, prompt=prompt, answer=answer, **more)
         self.requests.append(request(call, max_tokens=call.max_tokens))
         return reply_or_failure(call, self.journal.find(call.key(self.provider.id)).raw, replayed=True)
 
@@ -118,14 +124,14 @@ def requests_of(run_settings: Settings) -> tuple[list[list[dict[str, Any]]], lis
 
     async def collect() -> tuple[list[list[dict[str, Any]]], list[dict[str, Any]]]:
         seeds = {seed.row: seed for seed in SEEDS.seeds}
-        with Journal(run_of(run_settings).journal) as journal, open_provider(run_settings) as answering:
+        with Journal(Run(run_settings).journal) as journal, open_provider(run_settings) as answering:
             ask = Replaying(run_settings, journal, answering)
-            lost = {failure.id for failure in recorded_failures(run_of(run_settings))}  # a figure of the benchmark, not its end
+            lost = {failure.id for failure in recorded_failures(Run(run_settings))}  # a figure of the benchmark, not its end
             for slot in plan(SEEDS.seeds, TOPICS, run_settings):
                 if slot.id not in lost:
-                    await make_sample(ask, slot, seeds[slot.seed_row])  # type: ignore[arg-type]
+                    await make_sample(ask, slot, seed=seeds[slot.seed_row])  # type: ignore[arg-type]
             made, ask.requests = ask.requests, []
-            for sample in to_judge(run_settings):
+            for sample in to_judge(Run(run_settings)):
                 if sample.id not in lost:
                     await judge_sample(ask, sample)  # type: ignore[arg-type]
             return [made[at : at + 2] for at in range(0, len(made), 2)], ask.requests
@@ -163,8 +169,8 @@ def warmed_up(path: str) -> None:
     """Import and render everything once, so that the figures are those of the calls."""
     once = settings(path, num_seeds=1).model_copy(update={"run": "warm", "samples_per_seed": 1})
     with measured():
-        generate_samples(SEEDS, TOPICS, once)
-        judged_samples(once)
+        generate(once, SEEDS, TOPICS)
+        gated_and_judged(once)
 
 
 def clean(seeds: int = 250) -> Iterator[tuple[str, str, str]]:
@@ -172,8 +178,8 @@ def clean(seeds: int = 250) -> Iterator[tuple[str, str, str]]:
         run_settings = settings(path, num_seeds=seeds)
         warmed_up(path)
         with measured() as ours:
-            generate_samples(SEEDS, TOPICS, run_settings)
-            judged_samples(run_settings)
+            generate(run_settings, SEEDS, TOPICS)
+            gated_and_judged(run_settings)
         made, judged = requests_of(run_settings)
         calls, ideal = 2 * len(made) + len(judged), simulated_s(made) + simulated_s([[body] for body in judged])
         with measured() as bare:
@@ -189,8 +195,8 @@ def faults(seeds: int = 250) -> Iterator[tuple[str, str, str]]:
     with provider("--latency", str(MEAN_S), "--sigma", str(SIGMA), "--retry-after", "1", *arguments) as served, folder() as path:
         run_settings = settings(path, num_seeds=seeds)
         with measured() as ours:
-            made = generate_samples(SEEDS, TOPICS, run_settings)
-            judged = judged_samples(run_settings)
+            made = generate(run_settings, SEEDS, TOPICS)
+            judged = gated_and_judged(run_settings)
         chains, judgements = requests_of(run_settings)
         needed = 2 * len(chains) + len(judgements)
         ideal = simulated_s(chains) + simulated_s([[body] for body in judgements])
@@ -209,8 +215,8 @@ def capacity(seeds: int = 250) -> Iterator[tuple[str, str, str]]:
         with provider("--latency", str(MEAN_S), "--sigma", str(SIGMA), "--retry-after", "0.5", *arguments) as served, folder() as path:
             run_settings = settings(path, num_seeds=seeds)
             with measured() as ours:
-                generate_samples(SEEDS, TOPICS, run_settings)
-                judged_samples(run_settings)
+                generate(run_settings, SEEDS, TOPICS)
+                gated_and_judged(run_settings)
             made, judged = requests_of(run_settings)
             calls = 2 * len(made) + len(judged)
             total = sum(latency_of(digest(body), mean_s=MEAN_S, sigma=SIGMA) for chain in (*made, judged) for body in chain)
@@ -222,7 +228,7 @@ def capacity(seeds: int = 250) -> Iterator[tuple[str, str, str]]:
 def kill(seeds: int = 100, kills: int = 5) -> Iterator[tuple[str, str, str]]:
     script = (
         "import sys, json; from tests.bench.engine import *; s = Settings.of(**json.loads(sys.argv[1]));"
-        "generate_samples(SEEDS, TOPICS, s); judged_samples(s)"
+        "generate(SEEDS, TOPICS, s); gated_and_judged(s)"
     )
     with provider("--latency", str(MEAN_S), "--sigma", str(SIGMA)) as served, folder() as path, folder() as other:
         run_settings = settings(path, num_seeds=seeds)
@@ -237,15 +243,15 @@ def kill(seeds: int = 100, kills: int = 5) -> Iterator[tuple[str, str, str]]:
             os.killpg(child.pid, signal.SIGKILL)
             child.wait()
         with measured():
-            generate_samples(SEEDS, TOPICS, run_settings)
-            judged_samples(run_settings)
+            generate(run_settings, SEEDS, TOPICS)
+            gated_and_judged(run_settings)
         repeated = served.stats()["repeated"]
         fresh = settings(other, num_seeds=seeds)
         with measured():
-            generate_samples(SEEDS, TOPICS, fresh)
-            judged_samples(fresh)
+            generate(fresh, SEEDS, TOPICS)
+            gated_and_judged(fresh)
         same = all(
-            (run_of(fresh).dir / name).read_bytes() == (run_of(run_settings).dir / name).read_bytes()
+            (Run(fresh).dir / name).read_bytes() == (Run(run_settings).dir / name).read_bytes()
             for name in ("tutoring_samples_generated.jsonl", "evaluations.jsonl")
         )
     yield f"kill -9 at {kills} random moments: calls repeated, all together", f"{repeated}", f"≤ {kills * WIDTH}"
@@ -285,18 +291,18 @@ def memory(few: int = 1_000, many: int = 100_000) -> Iterator[tuple[str, str, st
 
 def peak(slots: int) -> None:
     """Print the peak memory in MB of generating `slots` samples with canned replies."""
-    from lib.llm import ask as asking
+    from lib.llm import session
     from tests.provider import Provider as Loopback
 
     with Loopback() as served, folder() as path:
         os.environ |= {"ANTHROPIC_BASE_URL": served.url, "ANTHROPIC_API_KEY": "bench"}
         small = settings(path, num_seeds=1)
         with redirect_stdout(StringIO()):
-            generate_samples(SEEDS, TOPICS, small)
-            with closing(sqlite3.connect(run_of(small).journal)) as journal:
+            generate(small, SEEDS, TOPICS)
+            with closing(sqlite3.connect(Run(small).journal)) as journal:
                 texts = dict(journal.execute("SELECT stage, text FROM reply"))
-            asking.LiveTransport = lambda _client, _provider, timeout_s, heed: Canned(texts)  # type: ignore[assignment,misc]
-            generate_samples(SEEDS, TOPICS, settings(path, num_seeds=slots // 4).model_copy(update={"run": "large"}))
+            session.LiveTransport = lambda _client, _provider, timeout_s, heed: Canned(texts)  # type: ignore[assignment,misc]
+            generate(settings(path, num_seeds=slots // 4).model_copy(update={"run": "large"}), SEEDS, TOPICS)
     print(peak_mb())
 
 
@@ -306,7 +312,7 @@ def wide(seeds: int = 750, width: int = 1000, latency_s: float = 2.0) -> Iterato
         warmed_up(path)
         run_settings = settings(path, num_seeds=seeds).model_copy(update={"max_concurrency": width, "budget_usd": 1e9})
         with measured() as ours:
-            made = generate_samples(SEEDS, TOPICS, run_settings)
+            made = generate(run_settings, SEEDS, TOPICS)
         most = served.stats()["max_in_flight"]
     yield (
         f"{8 * seeds:,} calls of {latency_s:g} s, {width:,} in flight: wall, failures, most in flight",
@@ -325,7 +331,7 @@ def journal(replies: int = 300_000) -> Iterator[tuple[str, str, str]]:
 
         async def worker() -> None:
             for number in numbers:
-                await book.store(Entry(Asked(digest(number), "seed001_var1", "gold", 0, "m", 0.1), 1, "ok", raw))
+                await book.store(Asked(digest(number), "seed001_var1", "gold", 0, "m", 0.1), raw, number=1, outcome="ok")
 
         await asyncio.gather(*(worker() for _ in range(50)))
         return count / (time.monotonic() - started)
@@ -345,9 +351,8 @@ def journal(replies: int = 300_000) -> Iterator[tuple[str, str, str]]:
 
 def cost(seeds: int = 25) -> Iterator[tuple[str, str, str]]:
     """US dollars a kept sample at list prices. The loopback's texts are shorter than a model's: read the ratios."""
-    from lib.analyze.statistics import write_statistics
-    from lib.filter.keep import filter_samples
     from lib.llm.budget import price_table
+    from tests.build import count, keep
 
     paid = {}
     for name, mode, cached in (("live", "live", False), ("batch", "batch", False), ("batch with caching", "batch", True)):
@@ -356,10 +361,10 @@ def cost(seeds: int = 25) -> Iterator[tuple[str, str, str]]:
         with provider("--cache-minimum", "1000") as _, folder() as path:
             run_settings = settings(path, num_seeds=seeds).model_copy(update={"mode": mode, "batch_poll_s": 0.2})
             with measured():
-                generate_samples(SEEDS, TOPICS, run_settings)
-                total = judged_samples(run_settings).cost_usd
-                filter_samples(run_settings)
-            paid[name] = total / write_statistics(run_settings)["kept_samples"]
+                generate(run_settings, SEEDS, TOPICS)
+                total = gated_and_judged(run_settings).cost_usd
+                keep(run_settings)
+            paid[name] = total / count(run_settings)["kept_samples"]
     price_table.cache_clear()
     figures = ", ".join(f"{name} ${each:.4f} ({each / paid['live']:.0%})" for name, each in paid.items())
     yield "cost a kept sample at list prices", figures, "–"

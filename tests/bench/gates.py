@@ -16,16 +16,15 @@ from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
 
-from lib.filter.gates import gate_samples
 from lib.generate.seeds import read_seeds
 from lib.run.files import write_jsonl
-from lib.run.folder import run_of
 from lib.run.manifest import update_manifest
+from lib.run.run import Run
 from lib.schema import Sample
 from lib.settings import PROJECT_ROOT, Settings
 from tests.answers import digest
 from tests.bench.peak import peak_mb
-from tests.build import a_sample
+from tests.build import a_sample, gate
 
 SEEDS = read_seeds(PROJECT_ROOT / "data" / "seeds.csv")
 VOCABULARY = [digest(number)[: 3 + number % 8] for number in range(5_000)]
@@ -62,10 +61,10 @@ def main(samples: int) -> None:
         with benchmark.open("w", encoding="utf-8", newline="") as file:
             csv.writer(file).writerows([prose(random, 80), prose(random, 150), prose(random, 60), prose(random, 300)] for _ in range(250))
         settings = Settings.of(run="gates", outputs_dir=path, benchmark_csv=str(benchmark))
-        write_jsonl(run_of(settings).generated, written(samples))
-        update_manifest(run_of(settings), "generation", {"inputs_sha256": {"seeds": SEEDS.sha256}})
+        write_jsonl(Run(settings).generated, written(samples))
+        update_manifest(Run(settings), "generation", values={"inputs_sha256": {"seeds": SEEDS.sha256}})
         started = time.monotonic()
-        done = gate_samples(settings)
+        done = gate(settings)
         seconds = time.monotonic() - started
     print(seconds, peak_mb(), done.made - sum(done.dropped.values()))
 

@@ -23,7 +23,7 @@ from lib.commands.kernel import Interrupted, Signals
 from lib.commands.notebooks import Screen, checked_notebook
 from lib.errors import KitError
 from lib.llm.journal import ledger
-from lib.run.folder import Run
+from lib.run.folder import Folder
 from lib.settings import PROJECT_ROOT
 from tests.provider import Provider
 
@@ -65,7 +65,7 @@ def at_work(words: list[str], provider: Provider) -> Iterator[tuple[subprocess.P
 
 
 def journalled(folder: Path) -> int:
-    return sum(line.calls for line in ledger(Run(folder / "s").journal))
+    return sum(line.calls for line in ledger(Folder(folder / "s").journal))
 
 
 # ── signals ──────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -12,33 +12,19 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from lib.analyze.statistics import statistics
-from lib.filter.gates import (
-    Formulas,
-    Limit,
-    NearDuplicates,
-    Shared,
-    closing,
-    copied_explanation,
-    gate_samples,
-    gates_of,
-    length_far_off,
-    opening,
-    question_and_follow_up,
-    shared,
-    special_token,
-)
+from lib.filter.gates import GATES, Given, benchmark_of, copied_explanation, length_far_off, special_token
 from lib.filter.judge import to_judge
+from lib.filter.similar import Formulas, Limit, NearDuplicates, Shared, closing, opening, question_and_follow_up, shared
 from lib.generate.benchmark import BenchmarkError, read_benchmark, word_sequences
 from lib.generate.plan import Topics
-from lib.generate.samples import generate_samples
 from lib.generate.seeds import SeedFile
 from lib.generate.words import words
 from lib.run.files import RunError, read_jsonl
-from lib.run.folder import run_of
 from lib.run.manifest import read_manifest
-from lib.schema import Decision, DropReason, Sample
+from lib.run.run import Run
+from lib.schema import Decision, Sample
 from lib.settings import Settings
-from tests.build import a_sample, a_seed, an_evaluation, rubrics_of, write_run
+from tests.build import a_sample, a_seed, an_evaluation, gate, generate, rubrics_of, tables, write_run
 from tests.provider import Provider
 
 LIMIT = Limit(words=20, share=0.25)
@@ -286,8 +272,9 @@ def test_a_longer_run_decides_on_its_first_samples_as_a_shorter_one_did(openings
 # ── seeds and benchmark ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def first_reason(sample: Sample, settings: Settings, seed_file: SeedFile | None = None) -> DropReason | None:
-    return next((reason for reason, gate in gates_of(seed_file, settings) if gate(sample)), None)
+def first_reason(sample: Sample, settings: Settings, seed_file: SeedFile | None = None) -> str | None:
+    given = Given(settings, seed_file, benchmark_of(settings))
+    return next((reason for reason, gate in GATES.items() if gate(given)(sample)), None)
 
 
 def test_a_question_copied_from_its_seed_is_dropped(tmp_path: Path) -> None:
@@ -295,7 +282,7 @@ def test_a_question_copied_from_its_seed_is_dropped(tmp_path: Path) -> None:
     seed_file = SeedFile(tmp_path / "seeds.csv", "0" * 64, (seed,), (), 0)
     settings = Settings.of(length_tolerance=100)
     copied = a_sample(question=LONG, seed_sha256=seed.sha256)
-    assert first_reason(copied, settings, seed_file) is DropReason.COPIED_SEED
+    assert first_reason(copied, settings, seed_file) == "copied_seed"
     assert first_reason(a_sample(question=OTHER, seed_sha256=seed.sha256), settings, seed_file) is None
 
 
@@ -310,8 +297,8 @@ def benchmark(tmp_path: Path) -> Path:
 def test_what_overlaps_with_the_benchmark_is_dropped_in_whichever_field(benchmark: Path) -> None:
     settings = Settings.of(benchmark_csv=str(benchmark), length_tolerance=100)
     for field in ("question", "explanation", "follow_up"):
-        assert first_reason(a_sample(**{field: f"Well. {LONG}"}), settings) is DropReason.BENCHMARK_OVERLAP
-    assert first_reason(a_sample(response=f"Well. {LONG}"), settings) is DropReason.BENCHMARK_OVERLAP
+        assert first_reason(a_sample(**{field: f"Well. {LONG}"}), settings) == "benchmark_overlap"
+    assert first_reason(a_sample(response=f"Well. {LONG}"), settings) == "benchmark_overlap"
 
 
 def test_a_stock_phrase_of_the_benchmark_does_not_fire(benchmark: Path) -> None:
@@ -375,7 +362,7 @@ def test_a_benchmark_that_cannot_be_compared_with_is_one_line_and_never_a_pass(
         (tmp_path / name).write_bytes(content)
     write_run(settings, [a_sample()])
     with pytest.raises(BenchmarkError, match=r"benchmark_csv|double the quotes") as caught:
-        gate_samples(settings.model_copy(update={"benchmark_csv": str(tmp_path / name)}))
+        gate(settings.model_copy(update={"benchmark_csv": str(tmp_path / name)}))
     assert name in str(caught.value) and "\n" not in str(caught.value)
 
 
@@ -384,13 +371,13 @@ def test_a_run_records_and_says_how_much_the_benchmark_held(settings: Settings, 
     path = tmp_path / "my benchmark.csv"
     path.write_bytes(f'prompt\n"{SENTENCE}"\n"{SENTENCE}"\nShort.\n'.encode() + b'"caf\x81"\n')
     write_run(settings, [a_sample()])
-    remarks = gate_samples(settings.model_copy(update={"benchmark_csv": str(path)})).remarks
+    remarks = gate(settings.model_copy(update={"benchmark_csv": str(path)})).notes
     assert any("my benchmark.csv (rows: 5, different sequences of 8 words: 14)" in remark for remark in remarks)
     assert any("can't be compared: 3." in remark for remark in remarks)
     assert any("no text, around which words can't be compared: 1." in remark for remark in remarks)
-    gating = read_manifest(run_of(settings))["gating"]
-    assert gating["benchmark"] == {"rows": 5, "sequences": 14}
-    assert "benchmark_overlap" not in gating["not_checked"]
+    gating = read_manifest(Run(settings)).gating
+    assert gating.benchmark == {"rows": 5, "sequences": 14}
+    assert "benchmark_overlap" not in gating.not_checked
 
 
 def test_a_benchmark_in_windows_1252_is_read_with_a_remark(tmp_path: Path) -> None:
@@ -405,24 +392,24 @@ def test_a_benchmark_in_windows_1252_is_read_with_a_remark(tmp_path: Path) -> No
 def test_what_a_gate_drops_is_never_sent_to_the_judge(settings: Settings) -> None:
     samples = [a_sample("a", question=LONG), a_sample("b", question=LONG), a_sample("c", question=OTHER)]
     write_run(settings, samples)
-    assert gate_samples(settings.model_copy(update={"length_tolerance": 100.0})).dropped[DropReason.NEAR_DUPLICATE_QUESTION] == 1
-    assert [sample.id for sample in to_judge(settings)] == ["a"]  # c's response is that of a
+    assert gate(settings.model_copy(update={"length_tolerance": 100.0})).dropped["near_duplicate_question"] == 1
+    assert [sample.id for sample in to_judge(Run(settings))] == ["a"]  # c's response is that of a
 
 
 def test_judging_before_the_gates_have_been_run_says_what_to_run(settings: Settings) -> None:
     write_run(settings, [a_sample()])
-    run_of(settings).gated.unlink()
+    Run(settings).gated.unlink()
     with pytest.raises(RunError, match="run 02_filter from its top"):
-        to_judge(settings)
+        to_judge(Run(settings))
 
 
 def test_the_funnel_in_the_statistics_counts_every_step_in_order(settings: Settings) -> None:
     samples = [a_sample(name, rubrics=rubrics_of(5)) for name in "abcd"]
-    gone = Decision(id="a", status="dropped", reason=DropReason.SPECIAL_TOKEN, detail="")
+    gone = Decision(id="a", status="dropped", reason="special_token", detail="")
     evaluations = [an_evaluation(samples[1]), an_evaluation(samples[2], failed=["r1"])]
-    found = statistics(write_run(settings, samples, evaluations, gated=[gone]))
+    found = statistics(tables(write_run(settings, samples, evaluations, gated=[gone])))
     steps = {step["step"]: (step["samples"], step["dropped"], step["left"]) for step in found["funnel"]}
-    assert list(steps) == [*[reason.value for reason in DropReason][:-1], "unjudged", "critical_rubrics_failed"]
+    assert list(steps) == [*GATES, "unjudged", "critical_rubrics_failed"]
     assert (steps["special_token"], steps["unjudged"], steps["critical_rubrics_failed"]) == ((4, 1, 3), (3, 1, 2), (2, 1, 1))
     assert (found["kept_samples"], found["removed_samples"], found["unjudged_samples"]) == (1, 2, 1)
     assert found["judge_pass_rate"] == 0.5
@@ -430,10 +417,10 @@ def test_the_funnel_in_the_statistics_counts_every_step_in_order(settings: Setti
 
 def test_gates_give_the_same_file_every_time(provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics) -> None:
     settings = settings.model_copy(update={"num_seeds": 10, "length_tolerance": 0.0})
-    generate_samples(seed_file, topics, settings)
-    once = gate_samples(settings), run_of(settings).gated.read_bytes()
-    assert (gate_samples(settings), run_of(settings).gated.read_bytes()) == once
-    assert list(read_jsonl(run_of(settings).gated, Decision, made_by=""))
+    generate(settings)
+    once = gate(settings), Run(settings).gated.read_bytes()
+    assert (gate(settings), Run(settings).gated.read_bytes()) == once
+    assert list(read_jsonl(Run(settings).gated, Decision, made_by=""))
 
 
 def test_a_seed_file_that_has_changed_since_is_said_and_not_compared(
@@ -442,7 +429,7 @@ def test_a_seed_file_that_has_changed_since_is_said_and_not_compared(
     path = tmp_path / "seeds.csv"
     path.write_bytes(seed_file.path.read_bytes())
     settings = settings.model_copy(update={"seeds_csv": str(path), "num_seeds": 1})
-    generate_samples(seed_file, topics, settings)
-    assert not any("seed file" in remark for remark in gate_samples(settings).remarks)
+    generate(settings)
+    assert not any("seed file" in remark for remark in gate(settings).notes)
     path.write_text(path.read_text("utf-8").replace("the", "teh", 1), "utf-8")
-    assert any("gone or has changed" in remark for remark in gate_samples(settings).remarks)
+    assert any("gone or has changed" in remark for remark in gate(settings).notes)

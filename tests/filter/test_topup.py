@@ -10,21 +10,17 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from lib.analyze.statistics import write_statistics
-from lib.filter.gates import gate_samples
-from lib.filter.judge import judge_samples
-from lib.filter.keep import decisions, filter_samples
-from lib.filter.topup import TopUp, expected, near_misses, short_cells, top_up
+from lib.filter.keep import judged_samples
+from lib.filter.topup import TopUp, expected_top_up, near_misses, short_cells, top_up_samples
 from lib.generate.plan import Cell, Refills, Topics, plan, planned_cells
-from lib.generate.samples import generate_samples
 from lib.generate.seeds import SeedFile
 from lib.run.files import RunError
-from lib.run.folder import made_samples, run_of
-from lib.run.manifest import recorded_settings
+from lib.run.records import made_samples
+from lib.run.run import Run, recorded_settings
 from lib.schema import Sample
 from lib.settings import Settings
 from tests.answers import CRITERION, Request, draw
-from tests.build import a_sample, a_seed, an_evaluation, rubrics_of, write_run
+from tests.build import a_sample, a_seed, an_evaluation, count, gate, generate, judge, keep, rubrics_of, write_run
 from tests.provider import Provider
 
 unhurried = hypothesis_settings(deadline=None)  # the machine may be busy
@@ -50,16 +46,16 @@ def filtered(provider: Provider, settings: Settings, seed_file: SeedFile, topics
     """A run of 24 samples of which a good part fell short, by a judge that fails what has a critical first criterion in half the cases."""
     provider.settings.answer = strict(0.5)
     settings = settings.model_copy(update={"num_seeds": 12, "critical_pass_threshold": 0.9, "top_up": True})
-    generate_samples(seed_file, topics, settings)
-    gate_samples(settings)
-    judge_samples(settings)
-    filter_samples(settings)
-    write_statistics(settings)
+    generate(settings)
+    gate(settings)
+    judge(settings)
+    keep(settings)
+    count(settings)
     return settings
 
 
 def kept(settings: Settings) -> list[Sample]:
-    return [sample for sample, _, decision in decisions(settings) if decision.status == "kept"]
+    return [judged.sample for judged in judged_samples(Run(settings)) if judged.is_kept]
 
 
 # ── a whole top-up ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -67,14 +63,14 @@ def kept(settings: Settings) -> list[Sample]:
 
 def test_it_is_off_by_default_and_then_asks_nothing(provider: Provider, filtered: Settings) -> None:
     calls, off = provider.calls, filtered.model_copy(update={"top_up": False})
-    assert top_up(off) is None
-    assert "is off" in expected(off)
+    assert top_up_samples(Run(off)) is None
+    assert "is off" in expected_top_up(Run(off))
     assert provider.calls == calls
 
 
 def test_the_target_is_reached_and_every_cell_has_what_the_plan_gave_it(filtered: Settings) -> None:
     before = len(kept(filtered))
-    done = top_up(filtered)
+    done = top_up_samples(Run(filtered))
     assert isinstance(done, TopUp)
     assert (done.kept_before, done.kept, done.why) == (before, 24, "the target is reached")
     cells = Counter((sample.metadata.subject, sample.metadata.misconception_type) for sample in kept(filtered))
@@ -82,19 +78,19 @@ def test_the_target_is_reached_and_every_cell_has_what_the_plan_gave_it(filtered
 
 
 def test_made_is_kept_and_dropped_and_unjudged_after_it_too(filtered: Settings) -> None:
-    done = top_up(filtered)
-    found = write_statistics(filtered)
+    done = top_up_samples(Run(filtered))
+    found = count(filtered)
     assert done is not None
     assert found["total_samples"] == 24 + done.repaired + done.added
     assert found["total_samples"] == found["kept_samples"] + found["removed_samples"] + found["unjudged_samples"]
     made = {row["origin"]: row["made"] for row in found["by_origin"]}
     assert made == {"plan": 24, "repair": done.repaired, "top_up": done.added}
-    assert len(run_of(filtered).finetune.read_text("utf-8").splitlines()) == 24
+    assert len(Run(filtered).finetune.read_text("utf-8").splitlines()) == 24
 
 
 def test_lineage_says_what_was_repaired_and_what_was_added(filtered: Settings) -> None:
-    top_up(filtered)
-    originals = {sample.id: sample for sample in made_samples(run_of(filtered))}
+    top_up_samples(Run(filtered))
+    originals = {sample.id: sample for sample in made_samples(Run(filtered))}
     for sample in originals.values():
         about = sample.metadata
         if about.origin == "repair":
@@ -106,7 +102,7 @@ def test_lineage_says_what_was_repaired_and_what_was_added(filtered: Settings) -
 
 
 def test_what_is_kept_is_kept_once(filtered: Settings) -> None:
-    top_up(filtered)
+    top_up_samples(Run(filtered))
     questions = [sample.metadata.question for sample in kept(filtered)]
     assert len(questions) == len(set(questions))
 
@@ -121,49 +117,49 @@ def test_a_repair_sees_the_judges_reasons_and_not_the_criteria(provider: Provide
         return judge(request)
 
     provider.settings.answer = answer
-    criteria = {rubric.criteria for sample in made_samples(run_of(filtered)) for rubric in sample.metadata.rubrics}
-    top_up(filtered)
+    criteria = {rubric.criteria for sample in made_samples(Run(filtered)) for rubric in sample.metadata.rubrics}
+    top_up_samples(Run(filtered))
     assert prompts and all("- REASON" in prompt for prompt in prompts)
     assert not any(text in prompt for prompt in prompts for text in criteria)
 
 
 def test_running_it_again_pays_nothing_and_writes_the_same_bytes(provider: Provider, filtered: Settings) -> None:
-    first = top_up(filtered)
-    before, calls = [(run_of(filtered).dir / name).read_bytes() for name in PRODUCTS], provider.calls
-    assert top_up(filtered) == first
+    first = top_up_samples(Run(filtered))
+    before, calls = [(Run(filtered).dir / name).read_bytes() for name in PRODUCTS], provider.calls
+    assert top_up_samples(Run(filtered)) == first
     assert provider.calls == calls
-    assert [(run_of(filtered).dir / name).read_bytes() for name in PRODUCTS] == before
+    assert [(Run(filtered).dir / name).read_bytes() for name in PRODUCTS] == before
 
 
 def test_a_larger_target_buys_only_the_difference(provider: Provider, filtered: Settings) -> None:
-    first = top_up(filtered)
+    first = top_up_samples(Run(filtered))
     calls = provider.calls
-    more = top_up(filtered.model_copy(update={"target_kept": 30}))
+    more = top_up_samples(Run(filtered.model_copy(update={"target_kept": 30})))
     assert first is not None and more is not None
     assert more.kept == 30
     assert provider.calls - calls <= 3 * (more.added - first.added) + more.added - first.added
-    ids = [sample.id for sample in made_samples(run_of(filtered))]
+    ids = [sample.id for sample in made_samples(Run(filtered))]
     assert len(ids) == len(set(ids))
 
 
 def test_the_planted_failures_stay_those_of_the_plan(filtered: Settings) -> None:
-    before = run_of(filtered).planted.read_bytes()
-    top_up(filtered)
-    assert run_of(filtered).planted.read_bytes() == before
+    before = Run(filtered).planted.read_bytes()
+    top_up_samples(Run(filtered))
+    assert Run(filtered).planted.read_bytes() == before
 
 
 def test_where_the_budget_ends_it_stops_says_so_and_keeps_what_it_has(filtered: Settings) -> None:
-    spent = json.loads(run_of(filtered).manifest.read_text())["filtering"]["cost_usd"]
-    done = top_up(filtered.model_copy(update={"budget_usd": spent + 0.3}))
+    spent = json.loads(Run(filtered).manifest.read_text())["filtering"]["cost_usd"]
+    done = top_up_samples(Run(filtered.model_copy(update={"budget_usd": spent + 0.3})))
     assert done is not None
     assert done.why.startswith("budget_usd is reached")
     assert done.kept_before <= done.kept < 24
-    assert json.loads(run_of(filtered).manifest.read_text())["top_up"]["kept"] == done.kept
+    assert json.loads(Run(filtered).manifest.read_text())["top_up"]["kept"] == done.kept
 
 
 def test_a_judge_that_passes_nothing_ends_it_after_a_bounded_number_of_rounds(provider: Provider, filtered: Settings) -> None:
     provider.settings.answer = strict(1.0)
-    done = top_up(filtered.model_copy(update={"target_kept": 24, "judge_model": "claude-haiku-5-5", "budget_usd": 500.0}))
+    done = top_up_samples(Run(filtered.model_copy(update={"target_kept": 24, "judge_model": "claude-haiku-5-5", "budget_usd": 500.0})))
     assert done is not None and done.rounds == 8
     assert "rounds did not suffice" in done.why
 
@@ -180,42 +176,42 @@ def test_an_answer_that_stays_invalid_is_not_paid_for_in_every_round(provider: P
         return found
 
     provider.settings.answer = answer
-    done = top_up(filtered)
+    done = top_up_samples(Run(filtered))
     assert done is not None and done.rounds >= 2
     assert asked and set(asked.values()) == {3}
 
 
 def test_topping_up_leaves_the_runs_recorded_settings_as_they_were(filtered: Settings) -> None:
-    before = recorded_settings(run_of(filtered)).min_call_success
-    top_up(filtered)
-    assert recorded_settings(run_of(filtered)).min_call_success == before > 0
+    before = recorded_settings(Run(filtered)).min_call_success
+    top_up_samples(Run(filtered))
+    assert recorded_settings(Run(filtered)).min_call_success == before > 0
 
 
 def test_seeds_that_have_changed_since_are_not_mixed_in(filtered: Settings) -> None:
-    manifest = json.loads(run_of(filtered).manifest.read_text())
+    manifest = json.loads(Run(filtered).manifest.read_text())
     manifest["generation"]["inputs_sha256"]["seeds"] = "0" * 64
-    run_of(filtered).manifest.write_text(json.dumps(manifest))
+    Run(filtered).manifest.write_text(json.dumps(manifest))
     with pytest.raises(RunError, match="has changed since the samples were made"):
-        top_up(filtered)
+        top_up_samples(Run(filtered))
 
 
 def test_where_no_further_sample_can_be_made_it_stops_after_one_round(provider: Provider, filtered: Settings) -> None:
     provider.settings.faults = {"400": 1.0}
-    done = top_up(filtered)
+    done = top_up_samples(Run(filtered))
     assert done is not None and (done.rounds, done.added, done.kept) == (1, 0, done.kept_before)
     assert done.why.startswith("none of the last round's samples could be made (rejected)")
 
 
 def test_what_it_will_take_is_said_before(filtered: Settings) -> None:
-    assert f"{len(kept(filtered))} of 24 wanted are kept" in expected(filtered)
-    assert "budget_usd leaves $" in expected(filtered)
+    assert f"{len(kept(filtered))} of 24 wanted are kept" in expected_top_up(Run(filtered))
+    assert "budget_usd leaves $" in expected_top_up(Run(filtered))
 
 
 def test_generating_anew_takes_away_what_topping_up_added(filtered: Settings, seed_file: SeedFile, topics: Topics) -> None:
-    top_up(filtered)
-    generate_samples(seed_file, topics, filtered)
-    assert len(list(made_samples(run_of(filtered)))) == 24
-    assert "top_up" not in json.loads(run_of(filtered).manifest.read_text())
+    top_up_samples(Run(filtered))
+    generate(filtered)
+    assert len(list(made_samples(Run(filtered)))) == 24
+    assert "top_up" not in json.loads(Run(filtered).manifest.read_text())
 
 
 # ── its parts ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -225,7 +221,9 @@ def test_a_near_miss_failed_one_critical_criterion_and_no_more(settings: Setting
     samples = [a_sample(name, rubrics=rubrics_of(5, 5, 5, -5, 1)) for name in "abc"] + [a_sample("d", origin="repair", repaired_from="x")]
     failed = (["r2", "r5"], ["r1", "r4"], ["r5"], ["r1"])
     evaluations = [an_evaluation(sample, failed=names) for sample, names in zip(samples, failed, strict=True)]
-    misses = list(near_misses(write_run(settings, samples, evaluations)))
+    write_run(settings, samples, evaluations)
+    keep(settings)
+    misses = list(near_misses(Run(settings)))
     assert [(miss.sample.id, miss.objections) for miss in misses] == [("a", ("It says so.",))]
 
 

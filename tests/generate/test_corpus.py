@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from lib.filter.gates import shingled_words
+from lib.filter.similar import shingled_words
 from lib.generate.seeds import read_seeds
 from lib.prompts.answers import EvalDimension, TutoringSkill
 from lib.schema import WEIGHT_OF

@@ -16,11 +16,10 @@ from hypothesis import strategies as st
 from lib.analyze.people import read_sheet
 from lib.errors import KitError
 from lib.generate.benchmark import read_benchmark
-from lib.generate.encoding import Decoded, decoded
 from lib.generate.plan import read_topics
 from lib.generate.seeds import read_seeds
 from lib.generate.tabular import Row, Table, read_table
-from lib.generate.text_file import TextFile, read_bytes
+from lib.generate.text_file import TextFile, decoded, read_bytes
 
 
 class SheetError(KitError):
@@ -100,7 +99,7 @@ def test_a_text_in_another_encoding_is_refused_and_never_read_as_nonsense(tmp_pa
 @settings(deadline=None)
 @given(text=st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\ufeff")), mark=st.sampled_from(["utf-8", "utf-8-sig"]))
 def test_whatever_is_written_in_utf_8_is_read_as_utf_8(text: str, mark: str) -> None:
-    assert decoded(text.encode(mark)) == Decoded(text, "UTF-8")
+    assert decoded(text.encode(mark)) == (text, "UTF-8")
 
 
 @pytest.mark.parametrize("stray", [b"\xe9", b"\x81", b"\xff", b"\xe2\x80", b"\xed\xa0\x80"])

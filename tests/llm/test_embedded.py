@@ -11,8 +11,8 @@ import anthropic
 import pytest
 from pydantic import BaseModel
 
+from lib.llm.embedded.engine import shortened
 from lib.llm.embedded.process import NOTICE, LocalModelError, LocalServer, embedded_model_file, local_server
-from lib.llm.embedded.server import shortened
 from lib.prompts.answers import GoldAnswer, JudgementAnswer, ScenarioAnswer
 
 pytestmark = pytest.mark.skipif(

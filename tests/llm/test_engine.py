@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 import pytest
 
 from lib.generate.plan import Topics
-from lib.generate.samples import generate_samples
 from lib.generate.seeds import SeedFile
 from lib.llm.budget import Budget, PriceError, cacheable, price_of, price_table
 from lib.llm.call import CallFailed, Usage
@@ -17,9 +16,11 @@ from lib.llm.problems import retry_after_s
 from lib.llm.window import Window
 from lib.prompts.rendering import Prompt, scenario_prompt
 from lib.run.files import write_jsonl
-from lib.run.folder import recorded_failures, run_of
+from lib.run.records import recorded_failures
+from lib.run.run import Run
 from lib.schema import Failure, Seed, Slot
 from lib.settings import Settings
+from tests.build import generate
 from tests.provider import Provider
 
 
@@ -73,7 +74,7 @@ def test_a_long_run_without_a_rejection_stays_at_its_width() -> None:
 
 def test_a_provider_that_admits_seven_is_not_hammered(provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics) -> None:
     provider.settings.admit, provider.settings.latency_s, provider.settings.retry_after = 7, 0.05, 0.05
-    made = generate_samples(seed_file, topics, settings.model_copy(update={"num_seeds": 100, "max_concurrency": 50, "budget_usd": 500.0}))
+    made = generate(settings.model_copy(update={"num_seeds": 100, "max_concurrency": 50, "budget_usd": 500.0}))
     assert made.done == 200
     assert sum(provider.stats()["rejected"].values()) < 100
 
@@ -100,7 +101,7 @@ def test_a_529_does_not_brake(provider: Provider, settings: Settings, seed_file:
     answered(window, good=100, rejected=0)
     assert window.limit == 50
     provider.settings.script = ["529"] * 5
-    assert generate_samples(seed_file, topics, settings).done == 6
+    assert generate(settings).done == 6
 
 
 @pytest.mark.parametrize(
@@ -123,27 +124,25 @@ def test_retry_after_is_read_in_every_form(headers: dict[str, str], seconds: flo
 
 
 def cached_tokens(settings: Settings) -> tuple[int, int]:
-    with sqlite3.connect(run_of(settings).journal) as connection:
+    with sqlite3.connect(Run(settings).journal) as connection:
         return tuple(connection.execute("SELECT SUM(cache_write > 0), SUM(cache_read > 0) FROM reply").fetchone())
 
 
-def test_one_call_of_each_stage_goes_ahead_where_the_cache_takes_effect(
+def test_a_prompt_that_reaches_the_minimum_is_read_from_the_cache(
     provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(price_table()["models"]["claude-opus-5-5"], "cache_minimum", 512)
-    provider.settings.cache_minimum, provider.settings.latency_s = 1000, 0.05
-    generate_samples(seed_file, topics, settings)
+    provider.settings.cache_minimum = 1000
+    generate(settings.model_copy(update={"max_concurrency": 1}))
     assert cached_tokens(settings) == (2, 10)
 
 
-def test_no_call_goes_ahead_where_the_minimum_is_not_reached(
+def test_a_prompt_that_does_not_reach_the_minimum_is_not_marked_for_the_cache(
     provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(price_table()["models"]["claude-opus-5-5"], "cache_minimum", 4096)
-    provider.settings.latency_s = 0.05
-    generate_samples(seed_file, topics, settings)
+    generate(settings)
     assert not any("cache_control" in str(request.body) for request in provider.requests)
-    assert provider.max_in_flight == 4
 
 
 def test_a_prefix_below_every_models_minimum_is_not_marked() -> None:
@@ -196,7 +195,7 @@ def test_a_pass_whose_budget_is_used_up_renders_no_prompt_for_the_slots_that_are
 
     monkeypatch.setattr("lib.generate.samples.scenario_prompt", counted)
     long = settings.model_copy(update={"num_seeds": 500, "samples_per_seed": 4, "budget_usd": 0.5, "min_call_success": 0.0})
-    made = generate_samples(seed_file, topics, long)
+    made = generate(long)
     assert made.done + len(made.failures) == 2_000
     assert {failure.reason for failure in made.failures} == {"over_budget"}
     assert 0 < made.done <= len(rendered) < 100
@@ -205,11 +204,11 @@ def test_a_pass_whose_budget_is_used_up_renders_no_prompt_for_the_slots_that_are
 def test_a_pass_whose_budget_is_used_up_still_replays_what_was_paid(
     provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics
 ) -> None:
-    generate_samples(seed_file, topics, settings)
-    with sqlite3.connect(run_of(settings).journal) as journal:  # the first slot's replies are lost
+    generate(settings)
+    with sqlite3.connect(Run(settings).journal) as journal:  # the first slot's replies are lost
         journal.execute("DELETE FROM reply WHERE slot = 'seed001_var1'")
     poor = settings.model_copy(update={"budget_usd": 0.01, "max_concurrency": 1, "min_call_success": 0.0})
-    made = generate_samples(seed_file, topics, poor)
+    made = generate(poor)
     assert (made.done, [failure.id for failure in made.failures]) == (5, ["seed001_var1"])
 
 
@@ -243,8 +242,8 @@ def test_a_users_mistake_is_shown_before_a_bug_that_came_with_it() -> None:
 
 
 def test_a_pass_replaces_only_its_own_failures(provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics) -> None:
-    generate_samples(seed_file, topics, settings)
+    generate(settings)
     of_the_judge = Failure(id="seed001_var1", stage="judge", reason="refusal", detail="the model declined")
-    write_jsonl(run_of(settings).failures, [of_the_judge])
-    generate_samples(seed_file, topics, settings)
-    assert recorded_failures(run_of(settings)) == [of_the_judge]
+    write_jsonl(Run(settings).failures, [of_the_judge])
+    generate(settings)
+    assert recorded_failures(Run(settings)) == [of_the_judge]

@@ -10,23 +10,20 @@ from collections.abc import Callable
 import pytest
 
 from lib.generate.plan import Topics
-from lib.generate.samples import generate_samples
 from lib.generate.seeds import SeedFile
 from lib.llm.loop import Stopped, Stopping, for_each
 from lib.settings import PROJECT_ROOT, Settings
+from tests.build import generate
 from tests.llm.test_wire import within
 from tests.provider import Provider
 
 SCRIPT = """
 import json, sys
 from lib.errors import KitError
-from lib.generate.samples import generate_samples
-from lib.generate.plan import read_topics
-from lib.generate.seeds import read_seeds
-from lib.settings import PROJECT_ROOT, Settings
-data = PROJECT_ROOT / "data"
+from lib.settings import Settings
+from tests.build import generate
 try:
-    generate_samples(read_seeds(data / "seeds.csv"), read_topics(data / "topics.csv"), Settings.of(**json.loads(sys.argv[1])))
+    generate(Settings.of(**json.loads(sys.argv[1])))
 except KitError as error:
     print(error)
 """
@@ -54,7 +51,7 @@ def test_the_first_stop_lets_calls_in_flight_end_and_none_is_paid_twice(
     assert "Interrupted: 0 of 6 made; run again to continue." in said
     assert (provider.calls, dict(provider.rejected)) == (4, {})
     provider.settings.latency_s = 0.0
-    assert generate_samples(seed_file, topics, settings).replayed == 4
+    assert generate(settings).replayed == 4
     assert provider.stats()["repeated"] == 0
 
 

@@ -19,14 +19,12 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from lib.errors import KitError
-from lib.generate.plan import Topics
-from lib.generate.samples import generate_samples
-from lib.generate.seeds import SeedFile
 from lib.llm.call import ProviderError
 from lib.llm.journal import ledger
 from lib.llm.work import Tally
-from lib.run.folder import run_of
+from lib.run.run import Run
 from lib.settings import Settings
+from tests import build
 from tests.provider import Provider
 
 KEY = "sk-ant-0123456789-secret"
@@ -61,10 +59,10 @@ def one(settings: Settings) -> Settings:
 
 
 @pytest.fixture
-def generate(seed_file: SeedFile, topics: Topics) -> Callable[[Settings], Tally]:
+def generate() -> Callable[[Settings], Tally]:
     def generated(settings: Settings) -> Tally:
         with within(30):
-            return generate_samples(seed_file, topics, settings)
+            return build.generate(settings)
 
     return generated
 
@@ -84,11 +82,11 @@ def with_field(message: Any, path: tuple[str | int, ...], value: Any) -> Any:
 
 
 def spent_usd(settings: Settings) -> float:
-    return sum(line.cost_usd for line in ledger(run_of(settings).journal))
+    return sum(line.cost_usd for line in ledger(Run(settings).journal))
 
 
 def outcomes(settings: Settings) -> list[tuple[str, str]]:
-    with sqlite3.connect(run_of(settings).journal) as journal:
+    with sqlite3.connect(Run(settings).journal) as journal:
         return journal.execute("SELECT stage, outcome FROM reply ORDER BY stage DESC, number").fetchall()
 
 
@@ -163,7 +161,7 @@ def test_a_key_that_the_server_repeats_is_neither_shown_nor_stored(
     except KitError as error:
         said = str(error)
     said += "".join(capfd.readouterr())
-    written = b"".join(path.read_bytes() for path in run_of(one).dir.rglob("*") if path.is_file())
+    written = b"".join(path.read_bytes() for path in Run(one).dir.rglob("*") if path.is_file())
     assert KEY not in said
     assert KEY.encode() not in written
     assert "\x1b" not in said
@@ -177,7 +175,7 @@ def test_a_key_is_taken_out_before_a_long_answer_is_cut(
     provider.settings.spoil = answered(lambda _: b"x" * before + KEY.encode())
     said = generate(one).failures[0].detail
     assert KEY[:10] not in said
-    written = b"".join(path.read_bytes() for path in run_of(one).dir.rglob("*") if path.is_file())
+    written = b"".join(path.read_bytes() for path in Run(one).dir.rglob("*") if path.is_file())
     assert KEY[:10].encode() not in written
 
 
@@ -221,7 +219,7 @@ def test_of_the_base_url_only_host_and_port_are_shown(
     assert not any(secret in str(problem.value) for secret in ("someone", "passw0rd", "private-path", "t0ken"))
 
 
-def test_a_header_value_that_cannot_be_sent_is_told_by_its_variable_and_not_shown(
+def test_a_header_value_that_cannot_be_sent_is_refused_by_its_variables_name_and_not_shown(
     provider: Provider, one: Settings, generate: Callable[[Settings], Tally], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ANTHROPIC_CUSTOM_HEADERS", f"X-Token: {KEY}\x01more")
@@ -253,7 +251,7 @@ def test_a_base_url_that_is_no_web_address_is_refused_by_its_name(
     ("name", "value"),
     [("ALL_PROXY", "socks5://user:passw0rd@127.0.0.1:9"), ("HTTPS_PROXY", "nonsense://x"), ("SSL_CERT_FILE", "/no/such/file")],
 )
-def test_a_proxy_or_certificate_that_cannot_be_used_is_told_by_its_variable(
+def test_a_proxy_or_certificate_that_cannot_be_used_is_refused_by_its_variables_name(
     name: str, value: str, provider: Provider, one: Settings, generate: Callable[[Settings], Tally], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(name, value)
@@ -263,7 +261,7 @@ def test_a_proxy_or_certificate_that_cannot_be_used_is_told_by_its_variable(
 
 
 @pytest.mark.parametrize("content", ["ANTHROPIC_API_KEY=k".encode("utf-16"), b"# caf\xe9\nANTHROPIC_API_KEY=k\n"])
-def test_an_env_file_that_is_not_utf8_is_told_by_its_path(
+def test_an_env_file_that_is_not_utf8_is_refused_by_its_path(
     content: bytes, tmp_path: Path, one: Settings, generate: Callable[[Settings], Tally], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("lib.llm.provider.PROJECT_ROOT", tmp_path)
@@ -414,7 +412,7 @@ def test_one_odd_reply_among_many_costs_only_its_own_sample(
     provider.settings.spoil = half
     made = generate(settings.model_copy(update={"max_concurrency": 1, "min_call_success": 0.0}))
     assert (made.done, len(made.failures)) == (5, 1)
-    with sqlite3.connect(run_of(settings).journal) as journal:
+    with sqlite3.connect(Run(settings).journal) as journal:
         assert journal.execute("SELECT text FROM reply WHERE outcome = 'invalid_answer'").fetchall() == [("\ufffd",)] * 3
 
 

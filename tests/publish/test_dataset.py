@@ -13,7 +13,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyarrow import parquet
 
-from lib.analyze.statistics import write_statistics
 from lib.errors import plain
 from lib.filter.examples import example_line
 from lib.prompts.rendering import cell, yaml_text
@@ -21,12 +20,12 @@ from lib.publish.card import family, write_card
 from lib.publish.dataset import schema, write_dataset
 from lib.publish.splits import split_samples
 from lib.run.files import read_jsonl
-from lib.run.folder import run_of
 from lib.run.manifest import update_manifest
+from lib.run.run import Run
 from lib.schema import Sample
 from lib.settings import PROJECT_ROOT, Settings
 from lib.validate.check import validate_file
-from tests.build import a_planted, a_sample, an_evaluation, rubrics_of, write_kept, write_run
+from tests.build import a_planted, a_sample, an_evaluation, count, keep, rubrics_of, tables, write_kept, write_run
 from tests.publish.test_splits import of_seed
 
 GENERATION = {
@@ -43,13 +42,13 @@ def with_records(settings: Settings, samples: list[Sample], **changes: object) -
     """Write what notebooks 1 and 2 leave of these samples, all judged and kept, the first in a spoiled copy too."""
     write_kept(settings, samples)
     write_run(settings, samples, [an_evaluation(sample, failed=["r2"]) for sample in samples], planted=[a_planted(samples[0])])
-    update_manifest(run_of(settings), "generation", GENERATION | {"settings": settings.model_dump(mode="json")} | changes)
+    update_manifest(Run(settings), "generation", values=GENERATION | {"settings": settings.model_dump(mode="json")} | changes)
     update_manifest(
-        run_of(settings),
+        Run(settings),
         "judging",
-        {"settings": settings.model_dump(mode="json"), "prompt_sha256": {"judge": "3" * 64}, "notice": "", "ledger": []},
+        values={"settings": settings.model_dump(mode="json"), "prompt_sha256": {"judge": "3" * 64}, "notice": "", "ledger": []},
     )
-    write_statistics(settings)
+    count(settings)
     return settings
 
 
@@ -57,22 +56,22 @@ def with_records(settings: Settings, samples: list[Sample], **changes: object) -
 def made(settings: Settings) -> Settings:
     samples = [of_seed(prompt, number, rubrics=rubrics_of(5, 1, -5)) for prompt in range(10) for number in range(2)]
     with_records(settings, samples)
-    split = split_samples(settings)
-    write_dataset(settings, split)
-    write_card(settings, split)
+    split = split_samples(Run(settings))
+    write_dataset(Run(settings), split)
+    write_card(tables(settings), split)
     return settings
 
 
 def files(settings: Settings, side: str) -> tuple[Path, Path]:
-    return run_of(settings).dataset / "data" / f"{side}.parquet", run_of(settings).dataset / f"{side}.jsonl"
+    return Run(settings).dataset / "data" / f"{side}.parquet", Run(settings).dataset / f"{side}.jsonl"
 
 
 def header(settings: Settings) -> dict:
-    return yaml.safe_load((run_of(settings).dataset / "README.md").read_text("utf-8").split("---\n")[1])
+    return yaml.safe_load((Run(settings).dataset / "README.md").read_text("utf-8").split("---\n")[1])
 
 
 def body(settings: Settings) -> str:
-    return (run_of(settings).dataset / "README.md").read_text("utf-8").split("---\n", 2)[2]
+    return (Run(settings).dataset / "README.md").read_text("utf-8").split("---\n", 2)[2]
 
 
 # ── files ────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -109,16 +108,16 @@ def test_hugging_faces_loader_opens_the_folder_as_it_is(made: Settings, tmp_path
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     from datasets import load_dataset
 
-    found = load_dataset(str(run_of(made).dataset), cache_dir=str(tmp_path / "cache"))
+    found = load_dataset(str(Run(made).dataset), cache_dir=str(tmp_path / "cache"))
     assert {side: rows.num_rows for side, rows in found.items()} == {"train": 18, "validation": 2}
     assert found["train"].column_names == schema().names
 
 
 def test_a_side_without_samples_has_no_files_and_is_not_in_the_header(made: Settings) -> None:
     without = made.model_copy(update={"validation_share": 0.0})
-    split = split_samples(without)
-    assert write_dataset(without, split) == {"train": 20, "validation": 0}
-    write_card(without, split)
+    split = split_samples(Run(without))
+    assert write_dataset(Run(without), split) == {"train": 20, "validation": 0}
+    write_card(tables(without), split)
     assert not any(path.exists() for path in files(without, "validation"))
     assert [entry["split"] for entry in header(without)["configs"][0]["data_files"]] == ["train"]
     assert "There is no validation split" in body(without)
@@ -126,27 +125,27 @@ def test_a_side_without_samples_has_no_files_and_is_not_in_the_header(made: Sett
 
 def test_a_run_that_keeps_nothing_has_a_card_all_the_same(settings: Settings) -> None:
     with_records(settings, [a_sample()])
-    run_of(settings).filtered.write_text("")
-    run_of(settings).evaluations.write_text("")
-    split = split_samples(settings)
-    assert write_dataset(settings, split) == {"train": 0, "validation": 0}
-    write_card(settings, split)
+    Run(settings).filtered.write_text("")
+    Run(settings).evaluations.write_text("")
+    split = split_samples(Run(settings))
+    assert write_dataset(Run(settings), split) == {"train": 0, "validation": 0}
+    write_card(tables(settings), split)
     assert "configs" not in header(settings)
 
 
 def test_planted_failures_are_in_none_of_it(made: Settings) -> None:
-    assert not any(b"Spoiled." in path.read_bytes() for path in run_of(made).dataset.rglob("*") if path.is_file())
+    assert not any(b"Spoiled." in path.read_bytes() for path in Run(made).dataset.rglob("*") if path.is_file())
 
 
 def test_every_line_that_is_written_is_one_line_for_every_reader(settings: Settings) -> None:
     """`str.splitlines` also ends lines at U+0085, U+2028 and U+2029, which JSON may hold as they are."""
     sample = a_sample(response="One\u2028two\u2029three\x85four\x0b\x0c\x1c\x1d\x1efive.")
-    split = split_samples(with_records(settings, [sample]))
-    write_dataset(settings, split)
-    for path in (run_of(settings).filtered, run_of(settings).generated, run_of(settings).dataset / "train.jsonl"):
+    split = split_samples(Run(with_records(settings, [sample])))
+    write_dataset(Run(settings), split)
+    for path in (Run(settings).filtered, Run(settings).generated, Run(settings).dataset / "train.jsonl"):
         assert len(path.read_text("utf-8").splitlines()) == 1
-    assert next(read_jsonl(run_of(settings).filtered, Sample, made_by="")) == sample
-    line = json.loads((run_of(settings).dataset / "train.jsonl").read_text("utf-8"))
+    assert next(read_jsonl(Run(settings).filtered, Sample, made_by="")) == sample
+    line = json.loads((Run(settings).dataset / "train.jsonl").read_text("utf-8"))
     assert line["messages"][2]["content"] == sample.response
 
 
@@ -170,7 +169,7 @@ def test_the_card_says_who_wrote_who_judged_and_how_good_the_judge_is(made: Sett
 
 
 def test_every_warning_of_the_statistics_is_on_the_card(made: Settings) -> None:
-    warnings = json.loads(run_of(made).statistics.read_text("utf-8"))["warnings"]
+    warnings = json.loads(Run(made).statistics.read_text("utf-8"))["warnings"]
     assert warnings
     assert all(warning.replace(">", "&gt;").replace("<", "&lt;") in body(made) for warning in warnings)
 
@@ -189,27 +188,28 @@ def test_the_card_says_under_which_licence_the_seeds_are(settings: Settings, see
 
     digest = read_seeds(PROJECT_ROOT / seeds_csv).sha256 if seeds_csv else "0" * 64
     with_records(settings, [a_sample()], inputs_sha256={"seeds": digest, "topics": ""})
-    split = split_samples(settings)
-    write_dataset(settings, split)
-    text = write_card(settings, split).read_text("utf-8")
+    split = split_samples(Run(settings))
+    write_dataset(Run(settings), split)
+    text = write_card(tables(settings), split).read_text("utf-8")
     assert said in text
     assert "check your agreement before you train or share" in text
 
 
 def test_a_notice_stands_on_top(settings: Settings) -> None:
     with_records(settings, [a_sample()], notice="Not to be trained on.")
-    split = split_samples(settings)
-    write_dataset(settings, split)
-    assert "> **Not to be trained on.**" in write_card(settings, split).read_text("utf-8").split("Fine-tuning examples")[0]
+    split = split_samples(Run(settings))
+    write_dataset(Run(settings), split)
+    assert "> **Not to be trained on.**" in write_card(tables(settings), split).read_text("utf-8").split("Fine-tuning examples")[0]
 
 
 def test_writer_and_judge_of_one_family_are_told(settings: Settings) -> None:
     sample = a_sample(models={"scenario": "claude-opus-5-5", "gold": "claude-opus-5-5"})
     with_records(settings, [sample])
     write_run(settings, [sample], [an_evaluation(sample, model="claude-sonnet-5-5")])
-    split = split_samples(settings)
-    write_dataset(settings, split)
-    assert "Writer and judge are of one family (claude)" in write_card(settings, split).read_text("utf-8")
+    keep(settings)
+    split = split_samples(Run(settings))
+    write_dataset(Run(settings), split)
+    assert "Writer and judge are of one family (claude)" in write_card(tables(settings), split).read_text("utf-8")
 
 
 @pytest.mark.parametrize(("model", "house"), [("claude-opus-5-5", "claude"), ("gpt-4o", "gpt"), ("Qwen2.5_72B", "qwen2.5")])
@@ -224,9 +224,9 @@ def test_paths_of_the_user_are_not_on_the_card(made: Settings) -> None:
 
 def test_text_of_a_model_cannot_break_the_table(settings: Settings) -> None:
     with_records(settings, [a_sample(models={"scenario": "a|b<script>", "gold": "a|b<script>"})])
-    split = split_samples(settings)
-    write_dataset(settings, split)
-    text = write_card(settings, split).read_text("utf-8")
+    split = split_samples(Run(settings))
+    write_dataset(Run(settings), split)
+    text = write_card(tables(settings), split).read_text("utf-8")
     assert "| written by | a&#124;b&lt;script&gt; |" in text and "<script>" not in text
 
 
@@ -252,9 +252,10 @@ def test_foreign_text_stays_text_wherever_it_stands_in_the_card(settings: Settin
         sample = a_sample(subject=subject, models={"scenario": text, "gold": text}, notice=text)
         with_records(of_text, [sample], notice=text, provider=text, inputs_sha256={"seeds": text, "topics": ""}, finished=text)
         write_run(of_text, [sample], [an_evaluation(sample, model=text)])
-        split = split_samples(of_text)
-        write_dataset(of_text, split)
-        write_card(of_text, split)
+        keep(of_text)
+        split = split_samples(Run(of_text))
+        write_dataset(Run(of_text), split)
+        write_card(tables(of_text), split)
         cards.append((elements(body(of_text)), header(of_text), len(body(of_text).splitlines())))
         assert "\x1b" not in body(of_text)
     (usual, usual_header, lines), (found, found_header, found_lines) = cards
@@ -279,29 +280,29 @@ def test_any_text_is_one_string_of_the_header(text: str) -> None:
 
 def test_what_was_not_checked_is_not_claimed(made: Settings) -> None:
     assert "| Benchmark overlap |" in body(made)
-    update_manifest(run_of(made), "gating", {"not_checked": ["benchmark_overlap"]})
-    write_card(made, split_samples(made))
+    update_manifest(Run(made), "gating", values={"not_checked": ["benchmark_overlap"]})
+    write_card(tables(made), split_samples(Run(made)))
     assert "| Benchmark overlap |" not in body(made) and "Not checked: benchmark overlap." in body(made)
 
 
 def test_the_card_says_how_much_the_benchmark_held(made: Settings) -> None:
     assert "sequences of eight words" not in body(made)
-    update_manifest(run_of(made), "gating", {"benchmark": {"rows": 250, "sequences": 4_812}})
-    write_card(made, split_samples(made))
+    update_manifest(Run(made), "gating", values={"benchmark": {"rows": 250, "sequences": 4_812}})
+    write_card(tables(made), split_samples(Run(made)))
     assert "250 rows, 4812 different sequences of eight words" in body(made)
 
 
 def test_a_topped_up_run_says_so_and_settings_of_judging_are_told_too(made: Settings) -> None:
     judged = made.model_copy(update={"votes": 3})
-    update_manifest(run_of(made), "judging", {"settings": judged.model_dump(mode="json"), "prompt_sha256": {"judge": "3" * 64}})
-    update_manifest(run_of(made), "top_up", {"repaired": 5, "added": 2, "prompt_sha256": {"repair": "7" * 64}})
-    write_card(made, split_samples(made))
+    update_manifest(Run(made), "judging", values={"settings": judged.model_dump(mode="json"), "prompt_sha256": {"judge": "3" * 64}})
+    update_manifest(Run(made), "top_up", values={"repaired": 5, "added": 2, "prompt_sha256": {"repair": "7" * 64}})
+    write_card(tables(made), split_samples(Run(made)))
     assert "5 near misses were rewritten once" in body(made) and "| repair | `7777" in body(made)
     assert "`votes` = 3" in body(made)
 
 
 def test_a_tutor_that_saw_the_rubrics_is_not_said_to_have_been_blind(made: Settings) -> None:
     seeing = made.model_copy(update={"show_rubrics_to_tutor": True})
-    update_manifest(run_of(made), "generation", GENERATION | {"settings": seeing.model_dump(mode="json")})
-    write_card(made, split_samples(made))
+    update_manifest(Run(made), "generation", values=GENERATION | {"settings": seeing.model_dump(mode="json")})
+    write_card(tables(made), split_samples(Run(made)))
     assert "without seeing the rubrics" not in body(made) and "with the rubrics in view" in body(made)

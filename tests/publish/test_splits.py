@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from lib.filter.gates import shingled_words
+from lib.filter.similar import shingled_words
 from lib.publish.splits import SIMILARITY, Split, groups_of, split, split_samples
+from lib.run.run import Run
 from lib.schema import Sample
 from lib.settings import Settings
 from tests.bench.gates import prose
@@ -151,6 +152,6 @@ def test_validation_is_never_further_from_its_share_than_nothing_is(sizes: list[
 
 def test_a_runs_kept_samples_are_split(settings: Settings) -> None:
     samples = [of_seed(prompt, number) for prompt in range(10) for number in range(2)]
-    found = split_samples(write_kept(settings, samples))
+    found = split_samples(Run(write_kept(settings, samples)))
     assert (found.samples, len(found.validation)) == (20, 2)
     assert all(one.id != other.id for one, other in combinations(samples, 2))

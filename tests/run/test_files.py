@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from lib.generate.plan import Topics
-from lib.generate.samples import generate_samples
 from lib.generate.seeds import SeedFile
 from lib.run.files import (
     RunError,
@@ -27,10 +26,12 @@ from lib.run.files import (
     whole_file,
     write_json,
 )
-from lib.run.folder import held, run_of
+from lib.run.lock import held
 from lib.run.ordered_lines import OrderedLines
+from lib.run.run import Run
 from lib.schema import Failure
 from lib.settings import PROJECT_ROOT, Settings
+from tests.build import generate
 from tests.provider import Provider
 
 unhurried = hypothesis_settings(deadline=None, max_examples=60)
@@ -91,10 +92,10 @@ def test_on_a_full_disk_no_call_is_paid(
     small_disk: Path, provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics
 ) -> None:
     settings = settings.model_copy(update={"outputs_dir": str(small_disk / "outputs")})
-    run_of(settings).dir.mkdir(parents=True)
+    Run(settings).dir.mkdir(parents=True)
     fill(small_disk)
     with pytest.raises(RunError, match="No space left on device"):
-        generate_samples(seed_file, topics, settings)
+        generate(settings)
     assert provider.calls == 0
 
 
@@ -104,7 +105,7 @@ def test_on_a_read_only_disk_no_call_is_paid(
     subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
     settings = settings.model_copy(update={"outputs_dir": str(small_disk / "outputs")})
     with pytest.raises(RunError, match=r"can't be written \(Read-only file system\)\. Choose another outputs_dir"):
-        generate_samples(seed_file, topics, settings)
+        generate(settings)
     assert provider.calls == 0
 
 
@@ -158,7 +159,7 @@ def test_a_place_that_can_hold_no_run_is_named_with_the_cause_and_the_way_out(
     place = make(tmp_path / "place")
     before = everything_in(tmp_path)
     with pytest.raises(RunError) as caught:
-        generate_samples(seed_file, topics, settings.model_copy(update={"outputs_dir": str(place)}))
+        generate(settings.model_copy(update={"outputs_dir": str(place)}))
     assert str(place) in str(caught.value) and "can't be written (" in str(caught.value) and advice in str(caught.value)
     assert "\n" not in str(caught.value)
     assert provider.calls == 0
@@ -284,8 +285,8 @@ def test_lines_are_written_in_their_order_whatever_order_they_came_in(
 
 def test_a_lock_that_can_not_be_made_is_told(tmp_path: Path) -> None:
     settings = Settings.of(outputs_dir=str(tmp_path), run="r")
-    make_folder(run_of(settings).dir)
-    (run_of(settings).dir / ".lock").mkdir()
-    with pytest.raises(RunError, match=r"\.lock: can't be written"), held(run_of(settings)):
+    make_folder(Run(settings).dir)
+    (Run(settings).dir / ".lock").mkdir()
+    with pytest.raises(RunError, match=r"\.lock: can't be written"), held(Run(settings)):
         pass
-    assert everything_in(run_of(settings).dir) == [".lock"]
+    assert everything_in(Run(settings).dir) == [".lock"]

@@ -12,33 +12,44 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from lib.analyze import figures
 from lib.analyze.compare import compare_runs
+from lib.analyze.figures import save_figure
 from lib.analyze.people import write_sheet
-from lib.analyze.statistics import write_statistics
-from lib.analyze.trust import catches
 from lib.commands.notebooks import run_notebooks
 from lib.commands.rerun import again, changed_since
 from lib.commands.summary import summary
 from lib.errors import KitError
-from lib.filter.gates import gate_samples
-from lib.filter.judge import judge_samples
-from lib.filter.keep import decisions, filter_samples, planted_failures
-from lib.filter.topup import top_up
+from lib.filter.keep import judged_samples, planted_failures
+from lib.filter.topup import top_up_samples
 from lib.generate.plan import Topics
-from lib.generate.samples import generate_samples
 from lib.generate.seeds import SeedFile
 from lib.llm.work import RunFailed
 from lib.publish.card import write_card
 from lib.publish.dataset import write_dataset
 from lib.publish.splits import split_samples
 from lib.run.files import RunError, write_jsonl
-from lib.run.folder import Run, held, kept_samples, made_samples, notebooks_held, run_of, write_validation
-from lib.run.manifest import as_filtered, as_planned, read_manifest, recorded_settings, update_manifest
+from lib.run.lock import held, notebooks_held
+from lib.run.manifest import read_manifest, update_manifest
+from lib.run.records import kept_samples, made_samples, write_report
+from lib.run.run import Run, recorded_settings
 from lib.schema import Decision, Failure
 from lib.settings import PROJECT_ROOT, Settings
 from lib.validate.check import validate_file
-from tests.build import FolderBusy, a_planted, a_sample, an_evaluation, held_by_another_process, rubrics_of, write_run
+from tests.build import (
+    FolderBusy,
+    a_planted,
+    a_sample,
+    an_evaluation,
+    count,
+    gate,
+    generate,
+    held_by_another_process,
+    judge,
+    keep,
+    rubrics_of,
+    tables,
+    write_run,
+)
 from tests.provider import Provider
 
 unhurried = hypothesis_settings(deadline=None, max_examples=60)
@@ -47,21 +58,21 @@ IDS = ("seed001_var1", "seed001_var2", "seed002_var1")
 
 def whole_run(seed_file: SeedFile, topics: Topics, settings: Settings) -> Settings:
     """Do what the four notebooks do, without the figures."""
-    generate_samples(seed_file, topics, settings)
-    gate_samples(settings)
-    judge_samples(settings)
-    filter_samples(settings)
-    write_statistics(settings)
+    generate(settings)
+    gate(settings)
+    judge(settings)
+    keep(settings)
+    count(settings)
     return validated(settings)
 
 
 def validated(settings: Settings) -> Settings:
     """Do what notebook 4 does."""
-    shown = as_filtered(settings)
-    write_validation(run_of(shown), validate_file(run_of(shown).finetune, few_is="warning"))
-    split = split_samples(shown)
-    write_dataset(shown, split)
-    write_card(shown, split)
+    shown = Run(settings).as_filtered.settings
+    write_report(Run(shown), validate_file(Run(shown).finetune, few_is="warning"))
+    split = split_samples(Run(shown))
+    write_dataset(Run(shown), split)
+    write_card(tables(shown), split)
     return settings
 
 
@@ -78,68 +89,68 @@ def three(settings: Settings) -> Settings:
     samples = [a_sample(name, rubrics=rubrics_of(5, 5, 1)) for name in IDS]
     evaluations = [an_evaluation(sample, failed=["r2"] if sample.id == IDS[1] else []) for sample in samples]
     write_run(settings, samples, evaluations, planted=[a_planted(samples[0], failed=["r1"]), a_planted(samples[2])])
-    update_manifest(run_of(settings), "generation", {"settings": settings.model_dump(mode="json"), "finished": "2026-12-01"})
-    update_manifest(run_of(settings), "judging", {"settings": settings.model_dump(mode="json")})
-    filter_samples(settings)
-    write_statistics(settings)
+    update_manifest(Run(settings), "generation", values={"settings": settings.model_dump(mode="json"), "finished": "2026-12-01"})
+    update_manifest(Run(settings), "judging", values={"settings": settings.model_dump(mode="json")})
+    keep(settings)
+    count(settings)
     return settings
 
 
 WRITERS: dict[str, Callable[[Settings], object]] = {
-    "gating": gate_samples,
-    "judging": judge_samples,
-    "filtering": filter_samples,
-    "statistics": write_statistics,
-    "topping up": lambda settings: top_up(settings.model_copy(update={"top_up": True})),
-    "the review sheet": write_sheet,
-    "the data set": lambda settings: write_dataset(settings, split_samples(settings)),
-    "the card": lambda settings: write_card(settings, split_samples(settings)),
-    "the validator's report": lambda settings: write_validation(run_of(settings), validate_file(run_of(settings).finetune)),
-    "the manifest": lambda settings: update_manifest(run_of(settings), "people", {}),
-    "a figure": lambda settings: figures.save(None, run_of(settings), "overview"),  # type: ignore[arg-type]  # refused before it is drawn
+    "gating": gate,
+    "judging": judge,
+    "filtering": keep,
+    "statistics": count,
+    "topping up": lambda settings: top_up_samples(Run(settings.model_copy(update={"top_up": True}))),
+    "the review sheet": lambda settings: write_sheet(Run(settings)),
+    "the data set": lambda settings: write_dataset(Run(settings), split_samples(Run(settings))),
+    "the card": lambda settings: write_card(tables(settings), split_samples(Run(settings))),
+    "the validator's report": lambda settings: write_report(Run(settings), validate_file(Run(settings).finetune)),
+    "the manifest": lambda settings: update_manifest(Run(settings), "people", values={}),
+    "a figure": lambda settings: save_figure(Run(settings), None, name="overview"),  # type: ignore[arg-type]  # refused before it is drawn
 }
 
 
 @pytest.mark.parametrize("name", WRITERS)
 def test_while_another_process_is_at_work_nothing_in_the_folder_is_changed(name: str, three: Settings) -> None:
-    with held_by_another_process(run_of(three)):
-        before = digests(run_of(three).dir)
+    with held_by_another_process(Run(three)):
+        before = digests(Run(three).dir)
         with pytest.raises(RunError, match="another run is at work in this folder"):
             WRITERS[name](three)
-        assert digests(run_of(three).dir) == before
+        assert digests(Run(three).dir) == before
 
 
 def test_a_second_topping_up_is_refused_before_the_firsts_samples_are_gone(three: Settings) -> None:
-    write_jsonl(run_of(three).repaired, [a_sample(f"{IDS[1]}_repaired", origin="repair", repaired_from=IDS[1])])
-    with held_by_another_process(run_of(three)), pytest.raises(RunError, match="another run is at work"):
-        top_up(three.model_copy(update={"top_up": True}))
-    assert len(run_of(three).repaired.read_text("utf-8").splitlines()) == 1
+    write_jsonl(Run(three).repaired, [a_sample(f"{IDS[1]}_repaired", origin="repair", repaired_from=IDS[1])])
+    with held_by_another_process(Run(three)), pytest.raises(RunError, match="another run is at work"):
+        top_up_samples(Run(three.model_copy(update={"top_up": True})))
+    assert len(Run(three).repaired.read_text("utf-8").splitlines()) == 1
 
 
 def test_between_the_steps_of_topping_up_no_other_run_gets_in(three: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    def step(_: Settings) -> None:
-        with held_by_another_process(run_of(three)):
+    def step(_: Run) -> None:
+        with held_by_another_process(Run(three)):
             raise AssertionError("it got in")
 
     monkeypatch.setattr("lib.filter.topup._judged_anew", step)
     with pytest.raises(FolderBusy):
-        top_up(three.model_copy(update={"top_up": True}))
+        top_up_samples(Run(three.model_copy(update={"top_up": True})))
 
 
 @pytest.mark.parametrize("name", ["gating", "judging", "filtering", "statistics", "the review sheet"])
 def test_a_misspelt_run_leaves_no_folder(name: str, settings: Settings) -> None:
     with pytest.raises(RunError, match="is not there yet: run 01_generate with the same RUN first"):
         WRITERS[name](settings)
-    assert not run_of(settings).dir.exists()
+    assert not Run(settings).dir.exists()
 
 
 def test_topping_up_that_is_off_needs_no_hold(three: Settings) -> None:
-    with held_by_another_process(run_of(three)):
-        assert top_up(three) is None
+    with held_by_another_process(Run(three)):
+        assert top_up_samples(Run(three)) is None
 
 
 def test_what_holds_the_folder_may_call_what_holds_it_and_then_lets_go(settings: Settings) -> None:
-    run = run_of(settings)
+    run = Run(settings)
     with held(run), held(run):
         pass
     with held_by_another_process(run), pytest.raises(RunError), held(run):
@@ -151,13 +162,13 @@ def test_what_holds_the_folder_may_call_what_holds_it_and_then_lets_go(settings:
 
 
 def test_a_second_make_leaves_the_executed_copies_of_the_first_alone(settings: Settings, capfd: pytest.CaptureFixture[str]) -> None:
-    run = run_of(settings)
+    run = Run(settings)
     (run.dir / "notebooks").mkdir(parents=True)
     copy = run.dir / "notebooks" / "01_generate.failed.ipynb"
     copy.write_text("the first's", "utf-8")
     script = (
-        "import sys; from pathlib import Path; from lib.run.folder import Run, notebooks_held\n"
-        "with notebooks_held(Run(Path(sys.argv[1]))): print(flush=True); sys.stdin.read()"
+        "import sys; from pathlib import Path; from lib.run.folder import Folder; from lib.run.lock import notebooks_held\n"
+        "with notebooks_held(Folder(Path(sys.argv[1]))): print(flush=True); sys.stdin.read()"
     )
     command = [sys.executable, "-c", script, str(run.dir)]
     with subprocess.Popen(command, cwd=PROJECT_ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
@@ -168,23 +179,20 @@ def test_a_second_make_leaves_the_executed_copies_of_the_first_alone(settings: S
 
 
 def test_a_notebook_holds_the_folder_while_the_one_that_started_it_holds_the_copies(settings: Settings) -> None:
-    with notebooks_held(run_of(settings)), held_by_another_process(run_of(settings)):
+    with notebooks_held(Run(settings)), held_by_another_process(Run(settings)):
         pass
 
 
 WATCH = """
 import fcntl, os, sys
 from pathlib import Path
-from lib.analyze import figures
-from lib.generate.plan import read_topics
-from lib.generate.seeds import read_seeds
-from lib.settings import PROJECT_ROOT, Settings
-from lib.run.folder import run_of
-from lib.analyze.statistics import sample_table
+from lib.analyze.figures import plot_scores, save_figure
 from lib.analyze.people import write_sheet
-from lib.filter.topup import top_up
+from lib.filter.topup import top_up_samples
+from lib.run import Run
+from lib.settings import Settings
+from tests.build import kit_seeds, kit_topics, tables
 from tests.run.test_run import whole_run
-from tests.run.test_run import validated
 
 settings = Settings.of(**__import__("json").loads(sys.argv[1]))
 folder = str(settings.run_dir) + os.sep
@@ -209,10 +217,10 @@ def watch(event, args):
         busy.clear()
 
 sys.addaudithook(watch)
-whole_run(read_seeds(PROJECT_ROOT / "data/seeds.csv"), read_topics(PROJECT_ROOT / "data/topics.csv"), settings)
-top_up(settings)
-write_sheet(settings)
-figures.save(figures.scores(sample_table(settings), note=""), run_of(settings), "scores")
+whole_run(kit_seeds(), kit_topics(), settings)
+top_up_samples(Run(settings))
+write_sheet(Run(settings))
+save_figure(Run(settings), plot_scores(tables(settings)), name="scores")
 print(sorted(found))
 """
 
@@ -242,35 +250,35 @@ WRONG_MANIFESTS = [
 def test_a_damaged_manifest_is_told_before_a_call_is_paid_and_its_remedy_helps(
     text: str, provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics
 ) -> None:
-    run = run_of(settings)
+    run = Run(settings)
     run.dir.mkdir(parents=True)
     run.manifest.write_text(text, "utf-8")
     with pytest.raises(RunError, match=r"manifest\.json: .* Delete the file and run 01_generate and 02_filter again") as caught:
-        generate_samples(seed_file, topics, settings)
+        generate(settings)
     assert "\n" not in str(caught.value)
     assert provider.calls == 0
     run.manifest.unlink()
-    assert generate_samples(seed_file, topics, settings).done == 6
+    assert generate(settings).done == 6
 
 
 @pytest.mark.parametrize("line", ["{", '{"id": "a"}', "", '["a"]', "\x00", '{"id": 1, "stage": "gold", "reason": "", "detail": ""}'])
 def test_a_bad_line_among_the_failures_is_told_before_a_call_is_paid_and_its_remedy_helps(
     line: str, provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics
 ) -> None:
-    run = run_of(settings)
+    run = Run(settings)
     write_jsonl(run.failures, [Failure(id="a", stage="gold", reason="refusal", detail="")])
     with run.failures.open("a", encoding="utf-8") as file:
         file.write(line + "\n")
     with pytest.raises(RunError, match=r"failures\.jsonl, line 2: .* Delete this line, or the whole file"):
-        generate_samples(seed_file, topics, settings)
+        generate(settings)
     assert provider.calls == 0
     run.failures.unlink()
-    assert generate_samples(seed_file, topics, settings).done == 6
+    assert generate(settings).done == 6
     run.failures.write_text(line + "\n", "utf-8")
-    gate_samples(settings)
+    gate(settings)
     calls = provider.calls
     with pytest.raises(RunError, match=r"failures\.jsonl, line 1: "):
-        judge_samples(settings)
+        judge(settings)
     assert provider.calls == calls
 
 
@@ -288,18 +296,18 @@ def test_whatever_stands_in_the_manifest_every_reader_of_it_ends_in_a_value_or_i
     value: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     settings = Settings.of(outputs_dir=str(tmp_path_factory.getbasetemp()), run="manifest")
-    run = run_of(settings)
+    run = Run(settings)
     run.dir.mkdir(exist_ok=True)
     run.manifest.write_text(json.dumps(value), "utf-8")
     run.statistics.write_text('{"total_samples": 0, "kept_samples": 0, "removed_samples": 0, "unjudged_samples": 0}', "utf-8")
     run.validation.write_text('{"examples": 0, "errors": 0, "warnings": 0}', "utf-8")
     readers: list[Callable[[], object]] = [
-        lambda: as_planned(settings),
-        lambda: as_filtered(settings),
+        lambda: Run(settings).as_made.settings,
+        lambda: Run(settings).as_filtered.settings,
         lambda: recorded_settings(run),
-        lambda: summary(settings),
+        lambda: summary(Run(settings)),
         lambda: changed_since(run.dir, again(run.dir, [])),
-        lambda: compare_runs(settings.model_copy(update={"compare_with": "other"})),
+        lambda: compare_runs(tables(settings.model_copy(update={"compare_with": "other"}))),
     ]
     for read in readers:
         try:
@@ -316,10 +324,10 @@ def test_the_summary_names_a_file_that_is_damaged_and_what_writes_it(
     name: str, text: str, said: str, provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics
 ) -> None:
     whole_run(seed_file, topics, settings)
-    assert "6 planned = 6 made" in summary(settings)
-    (run_of(settings).dir / name).write_text(text, "utf-8")
+    assert "6 planned = 6 made" in summary(Run(settings))
+    (Run(settings).dir / name).write_text(text, "utf-8")
     with pytest.raises(RunError, match=rf"{name}: .*({said}).* Run 0\d_\w+ again: it writes the file anew\."):
-        summary(settings)
+        summary(Run(settings))
 
 
 # ── records that don't belong together ───────────────────────────────────────────────────────────────────────────────
@@ -398,9 +406,9 @@ HAND_EDITED: dict[str, tuple[str, Callable[[list[dict[str, Any]]], list[dict[str
 @pytest.mark.parametrize("name", HAND_EDITED)
 def test_files_that_do_not_belong_together_are_told_by_file_line_and_id(name: str, three: Settings) -> None:
     file, how, said = HAND_EDITED[name]
-    change(run_of(three).dir / file, how)
+    change(Run(three).dir / file, how)
     with pytest.raises(RunError, match=rf"{said}.* again") as caught:
-        filter_samples(three)
+        keep(three)
     assert "\n" not in str(caught.value)
 
 
@@ -418,34 +426,34 @@ def test_files_that_do_not_belong_together_are_told_by_file_line_and_id(name: st
 def test_planted_failures_that_do_not_belong_to_the_run_are_told(
     how: Callable[[list[dict[str, Any]]], list[dict[str, Any]]], said: str, three: Settings
 ) -> None:
-    assert sum(share.hits for share in catches(three).values()) == 1
-    change(run_of(three).planted, how)
+    assert sum(share.hits for share in tables(three).catches.values()) == 1
+    change(Run(three).planted, how)
     with pytest.raises(RunError, match=rf"planted\.jsonl, {said}"):
-        list(planted_failures(run_of(three)))
+        list(planted_failures(Run(three)))
 
 
 def test_a_filtering_that_failed_in_the_middle_does_not_count_as_one(three: Settings) -> None:
-    assert as_filtered(three).critical_pass_threshold == 0.8
-    run_of(three).dropped.unlink()
-    run_of(three).dropped.mkdir()
+    assert Run(three).as_filtered.settings.critical_pass_threshold == 0.8
+    Run(three).dropped.unlink()
+    Run(three).dropped.mkdir()
     with pytest.raises(RunError, match=r"dropped\.jsonl: can't be written"):
-        filter_samples(three.model_copy(update={"critical_pass_threshold": 0.5}))
+        keep(three.model_copy(update={"critical_pass_threshold": 0.5}))
     with pytest.raises(RunError, match="has not been filtered yet"):
-        as_filtered(three)
+        _ = Run(three).as_filtered.settings
 
 
 def test_a_kept_sample_that_stands_twice_is_told(three: Settings) -> None:
-    change(run_of(three).filtered, lambda records: [*records, records[0]])
+    change(Run(three).filtered, lambda records: [*records, records[0]])
     with pytest.raises(RunError, match=r"filtered\.jsonl, line 3: there is a sample seed001_var1 before this one"):
-        split_samples(three)
+        split_samples(Run(three))
     with pytest.raises(RunError, match="before this one"):
-        list(kept_samples(run_of(three)))
+        list(kept_samples(Run(three)))
 
 
 def test_a_sample_that_topping_up_made_and_the_plan_has_too_is_told(three: Settings) -> None:
-    write_jsonl(run_of(three).topped_up, [a_sample(IDS[0])])
+    write_jsonl(Run(three).topped_up, [a_sample(IDS[0])])
     with pytest.raises(RunError, match=r"topped_up\.jsonl, line 1: there is a sample seed001_var1"):
-        list(made_samples(run_of(three)))
+        list(made_samples(Run(three)))
 
 
 @unhurried
@@ -458,13 +466,14 @@ def test_evaluations_count_where_they_stand_in_order_once_and_nowhere_else(
     samples = [a_sample(name) for name in IDS]
     write_run(settings, samples, [an_evaluation(samples[place]) for place in order])
     try:
-        found = list(decisions(settings))
+        keep(settings)
+        found = list(judged_samples(Run(settings)))
     except RunError:
         assert order != sorted(set(order))
     else:
         assert order == sorted(set(order))
-        assert [place for place, (_, evaluation, _) in enumerate(found) if evaluation] == order
-        assert [decision.status for _, _, decision in found] == ["kept" if place in order else "unjudged" for place in range(3)]
+        assert [place for place, judged in enumerate(found) if judged.evaluation] == order
+        assert [judged.decision.status for judged in found] == ["kept" if place in order else "unjudged" for place in range(3)]
 
 
 # ── checkpoints ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -473,13 +482,13 @@ def test_evaluations_count_where_they_stand_in_order_once_and_nowhere_else(
 def test_checkpoints_are_named_for_the_file_they_are_parts_of_and_earlier_ones_go(
     provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics
 ) -> None:
-    run = run_of(settings)
-    generate_samples(seed_file, topics, settings.model_copy(update={"num_seeds": 30}))
+    run = Run(settings)
+    generate(settings.model_copy(update={"num_seeds": 30}))
     names = {f"tutoring_samples_generated_checkpoint_{number}.jsonl" for number in (1, 2)}
     assert {path.name for path in run.dir.glob("*checkpoint*")} == names
     for name in ("_checkpoint_1.jsonl", "_checkpoint_7.jsonl", "tutoring_samples_generated_checkpoint_9.jsonl", "my_checkpoint_1.jsonl"):
         (run.dir / name).write_text("{}\n", "utf-8")
-    generate_samples(seed_file, topics, settings)
+    generate(settings)
     assert {path.name for path in run.dir.glob("*checkpoint*")} == {
         "tutoring_samples_generated_checkpoint_1.jsonl",
         "my_checkpoint_1.jsonl",
@@ -500,8 +509,7 @@ def as_an_earlier_version_wrote_it(run: Run) -> None:
         manifest[section]["settings"] |= {"timeout_s": 0.5, "checkpoint_every": 25}  # out of today's bounds; a parameter that is gone
     del manifest["judging"]["planted"], manifest["gating"], manifest["filtering"], manifest["dataset"]
     run.manifest.write_text(json.dumps(manifest), "utf-8")
-    for number, path in list(run.checkpoints()):
-        path.rename(run.dir / f"_checkpoint_{number}.jsonl")
+    run.checkpoint(1).rename(run.dir / "_checkpoint_1.jsonl")
     for path in (run.parameters, run.dir / ".lock"):
         path.unlink()
     change(run.generated, lambda records: [without(record, "origin", "repaired_from") for record in records])
@@ -514,53 +522,54 @@ def without(record: dict[str, Any], *names: str) -> dict[str, Any]:
 @pytest.fixture
 def earlier(provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics) -> Iterator[Settings]:
     whole_run(seed_file, topics, settings)
-    as_an_earlier_version_wrote_it(run_of(settings))
+    as_an_earlier_version_wrote_it(Run(settings))
     yield Settings.of(run=settings.run, outputs_dir=settings.outputs_dir)
 
 
 def test_an_earlier_versions_run_opens_is_filtered_validated_and_summed_up(provider: Provider, earlier: Settings) -> None:
     calls = provider.calls
-    assert [sample.id for sample in made_samples(run_of(earlier))][:2] == ["seed001_var1", "seed001_var2"]
-    assert (recorded_settings(run_of(earlier)).num_seeds, recorded_settings(run_of(earlier)).timeout_s) == (3, 600.0)
-    assert as_planned(earlier).planned_samples == 6
+    assert [sample.id for sample in made_samples(Run(earlier))][:2] == ["seed001_var1", "seed001_var2"]
+    assert (recorded_settings(Run(earlier)).num_seeds, recorded_settings(Run(earlier)).timeout_s) == (3, 600.0)
+    assert Run(earlier).as_made.settings.planned_samples == 6
     with pytest.raises(RunError, match="has not been filtered yet"):
-        as_filtered(earlier)
-    gate_samples(earlier)
-    judge_samples(earlier)
-    filter_samples(earlier)
-    write_statistics(earlier)
+        _ = Run(earlier).as_filtered.settings
+    gate(earlier)
+    judge(earlier)
+    keep(earlier)
+    count(earlier)
     validated(earlier)
-    assert "6 planned = 6 made + 0 failed" in summary(earlier)
+    assert "6 planned = 6 made + 0 failed" in summary(Run(earlier))
     assert provider.calls == calls
-    assert run_of(earlier).parameters.exists()
+    assert Run(earlier).parameters.exists()
 
 
 def test_an_earlier_versions_run_is_made_again_and_its_checkpoints_get_their_new_names(
     provider: Provider, earlier: Settings, settings: Settings, seed_file: SeedFile, topics: Topics
 ) -> None:
     calls = provider.calls
-    made = generate_samples(seed_file, topics, settings)
+    made = generate(settings)
     assert (made.done, provider.calls) == (6, calls)
-    assert [path.name for path in run_of(earlier).dir.glob("*checkpoint*")] == ["tutoring_samples_generated_checkpoint_1.jsonl"]
-    assert again(run_of(earlier).dir, []).samples_per_seed == 2
+    assert [path.name for path in Run(earlier).dir.glob("*checkpoint*")] == ["tutoring_samples_generated_checkpoint_1.jsonl"]
+    assert again(Run(earlier).dir, []).samples_per_seed == 2
 
 
 def test_a_section_that_is_not_there_names_the_notebook_that_writes_it(settings: Settings) -> None:
-    update_manifest(run_of(settings), "generation", {"settings": settings.model_dump(mode="json")})
+    update_manifest(Run(settings), "generation", values={"settings": settings.model_dump(mode="json")})
     with pytest.raises(RunError, match=r"nothing of the judging yet\. Run 02_filter"):
-        summary(settings)
-    assert read_manifest(run_of(settings))["generation"]["counts"]["total"] == 0
+        summary(Run(settings))
+    assert read_manifest(Run(settings)).generation.counts == {}
 
 
 def test_a_run_is_counted_as_unjudged_where_no_evaluation_stands(settings: Settings) -> None:
     write_run(settings, [a_sample(IDS[0]), a_sample(IDS[1])], gated=[Decision(id=IDS[1], status="dropped", reason="special_token")])
-    assert [decision.status for _, _, decision in decisions(settings)] == ["unjudged", "dropped"]
+    keep(settings)
+    assert [judged.decision.status for judged in judged_samples(Run(settings))] == ["unjudged", "dropped"]
 
 
 def test_a_pass_that_is_interrupted_lets_go_of_the_folder(settings: Settings) -> None:
-    with pytest.raises(RunFailed), held(run_of(settings)):
+    with pytest.raises(RunFailed), held(Run(settings)):
         raise RunFailed("Interrupted")
-    with held_by_another_process(run_of(settings)):
+    with held_by_another_process(Run(settings)):
         pass
 
 
@@ -571,20 +580,21 @@ import sys, tracemalloc
 import anthropic  # heavy to import: not to be measured
 import lib.generate.samples
 from lib.errors import KitError
-from lib.generate.plan import planned_cells, read_topics
-from lib.generate.seeds import read_seeds
-from lib.settings import Settings, from_root
+from lib.generate.inputs import read_plan
+from lib.generate.plan import planned_cells
+from lib.run import Run
+from lib.settings import Settings
 
-async def first_call(*_):
+async def first_call(*_, **__):
     raise KitError("the first call")
 
 lib.generate.samples.make_sample = first_call
 settings = Settings.of(num_seeds=1_000_000, samples_per_seed=1, outputs_dir=sys.argv[1])
-seeds, topics = read_seeds(from_root(settings.seeds_csv)), read_topics(from_root(settings.topics_csv))
+plan = read_plan(Run(settings))
 tracemalloc.start()
 assert planned_cells(settings, settings.planned_samples).total() == 1_000_000
 try:
-    lib.generate.samples.generate_samples(seeds, topics, settings)
+    lib.generate.samples.generate_samples(Run(settings), plan)
 except KitError as error:
     print(error, tracemalloc.get_traced_memory()[1] // 2**20, sep="\\n")
 """

@@ -4,14 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from lib.filter.gates import gate_samples
-from lib.filter.judge import judge_samples
-from lib.filter.keep import filter_samples
 from lib.generate.plan import Topics
-from lib.generate.samples import generate_samples
 from lib.generate.seeds import SeedFile
-from lib.run.folder import run_of
+from lib.run.run import Run
 from lib.settings import Settings
+from tests.build import gate, generate, judge, keep
 from tests.crosscheck.__main__ import of_crafted, opinions
 from tests.crosscheck.checkers import RIGHT
 from tests.provider import Provider
@@ -30,11 +27,11 @@ def test_a_run_s_training_file_is_right_by_every_checker(
 ) -> None:
     provider.settings.p_true = 1.0
     settings = settings.model_copy(update={"num_seeds": 8})
-    generate_samples(seed_file, topics, settings)
-    gate_samples(settings)
-    judge_samples(settings)
-    filter_samples(settings)
-    assert set(opinions(run_of(settings).finetune).values()) == {RIGHT}
+    generate(settings)
+    gate(settings)
+    judge(settings)
+    keep(settings)
+    assert set(opinions(Run(settings).finetune).values()) == {RIGHT}
 
 
 def test_every_crafted_fault_is_found_under_its_own_code(crafted: Opinions) -> None:

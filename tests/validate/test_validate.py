@@ -21,8 +21,8 @@ from lib.schema import is_blank
 from lib.settings import PROJECT_ROOT
 from lib.validate import tokens
 from lib.validate.chat_format import checked_line
-from lib.validate.check import TrainingFileError, validate_file
-from lib.validate.plain_line import canonical_of, plain_turns
+from lib.validate.check import TrainingFileError, require_valid, validate_file
+from lib.validate.plain_line import canonical_form, plain_turns
 from lib.validate.report import Report, usual_epochs
 from lib.validate.tokens import TokenCounter, o200k_counter
 from tests.build import tiktoken_o200k
@@ -388,6 +388,18 @@ def test_few_examples_are_a_warning_where_the_caller_says_so(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("few_is", ["error", "warning"])
+def test_the_summary_of_a_small_file_says_that_only_its_size_is_a_problem(tmp_path: Path, few_is: str) -> None:
+    summary = validate_file(write(tmp_path, *good_lines(4)), few_is=few_is, counter=WORDS).summary()
+    assert summary.startswith("train.jsonl: every line is valid, but OpenAI wants at least 10 examples (strict form)")
+
+
+@pytest.mark.parametrize("few_is", ["error", "warning"])
+def test_the_summary_of_a_small_file_with_another_error_says_not_valid(tmp_path: Path, few_is: str) -> None:
+    summary = validate_file(write(tmp_path, *good_lines(4), b"[]\n"), few_is=few_is, counter=WORDS).summary()
+    assert summary.startswith("train.jsonl: NOT VALID (strict form)")
+
+
+@pytest.mark.parametrize("few_is", ["error", "warning"])
 def test_an_empty_file_is_as_severe_as_few_examples(tmp_path: Path, few_is: str) -> None:
     report = validate_file(write(tmp_path), few_is=few_is, counter=WORDS)
     assert found(report) == [(0, "empty_file", few_is)] and report.valid == (few_is == "warning")
@@ -425,6 +437,12 @@ def test_problems_of_the_whole_file_are_shown_before_a_hundred_lines(tmp_path: P
 def test_a_missing_file_is_one_clear_sentence(tmp_path: Path) -> None:
     with pytest.raises(TrainingFileError, match=r"nowhere\.jsonl can't be read \(No such file or directory\)"):
         validate_file(tmp_path / "nowhere.jsonl")
+
+
+def test_who_requires_a_valid_file_stops_at_an_error_and_reads_the_first(tmp_path: Path) -> None:
+    require_valid(check(tmp_path, line(example("Question 3?"))))  # a duplicate is only a warning
+    with pytest.raises(TrainingFileError, match=r"train\.jsonl is not valid \(errors: 2\)\. The first is line 11 blank_line The line is"):
+        require_valid(check(tmp_path, b"\n", b"[]\n"))
 
 
 def test_a_folder_is_one_clear_sentence(tmp_path: Path) -> None:
@@ -658,9 +676,10 @@ def test_an_example_has_three_tokens_a_message_and_three_more(tmp_path: Path) ->
     }  # fmt: skip
 
 
-def test_an_example_over_the_limit_is_an_error_and_not_counted(tmp_path: Path) -> None:
+def test_an_example_over_the_limit_is_an_error_and_not_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lib.validate.check.MAX_TOKENS", 23)
     # ten lines of 5 + 2 + 4 + 12 = 23, then one of 5 + 3 + 4 + 12 = 24
-    report = check(tmp_path, line(example("one two three")), max_tokens=23)
+    report = check(tmp_path, line(example("one two three")))
     assert found(report) == [(11, "too_many_tokens", "error")]
     assert (report.examples, report.tokens.total, report.tokens.max) == (10, 230, 23)
 
@@ -819,8 +838,9 @@ def test_a_relative_name_is_taken_from_the_projects_root_when_it_is_not_here(tmp
     assert main(["validate", "train.jsonl"]) == 1
 
 
-def test_importing_the_module_loads_no_tokenizer() -> None:
-    code = "import sys, lib.validate.check; print([name for name in sys.modules if name.startswith(('tiktoken', 'bpe_openai', 'pandas'))])"
+def test_importing_the_package_loads_no_tokenizer_and_no_other_heavy_package() -> None:
+    heavy = ("tiktoken", "bpe_openai", "pandas", "anthropic", "openai")
+    code = f"import sys, lib.validate; print([name for name in sys.modules if name.startswith({heavy})])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=PROJECT_ROOT).stdout == "[]\n"
 
 
@@ -850,7 +870,7 @@ def test_what_the_quick_way_finds_right_the_thorough_one_finds_right(
     found, (thorough, flaws) = plain_turns(raw, strict=strict), checked_line(raw, strict=strict)
     if found:
         assert (thorough, flaws) == (value, [])
-        assert canonical_of(thorough) == found[1]
+        assert canonical_form(thorough) == found[1]
 
 
 @pytest.mark.parametrize("style", [{}, {"separators": (",", ":")}], ids=["spaced", "compact"])

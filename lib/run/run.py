@@ -1,0 +1,107 @@
+"""A run: its settings, its folder, and the settings that its files were made and filtered with."""
+
+import json
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from lib.run.files import RunError, is_file, sha256_of, whole_file
+from lib.run.folder import Folder
+from lib.run.lock import held
+from lib.run.manifest import read_manifest
+from lib.settings import Settings, from_root, notebook_settings
+
+DECIDES_SAMPLES = Settings.names_of("input", "plan", "writing")
+
+
+class Run(Folder):
+    """One run. `settings` are those that were asked for now; the files may have been made with others."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings.run_dir)
+        self.settings = settings
+
+    @property
+    def made_with(self) -> Settings:
+        """Return the settings that the samples were made with and, once there are verdicts, judged with.
+
+        Raises RunError when nothing has been made.
+        """
+        return recorded_settings(self)
+
+    @property
+    def as_made(self) -> "Run":
+        """Return this run with the input, plan and writer of its samples. Before there are any, the run as it is."""
+        recorded = read_manifest(self).generation.settings
+        if not recorded:
+            return self
+        return Run(self.settings.model_copy(update=_accepted(recorded).model_dump(include=set(DECIDES_SAMPLES))))
+
+    @property
+    def as_filtered(self) -> "Run":
+        """Return this run with the threshold it was filtered with and the sheet of people's labels that was last read.
+
+        Raises RunError when the files do not belong to a finished filtering. That is so when there was none, or one at another
+        threshold, or when samples were made, repaired or judged since.
+        """
+        manifest, settings = read_manifest(self), self.settings
+        if not manifest.has("filtering"):
+            raise RunError(f"{self.dir} has not been filtered yet: run 02_filter with the same RUN first.")
+        threshold, asked = manifest.filtering.threshold, settings.critical_pass_threshold
+        if "critical_pass_threshold" in settings.model_fields_set and asked != threshold:
+            raise RunError(f"{self.dir} was filtered at {threshold}, not at {asked}: run 02_filter again (make filter) to change that.")
+        if manifest.filtering.of != filtered_from(self):
+            raise RunError(f"{self.dir} has changed since it was filtered: run 02_filter again (make filter) first.")
+        labels, recorded = settings.review_csv, manifest.people.review_csv
+        if "review_csv" not in settings.model_fields_set and recorded and is_file(from_root(recorded)):
+            labels = recorded
+        return Run(settings.model_copy(update={"critical_pass_threshold": threshold, "review_csv": labels}))
+
+
+def open_run(namespace: Mapping[str, Any]) -> Run:
+    """Return the run that a notebook's parameters cells describe. `namespace` is the notebook's `globals()`. Raises SettingsError.
+
+    A cell `run = open_run(globals())` can be run again, although `run` is then no longer the name of a run.
+    """
+    named = namespace.get("run")
+    return Run(notebook_settings({**namespace, "run": named.settings.run} if isinstance(named, Run) else namespace))
+
+
+def open_filtered_run(namespace: Mapping[str, Any]) -> Run:
+    """Return the same for a notebook that shows a filtered run. Raises RunError when the run is not filtered."""
+    return open_run(namespace).as_filtered
+
+
+def recorded_settings(folder: Folder) -> Settings:
+    """Return the settings in the manifest of a run. Raises RunError when nothing has been made there."""
+    manifest = read_manifest(folder)
+    made = manifest.generation.settings
+    if not made:
+        raise RunError(f"{folder.dir} has no finished run: its manifest.json does not say how it was made.")
+    return _accepted((manifest.judging.settings or made) | {name: made[name] for name in DECIDES_SAMPLES if name in made})
+
+
+def filtered_from(folder: Folder) -> dict[str, str]:
+    """Return the digests of the files that decide what is kept. Raises RunError when one can't be read."""
+    paths = (folder.generated, folder.repaired, folder.topped_up, folder.gated, folder.evaluations)
+    return {path.name: sha256_of(path) for path in paths if os.path.lexists(path)}
+
+
+def write_parameters(folder: Folder) -> None:
+    """Write `params.yaml`, which papermill takes with -f. It holds all settings but the run's own name and place."""
+    settings = recorded_settings(folder)
+    with held(folder), whole_file(folder.parameters) as file:
+        file.write(
+            "# python -m papermill -k python3 --log-level ERROR -f params.yaml -r run <a new name> notebooks/01_generate.ipynb out.ipynb\n"
+        )
+        for name, value in settings.model_dump(mode="json", exclude={"run", "outputs_dir"}).items():
+            file.write(f"{name}: {json.dumps(value, ensure_ascii=False)}  # {Settings.model_fields[name].description}\n")
+
+
+def _accepted(recorded: dict[str, Any]) -> Settings:
+    """Return settings from those that an earlier version may have recorded. Names and values that are gone since are left out.
+
+    Raises SettingsError when a setting is refused that decides the samples.
+    """
+    known = {name: value for name, value in recorded.items() if name in Settings.model_fields}
+    return Settings.of(**{name: value for name, value in known.items() if name in DECIDES_SAMPLES or Settings.accepts(name, value)})
