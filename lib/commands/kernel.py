@@ -1,6 +1,6 @@
 """A kernel for notebooks that run without a screen. It runs the interpreter of this process, whatever kernel specs are installed.
 
-`kernel_running` starts it, and stops it at the end. `Signals` stops it early: what INT, TERM and HUP do while it is at work. A process
+`Kernel` starts it, and stops it at the end. `Signals` stops it early: what INT, TERM and HUP do while it is at work. A process
 that is killed can do neither. Its kernel then ends by itself within two seconds, because ipykernel watches its parent.
 """
 
@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from tempfile import TemporaryFile
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from lib.errors import KitError, plain
 from lib.llm.work import GRACE_S
@@ -120,55 +120,72 @@ class Signals:
                 os.killpg(self._group, number)
 
 
-@contextmanager
-def kernel_running(folder: str, signals: Signals) -> Iterator["AsyncKernelManager"]:
-    """Yield the manager of a kernel that is ready, at work in `folder`; afterwards the kernel is gone, with all that it started.
+class Kernel:
+    """A kernel at work in `folder`. It starts in the background and first runs `warm_up`, a line of imports.
 
-    Raises KitError, with the last line that the kernel wrote, when it does not start.
+    So it can start while something else is done. Use it `with kernel.ready(signals):`, or `end()` it.
     """
-    from jupyter_client.kernelspec import KernelSpecManager
-    from jupyter_client.manager import AsyncKernelManager
-    from jupyter_core.utils import run_sync
 
-    # Without folders to look into, `python3` is the spec that ipykernel itself makes: sys.executable -m ipykernel_launcher.
-    kernel = AsyncKernelManager(kernel_name="python3", kernel_spec_manager=KernelSpecManager(kernel_dirs=[]))
-    try:
-        with _failure_told() as stderr:
-            run_sync(kernel.start_kernel)(cwd=folder, extra_arguments=ARGUMENTS, stderr=stderr)
-            signals.kernel_started(kernel.provisioner.pid)  # type: ignore[union-attr]  # it leads a group of its own
-            run_sync(_ready)(kernel)
-        yield kernel
-    finally:
-        run_sync(kernel.shutdown_kernel if kernel.has_kernel else kernel.cleanup_resources)()
-        signals.kernel_stopped()
+    def __init__(self, folder: str, *, warm_up: str = "") -> None:
+        from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
+        from jupyter_client.manager import AsyncKernelManager
+        from jupyter_core.utils import run_sync
 
+        # Without folders to look into, `python3` is the spec that ipykernel itself makes: sys.executable -m ipykernel_launcher.
+        self._manager = AsyncKernelManager(kernel_name="python3", kernel_spec_manager=KernelSpecManager(kernel_dirs=[]))
+        self._stderr = TemporaryFile()  # noqa: SIM115  # closed by end()
+        self._problem: Exception | None = None
+        lines = [f"--IPKernelApp.exec_lines={warm_up}"] if warm_up else []
+        try:
+            run_sync(self._manager.start_kernel)(cwd=folder, extra_arguments=ARGUMENTS + lines, stderr=self._stderr)
+        except (OSError, RuntimeError, NoSuchKernel) as error:  # the last is what a missing ipykernel becomes
+            self._problem = error
 
-@contextmanager
-def _failure_told() -> Iterator[IO[bytes]]:
-    """Yield a file for what the kernel writes to stderr. Raises KitError, with its last line, when the kernel does not start."""
-    from jupyter_client.kernelspec import NoSuchKernel
+    @contextmanager
+    def ready(self, signals: Signals) -> Iterator["AsyncKernelManager"]:
+        """Yield the manager once the kernel answers. Afterwards the kernel is gone, with all that it started.
 
-    last = b""
-    try:
-        with TemporaryFile() as stderr:
-            try:
-                yield stderr
-            finally:
-                stderr.seek(0)
-                last = stderr.read().strip().rpartition(b"\n")[2]
-    except (OSError, RuntimeError, NoSuchKernel) as error:  # the last is what a missing ipykernel becomes
-        said = f" ({plain(last.decode(errors='replace'))})" if last else ""
-        raise KitError(
-            f"The kernel can't be started: {plain(error)}{said}. It is `{sys.executable} -m ipykernel_launcher`. "
+        Raises KitError, with the last line that the kernel wrote, when it does not start.
+        """
+        from jupyter_core.utils import run_sync
+
+        try:
+            if not self._problem:
+                signals.kernel_started(self._manager.provisioner.pid)  # type: ignore[union-attr]  # it leads a group of its own
+                try:
+                    run_sync(self._answer)()
+                except (OSError, RuntimeError) as error:  # it died, or does not answer for START_S
+                    self._problem = error
+            if self._problem:
+                raise self._failure()
+            yield self._manager
+        finally:
+            self.end()
+            signals.kernel_stopped()
+
+    def end(self) -> None:
+        """Stop the kernel at once. Nothing is lost, because what a cell must keep is written when the cell ends."""
+        from jupyter_core.utils import run_sync
+
+        if self._manager.has_kernel:
+            run_sync(self._manager.shutdown_kernel)(now=True)
+        else:
+            run_sync(self._manager.cleanup_resources)()
+        self._stderr.close()
+
+    def _failure(self) -> KitError:
+        self._stderr.seek(0)
+        last = self._stderr.read().strip().rpartition(b"\n")[2].decode(errors="replace")
+        return KitError(
+            f"The kernel can't be started: {plain(self._problem)}{f' ({plain(last)})' if last else ''}. "
+            f"It is `{sys.executable} -m ipykernel_launcher`. "
             "Check that this environment is whole (make clean, then the same command again)."
-        ) from None
+        )
 
-
-async def _ready(kernel: "AsyncKernelManager") -> None:
-    """Wait until the kernel answers. Raises RuntimeError when it dies, or does not answer for START_S."""
-    client = kernel.client()
-    client.start_channels()
-    try:
-        await client.wait_for_ready(timeout=START_S)
-    finally:
-        client.stop_channels()
+    async def _answer(self) -> None:
+        client = self._manager.client()
+        client.start_channels()
+        try:
+            await client.wait_for_ready(timeout=START_S)
+        finally:
+            client.stop_channels()

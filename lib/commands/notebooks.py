@@ -9,14 +9,15 @@ Exit code: 0; 1 when a notebook failed; 130, 143 or 129 when INT, TERM or HUP st
 import logging
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, Literal, TextIO
 
 from pydantic import BaseModel
 
-from lib.commands.kernel import Interrupted, Signals, kernel_running
+from lib.commands.kernel import Interrupted, Kernel, Signals
 from lib.errors import KitError
 from lib.run.files import as_record, is_file, make_folder, read_object
 from lib.run.lock import notebooks_held
@@ -24,6 +25,12 @@ from lib.run.run import Run
 from lib.settings import PROJECT_ROOT, settings_of, short_path
 
 IDLE_S = 60  # longest wait, after a cell's end, for what it printed
+WARM_UP = {  # what takes long to import in each notebook
+    "01_generate": "import lib.show, lib.generate, anthropic",
+    "02_filter": "import lib.show, lib.filter, anthropic, pandas, rensa",
+    "03_analyze": "import lib.show, lib.analyze, pandas, matplotlib.pyplot",
+    "04_validate": "import lib.show, lib.publish, pandas, pyarrow.parquet",
+}
 
 
 class _Cell(BaseModel):
@@ -66,11 +73,13 @@ class Screen:
         """Every `write` flushes."""
 
 
-def run_notebook(name: str, pairs: list[str], signals: Signals) -> Path:
-    """Execute `notebooks/<name>.ipynb` and return the executed copy.
+def run_notebook(name: str, pairs: list[str], *, kernel: Kernel, begun: Callable[[], None], signals: Signals) -> Path:
+    """Execute `notebooks/<name>.ipynb` in this kernel and return the executed copy. Call `begun` when the kernel is ready.
 
     Raises KitError with the notebook's own error, and Interrupted when a signal ended it.
     """
+    # jsonschema would compile a grammar of web addresses for a second, which no notebook needs.
+    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]  # so that importing it fails
     import papermill
     from nbclient.exceptions import DeadKernelError
     from papermill.exceptions import PapermillExecutionError
@@ -82,14 +91,14 @@ def run_notebook(name: str, pairs: list[str], signals: Signals) -> Path:
     failed = done.with_suffix(".failed.ipynb")
     source = checked_notebook(PROJECT_ROOT / "notebooks" / done.name)
     make_folder(done.parent)
-    os.environ["TUTORING_HEADLESS"] = "1"
     try:
-        with kernel_running(str(PROJECT_ROOT), signals) as kernel:
+        with kernel.ready(signals) as manager:
+            begun()
             papermill.execute_notebook(
                 source, str(failed).replace("{", "{{").replace("}", "}}"),  # papermill formats it
-                parameters=wanted, kernel_name="python3", language="python", km=kernel, progress_bar=False, cwd=PROJECT_ROOT,
+                parameters=wanted, kernel_name="python3", language="python", km=manager, progress_bar=False, cwd=PROJECT_ROOT,
                 stdout_file=Screen(sys.stdout, signals), stderr_file=Screen(sys.stderr, signals), coalesce_streams=True,
-                iopub_timeout=IDLE_S, on_cell_start=signals.before_cell, on_cell_executed=signals.after_cell,
+                iopub_timeout=IDLE_S, request_save_on_cell_execute=False, on_cell_start=signals.before_cell, on_cell_executed=signals.after_cell,
             )  # fmt: skip
     except PapermillExecutionError as error:
         if signals.first and "Interrupt" in f"{error.ename} {error.evalue}":  # KeyboardInterrupt, or what a pass made of it
@@ -113,21 +122,37 @@ def checked_notebook(path: Path) -> Path:
 
 
 def run_notebooks(names: Iterable[str], pairs: list[str]) -> int:
-    """Run the notebooks in order. Return the exit code, after printing what went wrong."""
+    """Run the notebooks in order. Return the exit code, after printing what went wrong.
+
+    Once a notebook is at work, the kernel of the next one is started, because starting and importing take seconds.
+    """
+    os.environ["TUTORING_HEADLESS"] = "1"
+    order, kernels = list(names), dict[str, Kernel]()
+
+    def start(several: list[str]) -> None:
+        kernels.update({name: Kernel(str(PROJECT_ROOT), warm_up=WARM_UP.get(name, "")) for name in several})
+
     with Signals() as signals:
         out, err = Screen(sys.stdout, signals), Screen(sys.stderr, signals)
-        for name in names:
-            out.print(f"── {name} ──")
-            try:
+        try:
+            for place, name in enumerate(order):
+                out.print(f"── {name} ──")
+                checked_notebook(PROJECT_ROOT / "notebooks" / f"{name}.ipynb")
                 with notebooks_held(Run(settings_of(pairs))):  # a second `make` must not write over the first one's copies
-                    run_notebook(name, pairs, signals)
+                    if name not in kernels:
+                        start([name])
+                    following = partial(start, order[place + 1 : place + 2])
+                    run_notebook(name, pairs, kernel=kernels.pop(name), begun=following, signals=signals)
                 signals.check()
-            except KitError as error:
-                err.print(f"\n{name}: {error}")
-                return 1
-            except (Interrupted, KeyboardInterrupt):
-                err.print(f"\n{name}: interrupted; run again to continue.")
-                return signals.exit_code
+        except KitError as error:
+            err.print(f"\n{name}: {error}")
+            return 1
+        except (Interrupted, KeyboardInterrupt):
+            err.print(f"\n{name}: interrupted; run again to continue.")
+            return signals.exit_code
+        finally:
+            for kernel in kernels.values():
+                kernel.end()
     return 0
 
 
