@@ -1,4 +1,4 @@
-"""Every benchmark runs, at a size at which it measures nothing: the figures in README come from code that still works."""
+"""Every benchmark runs, at a size at which it measures nothing: the figures in tests/bench/README.md come from code that still works."""
 
 import re
 import subprocess
