@@ -14,6 +14,14 @@ from tests.build import kit_topics, make_run, validate_run
 from tests.provider import Provider
 
 
+LONGEST = ("test_notebooks.py", "test_headless.py", "test_embedded.py", "test_bench.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest, so that no process is left alone with one of them at the end."""
+    items.sort(key=lambda item: item.path.name not in LONGEST)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def no_certificates(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """The loopback needs none, and a client takes longer to load them than to make its calls."""
