@@ -1,6 +1,7 @@
 """What tests share: a loopback provider, a run in a temporary folder, and an environment without the user's own key and certificates."""
 
 import csv
+import sys
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -13,8 +14,12 @@ from lib.settings import PROJECT_ROOT, Settings
 from tests.build import kit_topics, make_run, validate_run
 from tests.provider import Provider
 
-
 LONGEST = ("test_notebooks.py", "test_headless.py", "test_embedded.py", "test_bench.py")
+
+
+def pytest_configure() -> None:
+    """Leave out a package that jsonschema does without: with its grammar, nbformat takes a second longer to import."""
+    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]  # None makes its import fail
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

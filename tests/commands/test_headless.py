@@ -341,7 +341,7 @@ parts = {
 @given(st.fixed_dictionaries({}, optional=parts))
 @example({"nbformat": 3, "nbformat_minor": 0, "metadata": {}, "worksheets": []})
 @example({"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": []})
-@bounded(max_examples=100, deadline=None)
+@bounded(max_examples=50, deadline=None)
 def test_any_json_object_is_a_notebook_or_a_clear_error(tmp_path_factory: pytest.TempPathFactory, value: dict[str, object]) -> None:
     path = tmp_path_factory.getbasetemp() / "any.ipynb"
     path.write_text(json.dumps(value), "utf-8")

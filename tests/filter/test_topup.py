@@ -179,7 +179,10 @@ def test_where_the_budget_ends_it_stops_says_so_and_keeps_what_it_has(filtered: 
     assert json.loads(Run(filtered).manifest.read_text())["top_up"]["kept"] == done.kept
 
 
-def test_a_judge_that_passes_nothing_ends_it_after_a_bounded_number_of_rounds(provider: Provider, settings: Settings) -> None:
+def test_a_judge_that_passes_nothing_ends_it_after_a_bounded_number_of_rounds(
+    provider: Provider, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lib.filter.topup.MOST_ROUNDS", 3)
     judge = strict(0.0)
 
     def answer(request: Request) -> dict[str, Any] | None:
@@ -191,8 +194,8 @@ def test_a_judge_that_passes_nothing_ends_it_after_a_bounded_number_of_rounds(pr
     settings = settings.model_copy(update={"num_seeds": 1, "top_up": True})
     make_run(settings)
     done = top_up_samples(Run(settings))
-    assert done is not None and (done.kept, done.rounds) == (0, 8)
-    assert "rounds did not suffice" in done.why
+    assert done is not None and (done.kept, done.rounds) == (0, 3)
+    assert "3 rounds did not suffice" in done.why
 
 
 def test_an_answer_that_stays_invalid_is_not_paid_for_in_every_round(provider: Provider, filtered: Settings) -> None:
