@@ -50,7 +50,7 @@ from lib.schema import (
     Style,
     Verdict,
 )
-from lib.settings import PROJECT_ROOT, Settings
+from lib.settings import PROJECT_ROOT, Settings, from_root
 from lib.validate.check import validate_file
 
 if TYPE_CHECKING:
@@ -189,8 +189,8 @@ def a_planted(sample: Sample, spoiling: Spoiling = "praise_only", *, failed: Seq
 
 
 @cache
-def kit_seeds() -> SeedFile:
-    return read_seeds(PROJECT_ROOT / "data" / "seeds.csv")
+def seeds_of(path: str) -> SeedFile:
+    return read_seeds(from_root(path))
 
 
 @cache
@@ -199,8 +199,9 @@ def kit_topics() -> Topics:
 
 
 def generate(settings: Settings, seeds: SeedFile | None = None, topics: Topics | None = None) -> Tally:
-    """Do the work of notebook 1, from the kit's own seeds and topics when none are given."""
-    return generate_samples(Run(settings), Plan(settings, seeds or kit_seeds(), kit_topics() if topics is None else topics))
+    """Do the work of notebook 1, from the settings' seeds and the kit's topics when no others are given."""
+    plan = Plan(settings, seeds or seeds_of(settings.seeds_csv), kit_topics() if topics is None else topics)
+    return generate_samples(Run(settings), plan)
 
 
 def gate(settings: Settings) -> Gating:

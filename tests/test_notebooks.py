@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import nbformat
@@ -14,57 +15,71 @@ import pytest
 import yaml
 
 from lib.analyze.people import write_sheet
-from lib.generate.plan import Topics
-from lib.generate.seeds import SeedFile
+from lib.commands.summary import summary
+from lib.run.files import read_jsonl
 from lib.run.run import Run
+from lib.schema import Sample
 from lib.settings import PROJECT_ROOT, Settings
 from lib.validate.check import validate_file
-from tests.build import count, gate, generate, judge, keep
+from tests.build import count, make_run
+from tests.conftest import point_to
 from tests.provider import Provider
 
 NOTEBOOKS = ("01_generate", "02_filter", "03_analyze", "04_validate")
 KEY = "sk-ant-a-secret-for-this-test"
+CHANGED = {"random_seed": 3, "critical_pass_threshold": 0.5}
 
 
-def headless(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "lib.commands", "notebooks", *words], cwd=PROJECT_ROOT, capture_output=True, text=True, check=False
-    )
+def command(*words: str) -> list[str]:
+    return [sys.executable, "-m", "lib.commands", *words]
+
+
+def done(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command(*words), cwd=PROJECT_ROOT, capture_output=True, text=True, check=False)
+
+
+@dataclass(frozen=True)
+class Made:
+    """A run that the notebooks made, and what they printed."""
+
+    folder: Path
+    pairs: tuple[str, ...]
+    process: subprocess.CompletedProcess[str]
 
 
 @pytest.fixture(scope="module")
-def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, list[str], list[subprocess.CompletedProcess[str]]]]:
-    """A run of all four notebooks, its parameters, and what each of them printed."""
+def lasting_provider() -> Iterator[Provider]:
+    """As everywhere, but with a key that can be looked for."""
+    with Provider() as running, pytest.MonkeyPatch.context() as environment:
+        point_to(running, environment, key=KEY)
+        yield running
+
+
+@pytest.fixture(scope="module")
+def made(lasting_provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Made:
+    """A run of all four notebooks."""
     folder = tmp_path_factory.mktemp("out puts")
-    pairs = [f"OUTPUTS_DIR={folder}", "RUN=nb"]
-    with Provider() as provider, pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ANTHROPIC_BASE_URL", provider.url)
-        patch.setenv("ANTHROPIC_API_KEY", KEY)
-        yield folder / "nb", pairs, [headless(name, *pairs) for name in NOTEBOOKS]
+    pairs = (f"OUTPUTS_DIR={folder}", "RUN=nb")
+    changes = (f"{name.upper()}={value}" for name, value in CHANGED.items())
+    return Made(folder / "nb", pairs, done("notebooks", *NOTEBOOKS, *pairs, *changes))
 
 
-def test_all_four_run_and_leave_their_executed_copies(run_folder: tuple[Path, list[str], list[subprocess.CompletedProcess[str]]]) -> None:
-    run, _, done = run_folder
-    assert [process.returncode for process in done] == [0, 0, 0, 0], [process.stderr for process in done]
-    assert sorted(path.stem for path in (run / "notebooks").iterdir()) == list(NOTEBOOKS)
-    assert {path.name for path in (run / "figures").iterdir()} >= {"keep_rate_by_subject.png", "keep_rate_by_cell.png", "scores.png"}
+def test_all_four_run_and_leave_their_executed_copies(made: Made) -> None:
+    assert made.process.returncode == 0, made.process.stderr
+    assert sorted(path.stem for path in (made.folder / "notebooks").iterdir()) == list(NOTEBOOKS)
+    figures = {path.name for path in (made.folder / "figures").iterdir()}
+    assert figures >= {"keep_rate_by_subject.png", "keep_rate_by_cell.png", "scores.png"}
 
 
-def test_they_end_in_a_training_file_without_errors(run_folder: tuple[Path, list[str], list[subprocess.CompletedProcess[str]]]) -> None:
-    run, _, _ = run_folder
-    report = json.loads((run / "validation_report.json").read_text())
-    found = json.loads((run / "filtering_statistics.json").read_text())
+def test_they_end_in_a_training_file_without_errors(made: Made) -> None:
+    report = json.loads((made.folder / "validation_report.json").read_text())
+    found = json.loads((made.folder / "filtering_statistics.json").read_text())
     assert report["errors"] == 0
     assert report["examples"] == found["kept_samples"] > 0
 
 
-def test_the_summary_says_what_was_made_kept_dropped_failed_and_paid(
-    run_folder: tuple[Path, list[str], list[subprocess.CompletedProcess[str]]],
-) -> None:
-    _, pairs, _ = run_folder
-    said = subprocess.run(
-        [sys.executable, "-m", "lib.commands", "summary", *pairs], cwd=PROJECT_ROOT, capture_output=True, text=True, check=True
-    ).stdout
+def test_the_summary_says_what_was_made_kept_dropped_failed_and_paid(made: Made) -> None:
+    said = done("summary", *made.pairs).stdout
     assert "4 planned = 4 made + 0 failed" in said
     assert "4 made = " in said and " dropped + 0 unjudged" in said
     assert "planted failures caught: " in said and "too few to tell" in said
@@ -72,103 +87,88 @@ def test_the_summary_says_what_was_made_kept_dropped_failed_and_paid(
     assert "tutoring_finetune_openai.jsonl" in said
 
 
-def test_the_key_is_in_no_executed_notebook(run_folder: tuple[Path, list[str], list[subprocess.CompletedProcess[str]]]) -> None:
-    run, _, done = run_folder
-    assert all(KEY not in process.stdout + process.stderr for process in done)
-    assert all(KEY.encode() not in path.read_bytes() for path in run.rglob("*") if path.is_file())
+def test_the_key_is_in_no_executed_notebook(made: Made) -> None:
+    assert KEY not in made.process.stdout + made.process.stderr
+    assert all(KEY.encode() not in path.read_bytes() for path in made.folder.rglob("*") if path.is_file())
 
 
-def test_a_run_is_topped_up_and_peoples_labels_are_read_by_the_same_notebooks(
-    run_folder: tuple[Path, list[str], list[subprocess.CompletedProcess[str]]], provider: Provider
-) -> None:
-    run, _, _ = run_folder
-    shutil.copytree(run, run.with_name("topped_up"))
-    values = {"OUTPUTS_DIR": run.parent, "RUN": "topped_up", "TOP_UP": "true", "TARGET_KEPT": 6, "REVIEW_CSV": run.parent / "labels.csv"}
-    settings = Settings.of(outputs_dir=str(run.parent), run="topped_up")
-    sheet = write_sheet(Run(settings)).read_text("utf-8")
-    (run.parent / "labels.csv").write_text(sheet.replace('"",""\n', '"yes",""\n'), "utf-8")
-    done = headless("02_filter", "03_analyze", "04_validate", *(f"{name}={value}" for name, value in values.items()))
-    assert done.returncode == 0, done.stderr
-    assert "now, 6 wanted" in done.stdout and "the target is reached" in done.stdout
-    assert "people and judge agree on criteria:" in done.stdout
-    said = subprocess.run(
-        [sys.executable, "-m", "lib.commands", "summary", f"OUTPUTS_DIR={run.parent}", "RUN=topped_up"],
-        cwd=PROJECT_ROOT, capture_output=True, text=True, check=True,
-    ).stdout  # fmt: skip
+def test_progress_is_written_line_by_line_when_nobody_watches(made: Made) -> None:
+    assert "4/4 samples (100 %)" in made.process.stdout
+    assert "\r" not in made.process.stdout
+
+
+# ── a run again, and a run that is topped up, at the same time ───────────────────────────────────────────────────────
+
+
+@pytest.fixture(scope="module")
+def side_by_side(made: Made) -> tuple[Made, Made]:
+    """The run made again from its manifest, and a copy of it topped up and labelled by people. Both were at work at the same time."""
+    outputs, copy = made.folder.parent, made.folder.with_name("topped_up")
+    shutil.copytree(made.folder, copy)
+    sheet = write_sheet(Run(Settings.of(outputs_dir=str(outputs), run="topped_up"))).read_text("utf-8")
+    (outputs / "labels.csv").write_text(sheet.replace('"",""\n', '"yes",""\n'), "utf-8")
+    top_up = (f"OUTPUTS_DIR={outputs}", "RUN=topped_up", "TOP_UP=true", "TARGET_KEPT=6", f"REVIEW_CSV={outputs / 'labels.csv'}")
+    commands = command("rerun", str(made.folder)), command("notebooks", *NOTEBOOKS[1:], *top_up)
+    pipe = subprocess.PIPE
+    running = [subprocess.Popen(words, cwd=PROJECT_ROOT, stdout=pipe, stderr=pipe, text=True) for words in commands]
+    said = [process.communicate() for process in running]
+    again, topped_up = (
+        subprocess.CompletedProcess(process.args, process.returncode, *texts) for process, texts in zip(running, said, strict=True)
+    )
+    return Made(outputs / "nb_again", (), again), Made(copy, top_up, topped_up)
+
+
+def test_a_run_is_made_again_from_its_manifest_while_another_is_at_work(made: Made, side_by_side: tuple[Made, Made]) -> None:
+    """Given the same replies both have the same files."""
+    again, _ = side_by_side
+    assert again.process.returncode == 0, again.process.stderr
+    assert "has changed since" not in again.process.stdout and "4 planned = 4 made" in again.process.stdout
+    for name in ("tutoring_samples_generated.jsonl", "evaluations.jsonl", "tutoring_finetune_openai.jsonl", "params.yaml"):
+        assert (again.folder / name).read_bytes() == (made.folder / name).read_bytes(), name
+    settings = json.loads((again.folder / "manifest.json").read_text())["judging"]["settings"]
+    assert settings["run"] == "nb_again" and CHANGED.items() <= settings.items()
+
+
+def test_a_run_is_topped_up_and_peoples_labels_are_read_by_the_same_notebooks(side_by_side: tuple[Made, Made]) -> None:
+    _, topped_up = side_by_side
+    assert topped_up.process.returncode == 0, topped_up.process.stderr
+    assert "now, 6 wanted" in topped_up.process.stdout and "the target is reached" in topped_up.process.stdout
+    assert "people and judge agree on criteria:" in topped_up.process.stdout
+    said = summary(Run(Settings.of(outputs_dir=str(topped_up.folder.parent), run="topped_up")))
     assert "topped up: " in said and "6 kept" in said
 
 
-def test_a_run_is_made_again_from_its_manifest_twice_at_the_same_time(provider: Provider, tmp_path: Path) -> None:
-    """Given the same replies all three have the same files, although two of them ran side by side."""
-    place = f"OUTPUTS_DIR={tmp_path}"
-    first = headless(*NOTEBOOKS[:2], place, "RUN=first", "NUM_SEEDS=1", "RANDOM_SEED=3", "CRITICAL_PASS_THRESHOLD=0.5")
-    assert first.returncode == 0, first.stderr
-    command = [sys.executable, "-m", "lib.commands", "rerun", str(tmp_path / "first"), place]
-    both = [subprocess.Popen([*command, *more], cwd=PROJECT_ROOT, stdout=subprocess.PIPE, text=True) for more in ([], ["RUN=other"])]
-    said = [process.communicate()[0] for process in both]
-    assert [process.returncode for process in both] == [0, 0]
-    assert all("has changed since" not in text for text in said)
-    for name in ("tutoring_samples_generated.jsonl", "evaluations.jsonl", "tutoring_finetune_openai.jsonl", "params.yaml"):
-        contents = {(tmp_path / run / name).read_bytes() for run in ("first", "first_again", "other")}
-        assert len(contents) == 1, name
-    settings = json.loads((tmp_path / "other" / "manifest.json").read_text())["judging"]["settings"]
-    assert (settings["run"], settings["random_seed"], settings["critical_pass_threshold"]) == ("other", 3, 0.5)
-
-
-def test_the_parameter_file_of_a_run_is_what_papermill_takes(
-    run_folder: tuple[Path, list[str], list[subprocess.CompletedProcess[str]]], tmp_path: Path
-) -> None:
-    run, _, _ = run_folder
-    values = yaml.safe_load((run / "params.yaml").read_text("utf-8"))
-    assert Settings.of(**values) == Settings.of()
+def test_the_parameter_file_of_a_run_is_what_papermill_takes(made: Made) -> None:
+    values = yaml.safe_load((made.folder / "params.yaml").read_text("utf-8"))
+    assert Settings.of(**values) == Settings.of(**CHANGED)
     assert "run" not in values and "outputs_dir" not in values
 
 
 def test_a_folder_without_a_run_cannot_be_made_again(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "lib.commands", "rerun", str(tmp_path)], cwd=PROJECT_ROOT, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 1
-    assert "There is no finished run in" in done.stderr and "Traceback" not in done.stderr
+    said = done("rerun", str(tmp_path))
+    assert said.returncode == 1
+    assert "There is no finished run in" in said.stderr and "Traceback" not in said.stderr
 
 
-def test_progress_is_written_line_by_line_when_nobody_watches(
-    run_folder: tuple[Path, list[str], list[subprocess.CompletedProcess[str]]],
-) -> None:
-    _, _, done = run_folder
-    assert "4/4 samples (100 %)" in done[0].stdout
-    assert "\r" not in done[0].stdout
+# ── what goes wrong ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_a_users_mistake_is_one_clear_line_and_a_failed_copy(tmp_path: Path) -> None:
-    done = headless("01_generate", f"OUTPUTS_DIR={tmp_path}", "RUN=bad", "SEEDS_CSV=no such file.csv", "PROVIDER=local")
-    assert done.returncode == 1
-    assert "SeedFileError" in done.stderr and "no such file.csv" in done.stderr
-    assert "Traceback" not in done.stderr + done.stdout
-    assert [path.name for path in (tmp_path / "bad" / "notebooks").iterdir()] == ["01_generate.failed.ipynb"]
-    outputs = [
-        output
-        for cell in nbformat.read(tmp_path / "bad" / "notebooks" / "01_generate.failed.ipynb", 4).cells
-        for output in cell.get("outputs", [])
-    ]
+    said = done("notebooks", "01_generate", f"OUTPUTS_DIR={tmp_path}", "RUN=bad", "SEEDS_CSV=no such file.csv", "PROVIDER=local")
+    assert said.returncode == 1
+    assert "SeedFileError" in said.stderr and "no such file.csv" in said.stderr
+    assert "Traceback" not in said.stderr + said.stdout
+    [copy] = (tmp_path / "bad" / "notebooks").iterdir()
+    assert copy.name == "01_generate.failed.ipynb"
+    outputs = [output for cell in nbformat.read(copy, 4).cells for output in cell.get("outputs", [])]
     shown = next(output for output in outputs if output.output_type == "error")
     assert len(shown.traceback) == 1
 
 
 def test_a_killed_kernel_is_one_clear_line_and_the_next_run_goes_on(tmp_path: Path, provider: Provider) -> None:
     provider.settings.latency_s = 0.05
-    command = [
-        sys.executable,
-        "-m",
-        "lib.commands",
-        "notebooks",
-        "01_generate",
-        f"OUTPUTS_DIR={tmp_path}",
-        "RUN=k",
-        "NUM_SEEDS=12",
-        "MAX_CONCURRENCY=2",
-    ]
-    running = subprocess.Popen(command, cwd=PROJECT_ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    words = ("notebooks", "01_generate", f"OUTPUTS_DIR={tmp_path}", "RUN=k", "NUM_SEEDS=12", "MAX_CONCURRENCY=2")
+    running = subprocess.Popen(command(*words), cwd=PROJECT_ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     while provider.calls < 10 and running.poll() is None:
         time.sleep(0.01)
     [kernel] = [child for child in psutil.Process(running.pid).children() if "ipykernel_launcher" in " ".join(child.cmdline())]
@@ -177,44 +177,30 @@ def test_a_killed_kernel_is_one_clear_line_and_the_next_run_goes_on(tmp_path: Pa
     assert running.returncode == 1
     assert "The kernel died" in said and "Traceback" not in said
     provider.settings.latency_s = 0
-    again = subprocess.run(command, cwd=PROJECT_ROOT, capture_output=True, text=True, check=True)
+    again = done(*words)
     assert "24 of 24 samples made" in again.stdout and "replies reused" in again.stdout
     assert provider.stats()["repeated"] <= 2
 
 
 def test_a_misspelt_parameter_is_an_error_in_plain_papermill_too(tmp_path: Path) -> None:
-    command = [
-        sys.executable,
-        "-m",
-        "papermill",
-        "-k",
-        "python3",
-        "notebooks/03_analyze.ipynb",
-        str(tmp_path / "out.ipynb"),
-        "-p",
-        "rnu",
-        "x",
-    ]
-    done = subprocess.run(command, cwd=PROJECT_ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode != 0
-    assert "`rnu` is not a parameter. Did you mean `run`?" in done.stderr
+    notebook, copy = "notebooks/03_analyze.ipynb", str(tmp_path / "out.ipynb")
+    words = [sys.executable, "-m", "papermill", "-k", "python3", notebook, copy, "-p", "rnu", "x"]
+    said = subprocess.run(words, cwd=PROJECT_ROOT, capture_output=True, text=True, check=False)
+    assert said.returncode != 0
+    assert "`rnu` is not a parameter. Did you mean `run`?" in said.stderr
 
 
-def test_filtering_before_generating_names_the_notebook_to_run(tmp_path: Path) -> None:
-    done = headless("02_filter", f"OUTPUTS_DIR={tmp_path}", "RUN=new")
-    assert done.returncode == 1
-    assert "run 01_generate with the same RUN first" in done.stderr
+# ── the embedded model ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_the_embedded_model_makes_and_judges_a_sample_and_says_what_it_is(settings: Settings, seed_file: SeedFile, topics: Topics) -> None:
+def test_the_embedded_model_makes_and_judges_a_sample_and_says_what_it_is(settings: Settings) -> None:
     settings = settings.model_copy(update={"num_seeds": 1, "samples_per_seed": 1, "min_call_success": 1.0, "planted_share": 0.0})
-    made = generate(settings)
-    gate(settings)
-    judge(settings)
-    keep(settings)
-    found = count(settings)
+    made, judged = make_run(settings)
+    found, run = count(settings), Run(settings)
     assert (made.done, found["total_samples"], made.cost_usd) == (1, 1, 0.0)
-    run = Run(settings)
+    assert (made.asked, judged.asked) == (2, 1), "no answer was invalid or cut"
+    [sample] = read_jsonl(run.generated, Sample, made_by="")
+    assert len(sample.metadata.rubrics) == 6, "as few as are allowed"
     for file in (run.generated, run.evaluations):
         assert "Not to be trained on" in json.loads(file.read_text())["metadata" if file == run.generated else "notice"].__str__()
     assert any("Not to be trained on" in warning for warning in found["warnings"])

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -24,7 +25,8 @@ from lib.commands.notebooks import Screen, checked_notebook
 from lib.errors import KitError
 from lib.llm.journal import ledger
 from lib.run.folder import Folder
-from lib.settings import PROJECT_ROOT
+from lib.settings import PROJECT_ROOT, Settings
+from tests.build import generate
 from tests.provider import Provider
 
 CALLS = 6  # in flight
@@ -71,32 +73,29 @@ def journalled(folder: Path) -> int:
 # ── signals ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGHUP, 129)])
-def test_a_signal_lets_calls_in_flight_end_begins_no_other_and_leaves_no_kernel(
-    number: int, exit_code: int, provider: Provider, tmp_path: Path
-) -> None:
+def test_a_signal_lets_calls_in_flight_end_begins_no_other_and_leaves_no_kernel(provider: Provider, tmp_path: Path) -> None:
+    """What was paid for is kept: the same command goes on and pays nothing twice."""
     provider.settings.latency_s = 0.5
-    with at_work(command(tmp_path, "01_generate", "02_filter", "NUM_SEEDS=50"), provider) as (running, its_kernel):
+    with at_work(command(tmp_path, "01_generate", "02_filter", "NUM_SEEDS=10"), provider) as (running, its_kernel):
         before = provider.calls
-        running.send_signal(number)
+        running.send_signal(signal.SIGINT)
         _, said = running.communicate(timeout=30)
         assert not its_kernel.is_running()
-    assert (running.returncode, said) == (exit_code, "\n01_generate: interrupted; run again to continue.\n")
+    assert (running.returncode, said) == (130, "\n01_generate: interrupted; run again to continue.\n")
     assert before < provider.calls <= before + CALLS
-    assert journalled(tmp_path) == provider.calls, "what was paid for is kept"
-    assert provider.stats()["rejected"] == {}
-
-
-def test_after_a_signal_the_same_command_goes_on_and_pays_nothing_twice(provider: Provider, tmp_path: Path) -> None:
-    provider.settings.latency_s = 0.5
-    with at_work(command(tmp_path, "01_generate", "NUM_SEEDS=10"), provider) as (running, _):
-        running.terminate()
-        running.communicate(timeout=30)
-    assert running.returncode == 143
     assert journalled(tmp_path) == provider.calls < 40
+    assert provider.stats()["rejected"] == {}
     provider.settings.latency_s = 0.0
-    assert "20 of 20 samples made, 0 failed" in headless(tmp_path, "01_generate", "NUM_SEEDS=10").stdout
+    assert generate(Settings.of(outputs_dir=str(tmp_path), run="s", num_seeds=10)).done == 20
     assert (provider.calls, provider.stats()["repeated"]) == (40, 0)
+
+
+@pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_the_exit_code_is_what_a_shell_makes_of_the_first_signal(number: int, exit_code: int) -> None:
+    with Signals() as it:
+        os.kill(os.getpid(), number)
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert it.exit_code == exit_code
 
 
 def test_a_second_signal_cancels_the_calls_in_flight(provider: Provider, tmp_path: Path) -> None:
@@ -124,11 +123,13 @@ def test_a_terminal_that_closes_lets_calls_in_flight_end_although_its_shell_send
         try:
             os.close(inside)
             wait_for(lambda: provider.in_flight == CALLS)
+            [its_kernel] = kernels_of(running.pid)
             time.sleep(0.2)
             os.close(terminal)
             time.sleep(0.1)
             running.send_signal(signal.SIGHUP)
             assert running.wait(timeout=30) == 129
+            assert not its_kernel.is_running()
         finally:
             running.kill()
     assert provider.stats()["rejected"] == {}
@@ -284,12 +285,24 @@ def test_stopping_what_runs_inside_a_kernels_loop_leaves_no_exception_that_was_n
 # ── kernels ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_another_python3_kernel_on_the_path_is_not_used(tmp_path: Path) -> None:
-    spec = tmp_path / "kernels" / "python3" / "kernel.json"
+@pytest.fixture(scope="module")
+def filtered_first(tmp_path_factory: pytest.TempPathFactory) -> subprocess.CompletedProcess[str]:
+    """Notebook 2 before notebook 1, with another kernel of the same name on Jupyter's path."""
+    folder = tmp_path_factory.mktemp("another kernel")
+    spec = folder / "kernels" / "python3" / "kernel.json"
     spec.parent.mkdir(parents=True)
     spec.write_text(json.dumps({"argv": ["false", "{connection_file}"], "display_name": "another", "language": "python"}))
-    done = headless(tmp_path, "03_analyze", JUPYTER_PATH=str(tmp_path))
-    assert "run 02_filter with the same RUN first" in done.stderr
+    return headless(folder, "02_filter", JUPYTER_PATH=str(folder))
+
+
+def test_filtering_before_generating_names_the_notebook_to_run(filtered_first: subprocess.CompletedProcess[str]) -> None:
+    assert filtered_first.returncode == 1
+    assert "run 01_generate with the same RUN first" in filtered_first.stderr
+
+
+def test_another_python3_kernel_on_the_path_is_not_used(filtered_first: subprocess.CompletedProcess[str]) -> None:
+    assert "can't be started" not in filtered_first.stderr
+    assert "RunError" in filtered_first.stderr, "what the notebook itself raises"
 
 
 def test_a_kernel_that_does_not_start_is_one_line_with_the_cause(tmp_path: Path) -> None:
@@ -328,7 +341,7 @@ parts = {
 @given(st.fixed_dictionaries({}, optional=parts))
 @example({"nbformat": 3, "nbformat_minor": 0, "metadata": {}, "worksheets": []})
 @example({"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": []})
-@bounded(max_examples=100, deadline=None)
+@bounded(max_examples=50, deadline=None)
 def test_any_json_object_is_a_notebook_or_a_clear_error(tmp_path_factory: pytest.TempPathFactory, value: dict[str, object]) -> None:
     path = tmp_path_factory.getbasetemp() / "any.ipynb"
     path.write_text(json.dumps(value), "utf-8")
@@ -338,10 +351,16 @@ def test_any_json_object_is_a_notebook_or_a_clear_error(tmp_path_factory: pytest
         assert "Take it back" in str(error)
 
 
-def test_a_notebook_that_is_not_there_is_one_line_that_lists_those_that_are(tmp_path: Path) -> None:
-    done = headless(tmp_path, "05_more", PYTHONIOENCODING="ascii")  # a terminal without the characters shows others
-    assert done.returncode == 1
-    assert done.stderr == "\n05_more: There is no notebook 05_more. There are: 01_generate, 02_filter, 03_analyze, 04_validate.\n"
+def test_a_notebook_that_is_not_there_is_one_line_that_lists_those_that_are() -> None:
+    with pytest.raises(KitError, match=r"^There is no notebook 05_more\. There are: 01_generate, 02_filter, 03_analyze, 04_validate\.$"):
+        checked_notebook(PROJECT_ROOT / "notebooks" / "05_more.ipynb")
+
+
+def test_a_terminal_without_the_characters_shows_others() -> None:
+    written = BytesIO()
+    screen = Screen(TextIOWrapper(written, encoding="ascii"), Signals())
+    screen.print("── 01_generate ──")
+    assert written.getvalue() == b"?? 01_generate ??\n"
 
 
 def test_a_copy_that_the_disk_does_not_take_is_one_line(tmp_path: Path) -> None:

@@ -16,7 +16,6 @@ from lib.filter.gates import GATES, Given, benchmark_of, copied_explanation, len
 from lib.filter.judge import to_judge
 from lib.filter.similar import Formulas, Limit, NearDuplicates, Shared, closing, opening, question_and_follow_up, shared
 from lib.generate.benchmark import BenchmarkError, read_benchmark, word_sequences
-from lib.generate.plan import Topics
 from lib.generate.seeds import SeedFile
 from lib.generate.words import words
 from lib.run.files import RunError, read_jsonl
@@ -415,7 +414,7 @@ def test_the_funnel_in_the_statistics_counts_every_step_in_order(settings: Setti
     assert found["judge_pass_rate"] == 0.5
 
 
-def test_gates_give_the_same_file_every_time(provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics) -> None:
+def test_gates_give_the_same_file_every_time(provider: Provider, settings: Settings) -> None:
     settings = settings.model_copy(update={"num_seeds": 10, "length_tolerance": 0.0})
     generate(settings)
     once = gate(settings), Run(settings).gated.read_bytes()
@@ -424,7 +423,7 @@ def test_gates_give_the_same_file_every_time(provider: Provider, settings: Setti
 
 
 def test_a_seed_file_that_has_changed_since_is_said_and_not_compared(
-    provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics, tmp_path: Path
+    provider: Provider, settings: Settings, seed_file: SeedFile, tmp_path: Path
 ) -> None:
     path = tmp_path / "seeds.csv"
     path.write_bytes(seed_file.path.read_bytes())

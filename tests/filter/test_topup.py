@@ -3,6 +3,8 @@
 import json
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,14 +15,14 @@ from hypothesis import strategies as st
 from lib.filter.keep import judged_samples
 from lib.filter.topup import TopUp, expected_top_up, near_misses, short_cells, top_up_samples
 from lib.generate.plan import Cell, Refills, Topics, plan, planned_cells
-from lib.generate.seeds import SeedFile
 from lib.run.files import RunError
 from lib.run.records import made_samples
 from lib.run.run import Run, recorded_settings
 from lib.schema import Sample
 from lib.settings import Settings
 from tests.answers import CRITERION, Request, draw
-from tests.build import a_sample, a_seed, an_evaluation, count, gate, generate, judge, keep, rubrics_of, write_run
+from tests.build import a_sample, a_seed, an_evaluation, copy_run, count, generate, keep, make_run, rubrics_of, write_run
+from tests.conftest import small_settings
 from tests.provider import Provider
 
 unhurried = hypothesis_settings(deadline=None)  # the machine may be busy
@@ -41,17 +43,57 @@ def strict(share_failed: float) -> Callable[[Request], dict[str, Any] | None]:
     return answer
 
 
-@pytest.fixture
-def filtered(provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics) -> Settings:
+@pytest.fixture(scope="module")
+def fell_short(lasting_provider: Provider, seeds_csv: Path, tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """A run of 24 samples of which a good part fell short, by a judge that fails what has a critical first criterion in half the cases."""
-    provider.settings.answer = strict(0.5)
-    settings = settings.model_copy(update={"num_seeds": 12, "critical_pass_threshold": 0.9, "top_up": True})
-    generate(settings)
-    gate(settings)
-    judge(settings)
-    keep(settings)
-    count(settings)
+    lasting_provider.settings.answer = strict(0.5)
+    usual = small_settings(tmp_path_factory.mktemp("fell short"), seeds_csv)
+    settings = usual.model_copy(update={"num_seeds": 12, "critical_pass_threshold": 0.9, "top_up": True})
+    make_run(settings)
     return settings
+
+
+@dataclass(frozen=True)
+class ToppedUp:
+    settings: Settings
+    done: TopUp
+    repair_prompts: list[str]
+
+
+@pytest.fixture(scope="module")
+def topped_up(fell_short: Settings, lasting_provider: Provider) -> ToppedUp:
+    """A copy of that run that has been topped up, and how its repairs were asked for. It is there to be read."""
+    prompts: list[str] = []
+    judge = strict(0.5)
+
+    def answer(request: Request) -> dict[str, Any] | None:
+        if "<objections>" in request.user_texts[-1]:
+            prompts.append(request.user_texts[-1])
+        return judge(request)
+
+    lasting_provider.settings.answer = answer
+    settings = copy_run(fell_short, to=fell_short.model_copy(update={"run": "topped up"}))
+    done = top_up_samples(Run(settings))
+    assert done is not None
+    return ToppedUp(settings, done, prompts)
+
+
+@pytest.fixture
+def provider(same_provider: Provider) -> Provider:
+    same_provider.settings.answer = strict(0.5)
+    return same_provider
+
+
+@pytest.fixture
+def filtered(provider: Provider, fell_short: Settings, settings: Settings) -> Settings:
+    """A copy of the run that fell short, to be changed."""
+    return copy_run(fell_short, to=settings)
+
+
+@pytest.fixture
+def complete(provider: Provider, topped_up: ToppedUp, settings: Settings) -> Settings:
+    """A copy of the run that was topped up, to be changed."""
+    return copy_run(topped_up.settings, to=settings)
 
 
 def kept(settings: Settings) -> list[Sample]:
@@ -62,35 +104,30 @@ def kept(settings: Settings) -> list[Sample]:
 
 
 def test_it_is_off_by_default_and_then_asks_nothing(provider: Provider, filtered: Settings) -> None:
-    calls, off = provider.calls, filtered.model_copy(update={"top_up": False})
+    off = filtered.model_copy(update={"top_up": False})
     assert top_up_samples(Run(off)) is None
     assert "is off" in expected_top_up(Run(off))
-    assert provider.calls == calls
+    assert not provider.requests
 
 
-def test_the_target_is_reached_and_every_cell_has_what_the_plan_gave_it(filtered: Settings) -> None:
-    before = len(kept(filtered))
-    done = top_up_samples(Run(filtered))
-    assert isinstance(done, TopUp)
-    assert (done.kept_before, done.kept, done.why) == (before, 24, "the target is reached")
-    cells = Counter((sample.metadata.subject, sample.metadata.misconception_type) for sample in kept(filtered))
-    assert cells == planned_cells(filtered, 24)
+def test_the_target_is_reached_and_every_cell_has_what_the_plan_gave_it(fell_short: Settings, topped_up: ToppedUp) -> None:
+    done = topped_up.done
+    assert (done.kept_before, done.kept, done.why) == (len(kept(fell_short)), 24, "the target is reached")
+    cells = Counter((sample.metadata.subject, sample.metadata.misconception_type) for sample in kept(topped_up.settings))
+    assert cells == planned_cells(topped_up.settings, 24)
 
 
-def test_made_is_kept_and_dropped_and_unjudged_after_it_too(filtered: Settings) -> None:
-    done = top_up_samples(Run(filtered))
-    found = count(filtered)
-    assert done is not None
+def test_made_is_kept_and_dropped_and_unjudged_after_it_too(topped_up: ToppedUp) -> None:
+    found, done = count(topped_up.settings), topped_up.done
     assert found["total_samples"] == 24 + done.repaired + done.added
     assert found["total_samples"] == found["kept_samples"] + found["removed_samples"] + found["unjudged_samples"]
     made = {row["origin"]: row["made"] for row in found["by_origin"]}
     assert made == {"plan": 24, "repair": done.repaired, "top_up": done.added}
-    assert len(Run(filtered).finetune.read_text("utf-8").splitlines()) == 24
+    assert len(Run(topped_up.settings).finetune.read_text("utf-8").splitlines()) == 24
 
 
-def test_lineage_says_what_was_repaired_and_what_was_added(filtered: Settings) -> None:
-    top_up_samples(Run(filtered))
-    originals = {sample.id: sample for sample in made_samples(Run(filtered))}
+def test_lineage_says_what_was_repaired_and_what_was_added(topped_up: ToppedUp) -> None:
+    originals = {sample.id: sample for sample in made_samples(Run(topped_up.settings))}
     for sample in originals.values():
         about = sample.metadata
         if about.origin == "repair":
@@ -101,51 +138,36 @@ def test_lineage_says_what_was_repaired_and_what_was_added(filtered: Settings) -
         assert sample.id.startswith("topup_") == (about.origin == "top_up")
 
 
-def test_what_is_kept_is_kept_once(filtered: Settings) -> None:
-    top_up_samples(Run(filtered))
-    questions = [sample.metadata.question for sample in kept(filtered)]
+def test_what_is_kept_is_kept_once(topped_up: ToppedUp) -> None:
+    questions = [sample.metadata.question for sample in kept(topped_up.settings)]
     assert len(questions) == len(set(questions))
 
 
-def test_a_repair_sees_the_judges_reasons_and_not_the_criteria(provider: Provider, filtered: Settings) -> None:
-    prompts: list[str] = []
-    judge = strict(0.5)
-
-    def answer(request: Request) -> dict[str, Any] | None:
-        if "<objections>" in request.user_texts[-1]:
-            prompts.append(request.user_texts[-1])
-        return judge(request)
-
-    provider.settings.answer = answer
-    criteria = {rubric.criteria for sample in made_samples(Run(filtered)) for rubric in sample.metadata.rubrics}
-    top_up_samples(Run(filtered))
+def test_a_repair_sees_the_judges_reasons_and_not_the_criteria(fell_short: Settings, topped_up: ToppedUp) -> None:
+    prompts = topped_up.repair_prompts
+    criteria = {rubric.criteria for sample in made_samples(Run(fell_short)) for rubric in sample.metadata.rubrics}
     assert prompts and all("- REASON" in prompt for prompt in prompts)
     assert not any(text in prompt for prompt in prompts for text in criteria)
 
 
-def test_running_it_again_pays_nothing_and_writes_the_same_bytes(provider: Provider, filtered: Settings) -> None:
-    first = top_up_samples(Run(filtered))
-    before, calls = [(Run(filtered).dir / name).read_bytes() for name in PRODUCTS], provider.calls
-    assert top_up_samples(Run(filtered)) == first
-    assert provider.calls == calls
-    assert [(Run(filtered).dir / name).read_bytes() for name in PRODUCTS] == before
+def test_running_it_again_pays_nothing_and_writes_the_same_bytes(provider: Provider, topped_up: ToppedUp, complete: Settings) -> None:
+    before = [(Run(complete).dir / name).read_bytes() for name in PRODUCTS]
+    assert top_up_samples(Run(complete)) == topped_up.done
+    assert provider.calls == 0
+    assert [(Run(complete).dir / name).read_bytes() for name in PRODUCTS] == before
 
 
-def test_a_larger_target_buys_only_the_difference(provider: Provider, filtered: Settings) -> None:
-    first = top_up_samples(Run(filtered))
-    calls = provider.calls
-    more = top_up_samples(Run(filtered.model_copy(update={"target_kept": 30})))
-    assert first is not None and more is not None
+def test_a_larger_target_buys_only_the_difference(provider: Provider, topped_up: ToppedUp, complete: Settings) -> None:
+    more = top_up_samples(Run(complete.model_copy(update={"target_kept": 30})))
+    assert more is not None
     assert more.kept == 30
-    assert provider.calls - calls <= 3 * (more.added - first.added) + more.added - first.added
-    ids = [sample.id for sample in made_samples(Run(filtered))]
+    assert provider.calls <= 4 * (more.added - topped_up.done.added)
+    ids = [sample.id for sample in made_samples(Run(complete))]
     assert len(ids) == len(set(ids))
 
 
-def test_the_planted_failures_stay_those_of_the_plan(filtered: Settings) -> None:
-    before = Run(filtered).planted.read_bytes()
-    top_up_samples(Run(filtered))
-    assert Run(filtered).planted.read_bytes() == before
+def test_the_planted_failures_stay_those_of_the_plan(fell_short: Settings, topped_up: ToppedUp) -> None:
+    assert Run(topped_up.settings).planted.read_bytes() == Run(fell_short).planted.read_bytes()
 
 
 def test_where_the_budget_ends_it_stops_says_so_and_keeps_what_it_has(filtered: Settings) -> None:
@@ -157,11 +179,23 @@ def test_where_the_budget_ends_it_stops_says_so_and_keeps_what_it_has(filtered: 
     assert json.loads(Run(filtered).manifest.read_text())["top_up"]["kept"] == done.kept
 
 
-def test_a_judge_that_passes_nothing_ends_it_after_a_bounded_number_of_rounds(provider: Provider, filtered: Settings) -> None:
-    provider.settings.answer = strict(1.0)
-    done = top_up_samples(Run(filtered.model_copy(update={"target_kept": 24, "judge_model": "claude-haiku-5-5", "budget_usd": 500.0})))
-    assert done is not None and done.rounds == 8
-    assert "rounds did not suffice" in done.why
+def test_a_judge_that_passes_nothing_ends_it_after_a_bounded_number_of_rounds(
+    provider: Provider, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lib.filter.topup.MOST_ROUNDS", 3)
+    judge = strict(0.0)
+
+    def answer(request: Request) -> dict[str, Any] | None:
+        if found := judge(request):
+            found["verdicts"] = [verdict | {"met": False} for verdict in found["verdicts"]]
+        return found
+
+    provider.settings.answer = answer
+    settings = settings.model_copy(update={"num_seeds": 1, "top_up": True})
+    make_run(settings)
+    done = top_up_samples(Run(settings))
+    assert done is not None and (done.kept, done.rounds) == (0, 3)
+    assert "3 rounds did not suffice" in done.why
 
 
 def test_an_answer_that_stays_invalid_is_not_paid_for_in_every_round(provider: Provider, filtered: Settings) -> None:
@@ -181,10 +215,9 @@ def test_an_answer_that_stays_invalid_is_not_paid_for_in_every_round(provider: P
     assert asked and set(asked.values()) == {3}
 
 
-def test_topping_up_leaves_the_runs_recorded_settings_as_they_were(filtered: Settings) -> None:
-    before = recorded_settings(Run(filtered)).min_call_success
-    top_up_samples(Run(filtered))
-    assert recorded_settings(Run(filtered)).min_call_success == before > 0
+def test_topping_up_leaves_the_runs_recorded_settings_as_they_were(fell_short: Settings, topped_up: ToppedUp) -> None:
+    before = recorded_settings(Run(fell_short)).min_call_success
+    assert recorded_settings(Run(topped_up.settings)).min_call_success == before > 0
 
 
 def test_seeds_that_have_changed_since_are_not_mixed_in(filtered: Settings) -> None:
@@ -202,16 +235,16 @@ def test_where_no_further_sample_can_be_made_it_stops_after_one_round(provider: 
     assert done.why.startswith("none of the last round's samples could be made (rejected)")
 
 
-def test_what_it_will_take_is_said_before(filtered: Settings) -> None:
-    assert f"{len(kept(filtered))} of 24 wanted are kept" in expected_top_up(Run(filtered))
-    assert "budget_usd leaves $" in expected_top_up(Run(filtered))
+def test_what_it_will_take_is_said_before(fell_short: Settings) -> None:
+    assert f"{len(kept(fell_short))} of 24 wanted are kept" in expected_top_up(Run(fell_short))
+    assert "budget_usd leaves $" in expected_top_up(Run(fell_short))
 
 
-def test_generating_anew_takes_away_what_topping_up_added(filtered: Settings, seed_file: SeedFile, topics: Topics) -> None:
-    top_up_samples(Run(filtered))
-    generate(filtered)
-    assert len(list(made_samples(Run(filtered)))) == 24
-    assert "top_up" not in json.loads(Run(filtered).manifest.read_text())
+def test_generating_anew_takes_away_what_topping_up_added(complete: Settings) -> None:
+    assert "top_up" in json.loads(Run(complete).manifest.read_text())
+    generate(complete)
+    assert len(list(made_samples(Run(complete)))) == 24
+    assert "top_up" not in json.loads(Run(complete).manifest.read_text())
 
 
 # ── its parts ────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -56,14 +56,6 @@ def ask(server: LocalServer, user: str, answer: type[BaseModel], *, max_tokens: 
     return asyncio.run(main())
 
 
-def test_a_scenario_is_valid_and_no_longer_than_it_must_be(server: LocalServer) -> None:
-    message = ask(server, TASK, ScenarioAnswer)
-    scenario = ScenarioAnswer.model_validate_json(message.content[0].text)
-    assert message.stop_reason == "end_turn"
-    assert len(scenario.rubrics) == 6
-    assert message.usage.input_tokens > 100 and message.usage.output_tokens > 100
-
-
 def test_a_judgement_has_one_verdict_for_each_criterion_in_the_prompts_order(server: LocalServer) -> None:
     judgement = JudgementAnswer.model_validate_json(ask(server, judged(), JudgementAnswer).content[0].text)
     assert [verdict.rubric_id for verdict in judgement.verdicts] == IDS
@@ -72,7 +64,7 @@ def test_a_judgement_has_one_verdict_for_each_criterion_in_the_prompts_order(ser
 def test_the_same_request_has_the_same_answer_whatever_was_asked_before(server: LocalServer) -> None:
     sky = "<question>Why is the sky blue?</question>\n<explanation>Short waves scatter more in air.</explanation>\nWrite the reply."
     prime = sky.replace("the sky blue", "seven prime")
-    answers = [ask(server, user, GoldAnswer, max_tokens=80).content[0].text for user in (sky, sky, prime, prime, sky)]
+    answers = [ask(server, user, GoldAnswer, max_tokens=30).content[0].text for user in (sky, sky, prime, prime, sky)]
     assert answers[0] == answers[1] == answers[4] != answers[2] == answers[3]
 
 

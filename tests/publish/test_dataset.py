@@ -16,16 +16,16 @@ from pyarrow import parquet
 from lib.errors import plain
 from lib.filter.examples import example_line
 from lib.prompts.rendering import cell, yaml_text
-from lib.publish.card import family, write_card
-from lib.publish.dataset import schema, write_dataset
-from lib.publish.splits import split_samples
+from lib.publish.card import family
+from lib.publish.dataset import schema
 from lib.run.files import read_jsonl
 from lib.run.manifest import update_manifest
 from lib.run.run import Run
 from lib.schema import Sample
-from lib.settings import PROJECT_ROOT, Settings
+from lib.settings import Settings
 from lib.validate.check import validate_file
-from tests.build import a_planted, a_sample, an_evaluation, count, keep, rubrics_of, tables, write_kept, write_run
+from tests.build import a_planted, a_sample, an_evaluation, copy_run, count, keep, publish, rubrics_of, seeds_of, write_kept, write_run
+from tests.conftest import small_settings
 from tests.publish.test_splits import of_seed
 
 GENERATION = {
@@ -52,14 +52,20 @@ def with_records(settings: Settings, samples: list[Sample], **changes: object) -
     return settings
 
 
-@pytest.fixture
-def made(settings: Settings) -> Settings:
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory, seeds_csv: Path) -> Settings:
+    """A data set of twenty samples with its card. It is there to be read."""
+    settings = small_settings(tmp_path_factory.mktemp("published"), seeds_csv)
     samples = [of_seed(prompt, number, rubrics=rubrics_of(5, 1, -5)) for prompt in range(10) for number in range(2)]
     with_records(settings, samples)
-    split = split_samples(Run(settings))
-    write_dataset(Run(settings), split)
-    write_card(tables(settings), split)
+    publish(settings)
     return settings
+
+
+@pytest.fixture
+def made(published: Settings, settings: Settings) -> Settings:
+    """A copy of it, to be changed."""
+    return copy_run(published, to=settings)
 
 
 def files(settings: Settings, side: str) -> tuple[Path, Path]:
@@ -77,23 +83,23 @@ def body(settings: Settings) -> str:
 # ── files ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_each_sample_is_on_one_side_in_both_formats(made: Settings) -> None:
-    sides = {side: parquet.read_table(files(made, side)[0])["id"].to_pylist() for side in ("train", "validation")}
+def test_each_sample_is_on_one_side_in_both_formats(published: Settings) -> None:
+    sides = {side: parquet.read_table(files(published, side)[0])["id"].to_pylist() for side in ("train", "validation")}
     assert {side: len(ids) for side, ids in sides.items()} == {"train": 18, "validation": 2}
     assert len({*sides["train"], *sides["validation"]}) == 20
     for side, ids in sides.items():
-        assert len(files(made, side)[1].read_text("utf-8").splitlines()) == len(ids)
+        assert len(files(published, side)[1].read_text("utf-8").splitlines()) == len(ids)
 
 
-def test_the_lines_are_those_of_the_training_file(made: Settings) -> None:
+def test_the_lines_are_those_of_the_training_file(published: Settings) -> None:
     samples = [of_seed(prompt, number, rubrics=rubrics_of(5, 1, -5)) for prompt in range(10) for number in range(2)]
-    written = [line for side in ("train", "validation") for line in files(made, side)[1].read_text("utf-8").splitlines(keepends=True)]
+    written = [line for side in ("train", "validation") for line in files(published, side)[1].read_text("utf-8").splitlines(keepends=True)]
     assert sorted(written) == sorted(map(example_line, samples))
-    assert validate_file(files(made, "train")[1]).valid
+    assert validate_file(files(published, "train")[1]).valid
 
 
-def test_parquet_holds_the_example_the_metadata_and_the_verdicts(made: Settings) -> None:
-    table = parquet.read_table(files(made, "train")[0])
+def test_parquet_holds_the_example_the_metadata_and_the_verdicts(published: Settings) -> None:
+    table = parquet.read_table(files(published, "train")[0])
     assert table.schema.equals(schema())
     row = table.to_pylist()[0]
     assert [message["role"] for message in row["messages"]] == ["system", "user", "assistant"]
@@ -104,20 +110,18 @@ def test_parquet_holds_the_example_the_metadata_and_the_verdicts(made: Settings)
     assert row["weighted_score"] == pytest.approx(5 / 6)  # 5·1 + 1·0, by 5 + 1
 
 
-def test_hugging_faces_loader_opens_the_folder_as_it_is(made: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hugging_faces_loader_opens_the_folder_as_it_is(published: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     from datasets import load_dataset
 
-    found = load_dataset(str(Run(made).dataset), cache_dir=str(tmp_path / "cache"))
+    found = load_dataset(str(Run(published).dataset), cache_dir=str(tmp_path / "cache"))
     assert {side: rows.num_rows for side, rows in found.items()} == {"train": 18, "validation": 2}
     assert found["train"].column_names == schema().names
 
 
 def test_a_side_without_samples_has_no_files_and_is_not_in_the_header(made: Settings) -> None:
     without = made.model_copy(update={"validation_share": 0.0})
-    split = split_samples(Run(without))
-    assert write_dataset(Run(without), split) == {"train": 20, "validation": 0}
-    write_card(tables(without), split)
+    assert publish(without)[0] == {"train": 20, "validation": 0}
     assert not any(path.exists() for path in files(without, "validation"))
     assert [entry["split"] for entry in header(without)["configs"][0]["data_files"]] == ["train"]
     assert "There is no validation split" in body(without)
@@ -127,21 +131,18 @@ def test_a_run_that_keeps_nothing_has_a_card_all_the_same(settings: Settings) ->
     with_records(settings, [a_sample()])
     Run(settings).filtered.write_text("")
     Run(settings).evaluations.write_text("")
-    split = split_samples(Run(settings))
-    assert write_dataset(Run(settings), split) == {"train": 0, "validation": 0}
-    write_card(tables(settings), split)
+    assert publish(settings)[0] == {"train": 0, "validation": 0}
     assert "configs" not in header(settings)
 
 
-def test_planted_failures_are_in_none_of_it(made: Settings) -> None:
-    assert not any(b"Spoiled." in path.read_bytes() for path in Run(made).dataset.rglob("*") if path.is_file())
+def test_planted_failures_are_in_none_of_it(published: Settings) -> None:
+    assert not any(b"Spoiled." in path.read_bytes() for path in Run(published).dataset.rglob("*") if path.is_file())
 
 
 def test_every_line_that_is_written_is_one_line_for_every_reader(settings: Settings) -> None:
     """`str.splitlines` also ends lines at U+0085, U+2028 and U+2029, which JSON may hold as they are."""
     sample = a_sample(response="One\u2028two\u2029three\x85four\x0b\x0c\x1c\x1d\x1efive.")
-    split = split_samples(Run(with_records(settings, [sample])))
-    write_dataset(Run(settings), split)
+    publish(with_records(settings, [sample]))
     for path in (Run(settings).filtered, Run(settings).generated, Run(settings).dataset / "train.jsonl"):
         assert len(path.read_text("utf-8").splitlines()) == 1
     assert next(read_jsonl(Run(settings).filtered, Sample, made_by="")) == sample
@@ -152,8 +153,8 @@ def test_every_line_that_is_written_is_one_line_for_every_reader(settings: Setti
 # ── card ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_the_header_is_what_the_hub_reads(made: Settings) -> None:
-    found = header(made)
+def test_the_header_is_what_the_hub_reads(published: Settings) -> None:
+    found = header(published)
     assert found["configs"][0]["data_files"] == [
         {"split": "train", "path": "data/train.parquet"},
         {"split": "validation", "path": "data/validation.parquet"},
@@ -161,45 +162,39 @@ def test_the_header_is_what_the_hub_reads(made: Settings) -> None:
     assert (found["language"], found["size_categories"], found["license"]) == (["en"], ["n<1K"], "other")
 
 
-def test_the_card_says_who_wrote_who_judged_and_how_good_the_judge_is(made: Settings) -> None:
-    text = body(made)
+def test_the_card_says_who_wrote_who_judged_and_how_good_the_judge_is(published: Settings) -> None:
+    text = body(published)
     assert "| written by | writer-1 |" in text and "| judged by | judge-1 |" in text
     assert "| keep rate | 20 of 20, 100% (95 % interval 84% to 100%) |" in text
     assert "planted failures caught: 0 of 1" in text and "too few to tell" in text
 
 
-def test_every_warning_of_the_statistics_is_on_the_card(made: Settings) -> None:
-    warnings = json.loads(Run(made).statistics.read_text("utf-8"))["warnings"]
+def test_every_warning_of_the_statistics_is_on_the_card(published: Settings) -> None:
+    warnings = json.loads(Run(published).statistics.read_text("utf-8"))["warnings"]
     assert warnings
-    assert all(warning.replace(">", "&gt;").replace("<", "&lt;") in body(made) for warning in warnings)
+    assert all(warning.replace(">", "&gt;").replace("<", "&lt;") in body(published) for warning in warnings)
 
 
-def test_the_coverage_table_counts_every_kept_sample_once(made: Settings) -> None:
-    rows = [line.split("|") for line in body(made).splitlines() if line.startswith(("| Ecology", "| Finance", "| Sociology"))]
+def test_the_coverage_table_counts_every_kept_sample_once(published: Settings) -> None:
+    rows = [line.split("|") for line in body(published).splitlines() if line.startswith(("| Ecology", "| Finance", "| Sociology"))]
     assert sum(int(row[-2]) for row in rows) == 20
     assert all(int(row[-2]) == sum(map(int, row[2:-2])) for row in rows)
 
 
 @pytest.mark.parametrize(
-    ("seeds_csv", "said"), [("data/seeds.csv", "the kit's own (CC BY 4.0)"), ("", "**Fill in its licence**")], ids=["own", "another's"]
+    ("seeds", "said"), [("data/seeds.csv", "the kit's own (CC BY 4.0)"), ("", "**Fill in its licence**")], ids=["own", "another's"]
 )
-def test_the_card_says_under_which_licence_the_seeds_are(settings: Settings, seeds_csv: str, said: str) -> None:
-    from lib.generate.seeds import read_seeds
-
-    digest = read_seeds(PROJECT_ROOT / seeds_csv).sha256 if seeds_csv else "0" * 64
+def test_the_card_says_under_which_licence_the_seeds_are(settings: Settings, seeds: str, said: str) -> None:
+    digest = seeds_of(seeds).sha256 if seeds else "0" * 64
     with_records(settings, [a_sample()], inputs_sha256={"seeds": digest, "topics": ""})
-    split = split_samples(Run(settings))
-    write_dataset(Run(settings), split)
-    text = write_card(tables(settings), split).read_text("utf-8")
+    _, text = publish(settings)
     assert said in text
     assert "check your agreement before you train or share" in text
 
 
 def test_a_notice_stands_on_top(settings: Settings) -> None:
     with_records(settings, [a_sample()], notice="Not to be trained on.")
-    split = split_samples(Run(settings))
-    write_dataset(Run(settings), split)
-    assert "> **Not to be trained on.**" in write_card(tables(settings), split).read_text("utf-8").split("Fine-tuning examples")[0]
+    assert "> **Not to be trained on.**" in publish(settings)[1].split("Fine-tuning examples")[0]
 
 
 def test_writer_and_judge_of_one_family_are_told(settings: Settings) -> None:
@@ -207,9 +202,7 @@ def test_writer_and_judge_of_one_family_are_told(settings: Settings) -> None:
     with_records(settings, [sample])
     write_run(settings, [sample], [an_evaluation(sample, model="claude-sonnet-5-5")])
     keep(settings)
-    split = split_samples(Run(settings))
-    write_dataset(Run(settings), split)
-    assert "Writer and judge are of one family (claude)" in write_card(tables(settings), split).read_text("utf-8")
+    assert "Writer and judge are of one family (claude)" in publish(settings)[1]
 
 
 @pytest.mark.parametrize(("model", "house"), [("claude-opus-5-5", "claude"), ("gpt-4o", "gpt"), ("Qwen2.5_72B", "qwen2.5")])
@@ -217,16 +210,14 @@ def test_a_model_s_family_is_the_first_word_of_its_name(model: str, house: str) 
     assert family(model) == house
 
 
-def test_paths_of_the_user_are_not_on_the_card(made: Settings) -> None:
-    assert made.outputs_dir not in body(made)
-    assert "seeds_csv" not in body(made)
+def test_paths_of_the_user_are_not_on_the_card(published: Settings) -> None:
+    assert published.outputs_dir not in body(published)
+    assert "seeds_csv" not in body(published)
 
 
 def test_text_of_a_model_cannot_break_the_table(settings: Settings) -> None:
     with_records(settings, [a_sample(models={"scenario": "a|b<script>", "gold": "a|b<script>"})])
-    split = split_samples(Run(settings))
-    write_dataset(Run(settings), split)
-    text = write_card(tables(settings), split).read_text("utf-8")
+    _, text = publish(settings)
     assert "| written by | a&#124;b&lt;script&gt; |" in text and "<script>" not in text
 
 
@@ -253,9 +244,7 @@ def test_foreign_text_stays_text_wherever_it_stands_in_the_card(settings: Settin
         with_records(of_text, [sample], notice=text, provider=text, inputs_sha256={"seeds": text, "topics": ""}, finished=text)
         write_run(of_text, [sample], [an_evaluation(sample, model=text)])
         keep(of_text)
-        split = split_samples(Run(of_text))
-        write_dataset(Run(of_text), split)
-        write_card(tables(of_text), split)
+        publish(of_text)
         cards.append((elements(body(of_text)), header(of_text), len(body(of_text).splitlines())))
         assert "\x1b" not in body(of_text)
     (usual, usual_header, lines), (found, found_header, found_lines) = cards
@@ -281,14 +270,14 @@ def test_any_text_is_one_string_of_the_header(text: str) -> None:
 def test_what_was_not_checked_is_not_claimed(made: Settings) -> None:
     assert "| Benchmark overlap |" in body(made)
     update_manifest(Run(made), "gating", values={"not_checked": ["benchmark_overlap"]})
-    write_card(tables(made), split_samples(Run(made)))
+    publish(made)
     assert "| Benchmark overlap |" not in body(made) and "Not checked: benchmark overlap." in body(made)
 
 
 def test_the_card_says_how_much_the_benchmark_held(made: Settings) -> None:
     assert "sequences of eight words" not in body(made)
     update_manifest(Run(made), "gating", values={"benchmark": {"rows": 250, "sequences": 4_812}})
-    write_card(tables(made), split_samples(Run(made)))
+    publish(made)
     assert "250 rows, 4812 different sequences of eight words" in body(made)
 
 
@@ -296,7 +285,7 @@ def test_a_topped_up_run_says_so_and_settings_of_judging_are_told_too(made: Sett
     judged = made.model_copy(update={"votes": 3})
     update_manifest(Run(made), "judging", values={"settings": judged.model_dump(mode="json"), "prompt_sha256": {"judge": "3" * 64}})
     update_manifest(Run(made), "top_up", values={"repaired": 5, "added": 2, "prompt_sha256": {"repair": "7" * 64}})
-    write_card(tables(made), split_samples(Run(made)))
+    publish(made)
     assert "5 near misses were rewritten once" in body(made) and "| repair | `7777" in body(made)
     assert "`votes` = 3" in body(made)
 
@@ -304,5 +293,5 @@ def test_a_topped_up_run_says_so_and_settings_of_judging_are_told_too(made: Sett
 def test_a_tutor_that_saw_the_rubrics_is_not_said_to_have_been_blind(made: Settings) -> None:
     seeing = made.model_copy(update={"show_rubrics_to_tutor": True})
     update_manifest(Run(made), "generation", values=GENERATION | {"settings": seeing.model_dump(mode="json")})
-    write_card(tables(made), split_samples(Run(made)))
+    publish(made)
     assert "without seeing the rubrics" not in body(made) and "with the rubrics in view" in body(made)

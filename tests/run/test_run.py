@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,6 @@ from lib.commands.summary import summary
 from lib.errors import KitError
 from lib.filter.keep import judged_samples, planted_failures
 from lib.filter.topup import top_up_samples
-from lib.generate.plan import Topics
-from lib.generate.seeds import SeedFile
 from lib.llm.work import RunFailed
 from lib.publish.card import write_card
 from lib.publish.dataset import write_dataset
@@ -40,7 +38,9 @@ from tests.build import (
     a_planted,
     a_sample,
     an_evaluation,
+    copy_run,
     count,
+    filter_run,
     gate,
     generate,
     held_by_another_process,
@@ -48,32 +48,13 @@ from tests.build import (
     keep,
     rubrics_of,
     tables,
+    validate_run,
     write_run,
 )
 from tests.provider import Provider
 
 unhurried = hypothesis_settings(deadline=None, max_examples=60)
 IDS = ("seed001_var1", "seed001_var2", "seed002_var1")
-
-
-def whole_run(seed_file: SeedFile, topics: Topics, settings: Settings) -> Settings:
-    """Do what the four notebooks do, without the figures."""
-    generate(settings)
-    gate(settings)
-    judge(settings)
-    keep(settings)
-    count(settings)
-    return validated(settings)
-
-
-def validated(settings: Settings) -> Settings:
-    """Do what notebook 4 does."""
-    shown = Run(settings).as_filtered.settings
-    write_report(Run(shown), validate_file(Run(shown).finetune, few_is="warning"))
-    split = split_samples(Run(shown))
-    write_dataset(Run(shown), split)
-    write_card(tables(shown), split)
-    return settings
 
 
 def digests(folder: Path) -> dict[str, bytes]:
@@ -191,8 +172,7 @@ from lib.analyze.people import write_sheet
 from lib.filter.topup import top_up_samples
 from lib.run import Run
 from lib.settings import Settings
-from tests.build import kit_seeds, kit_topics, tables
-from tests.run.test_run import whole_run
+from tests.build import make_run, tables, validate_run
 
 settings = Settings.of(**__import__("json").loads(sys.argv[1]))
 folder = str(settings.run_dir) + os.sep
@@ -217,7 +197,8 @@ def watch(event, args):
         busy.clear()
 
 sys.addaudithook(watch)
-whole_run(kit_seeds(), kit_topics(), settings)
+make_run(settings)
+validate_run(settings)
 top_up_samples(Run(settings))
 write_sheet(Run(settings))
 save_figure(Run(settings), plot_scores(tables(settings)), name="scores")
@@ -226,7 +207,7 @@ print(sorted(found))
 
 
 def test_no_file_of_a_run_is_opened_renamed_or_removed_without_the_hold(provider: Provider, settings: Settings) -> None:
-    values = settings.model_copy(update={"top_up": True, "target_kept": 8}).model_dump_json()
+    values = settings.model_copy(update={"num_seeds": 1, "top_up": True, "target_kept": 3}).model_dump_json()
     done = subprocess.run([sys.executable, "-c", WATCH, values], cwd=PROJECT_ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "['held']"
@@ -247,9 +228,7 @@ WRONG_MANIFESTS = [
 
 
 @pytest.mark.parametrize("text", DAMAGED_MANIFESTS + WRONG_MANIFESTS)
-def test_a_damaged_manifest_is_told_before_a_call_is_paid_and_its_remedy_helps(
-    text: str, provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics
-) -> None:
+def test_a_damaged_manifest_is_told_before_a_call_is_paid_and_its_remedy_helps(text: str, provider: Provider, settings: Settings) -> None:
     run = Run(settings)
     run.dir.mkdir(parents=True)
     run.manifest.write_text(text, "utf-8")
@@ -263,7 +242,7 @@ def test_a_damaged_manifest_is_told_before_a_call_is_paid_and_its_remedy_helps(
 
 @pytest.mark.parametrize("line", ["{", '{"id": "a"}', "", '["a"]', "\x00", '{"id": 1, "stage": "gold", "reason": "", "detail": ""}'])
 def test_a_bad_line_among_the_failures_is_told_before_a_call_is_paid_and_its_remedy_helps(
-    line: str, provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics
+    line: str, provider: Provider, settings: Settings
 ) -> None:
     run = Run(settings)
     write_jsonl(run.failures, [Failure(id="a", stage="gold", reason="refusal", detail="")])
@@ -290,7 +269,7 @@ LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_s
 ANY_JSON = st.recursive(LEAVES, lambda inner: st.lists(inner, max_size=2) | st.dictionaries(KEYS, inner, max_size=4), max_leaves=12)
 
 
-@hypothesis_settings(deadline=None, max_examples=150)
+@hypothesis_settings(deadline=None, max_examples=60)
 @given(value=st.dictionaries(KEYS, ANY_JSON, max_size=5))
 def test_whatever_stands_in_the_manifest_every_reader_of_it_ends_in_a_value_or_in_one_clear_error(
     value: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
@@ -321,9 +300,9 @@ def test_whatever_stands_in_the_manifest_every_reader_of_it_ends_in_a_value_or_i
     ("text", "said"), [("", "not a whole JSON object"), ("{}", "is missing"), ('{"kept_samples": "x"}', "missing|fit")]
 )
 def test_the_summary_names_a_file_that_is_damaged_and_what_writes_it(
-    name: str, text: str, said: str, provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics
+    name: str, text: str, said: str, usual: Settings, settings: Settings
 ) -> None:
-    whole_run(seed_file, topics, settings)
+    settings = copy_run(usual, to=settings)
     assert "6 planned = 6 made" in summary(Run(settings))
     (Run(settings).dir / name).write_text(text, "utf-8")
     with pytest.raises(RunError, match=rf"{name}: .*({said}).* Run 0\d_\w+ again: it writes the file anew\."):
@@ -479,9 +458,7 @@ def test_evaluations_count_where_they_stand_in_order_once_and_nowhere_else(
 # ── checkpoints ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_checkpoints_are_named_for_the_file_they_are_parts_of_and_earlier_ones_go(
-    provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics
-) -> None:
+def test_checkpoints_are_named_for_the_file_they_are_parts_of_and_earlier_ones_go(provider: Provider, settings: Settings) -> None:
     run = Run(settings)
     generate(settings.model_copy(update={"num_seeds": 30}))
     names = {f"tutoring_samples_generated_checkpoint_{number}.jsonl" for number in (1, 2)}
@@ -520,37 +497,38 @@ def without(record: dict[str, Any], *names: str) -> dict[str, Any]:
 
 
 @pytest.fixture
-def earlier(provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics) -> Iterator[Settings]:
-    whole_run(seed_file, topics, settings)
-    as_an_earlier_version_wrote_it(Run(settings))
-    yield Settings.of(run=settings.run, outputs_dir=settings.outputs_dir)
+def earlier(usual: Settings, settings: Settings) -> Settings:
+    as_an_earlier_version_wrote_it(Run(copy_run(usual, to=settings)))
+    return Settings.of(run=settings.run, outputs_dir=settings.outputs_dir)
 
 
-def test_an_earlier_versions_run_opens_is_filtered_validated_and_summed_up(provider: Provider, earlier: Settings) -> None:
-    calls = provider.calls
+def test_an_earlier_versions_run_opens_is_filtered_validated_and_summed_up(same_provider: Provider, earlier: Settings) -> None:
     assert [sample.id for sample in made_samples(Run(earlier))][:2] == ["seed001_var1", "seed001_var2"]
     assert (recorded_settings(Run(earlier)).num_seeds, recorded_settings(Run(earlier)).timeout_s) == (3, 600.0)
     assert Run(earlier).as_made.settings.planned_samples == 6
     with pytest.raises(RunError, match="has not been filtered yet"):
         _ = Run(earlier).as_filtered.settings
-    gate(earlier)
-    judge(earlier)
-    keep(earlier)
-    count(earlier)
-    validated(earlier)
+    filter_run(earlier)
+    validate_run(earlier)
     assert "6 planned = 6 made + 0 failed" in summary(Run(earlier))
-    assert provider.calls == calls
+    assert same_provider.calls == 0
     assert Run(earlier).parameters.exists()
 
 
 def test_an_earlier_versions_run_is_made_again_and_its_checkpoints_get_their_new_names(
-    provider: Provider, earlier: Settings, settings: Settings, seed_file: SeedFile, topics: Topics
+    same_provider: Provider, earlier: Settings, settings: Settings
 ) -> None:
-    calls = provider.calls
-    made = generate(settings)
-    assert (made.done, provider.calls) == (6, calls)
+    assert generate(settings).done == 6
+    assert same_provider.calls == 0
     assert [path.name for path in Run(earlier).dir.glob("*checkpoint*")] == ["tutoring_samples_generated_checkpoint_1.jsonl"]
     assert again(Run(earlier).dir, []).samples_per_seed == 2
+
+
+def test_a_run_is_made_again_under_a_name_of_its_own_with_what_is_changed(usual: Settings) -> None:
+    folder = Run(usual).dir
+    assert again(folder, []) == usual.model_copy(update={"run": "t_again"})
+    changed = again(folder, ["RUN=other", "VOTES=3"])
+    assert (changed.run, changed.votes, changed.num_seeds) == ("other", 3, usual.num_seeds)
 
 
 def test_a_section_that_is_not_there_names_the_notebook_that_writes_it(settings: Settings) -> None:
@@ -589,10 +567,10 @@ async def first_call(*_, **__):
     raise KitError("the first call")
 
 lib.generate.samples.make_sample = first_call
-settings = Settings.of(num_seeds=1_000_000, samples_per_seed=1, outputs_dir=sys.argv[1])
+settings = Settings.of(num_seeds=200_000, samples_per_seed=1, outputs_dir=sys.argv[1])
 plan = read_plan(Run(settings))
 tracemalloc.start()
-assert planned_cells(settings, settings.planned_samples).total() == 1_000_000
+assert planned_cells(settings, settings.planned_samples).total() == 200_000
 try:
     lib.generate.samples.generate_samples(Run(settings), plan)
 except KitError as error:
@@ -600,8 +578,8 @@ except KitError as error:
 """
 
 
-def test_a_plan_of_a_million_samples_takes_little_memory_before_the_first_call(provider: Provider, tmp_path: Path) -> None:
+def test_a_long_plan_takes_little_memory_before_the_first_call(provider: Provider, tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", LONG_PLAN, str(tmp_path)], cwd=PROJECT_ROOT, capture_output=True, text=True, check=True)
     said, peak_mb = done.stdout.splitlines()[-2:]
     assert said == "the first call"
-    assert int(peak_mb) < 100  # the slots as a list would take 1,600
+    assert int(peak_mb) < 20  # the slots as a list would take 320
