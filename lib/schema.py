@@ -8,23 +8,16 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
 
 Severity = Literal["critical", "critical_negative", "not_critical"]
 WEIGHT_OF: dict[Severity, int] = {"critical": 5, "critical_negative": -5, "not_critical": 1}
-CRITICAL_WEIGHTS = frozenset({5, -5})
 
 Spoiling = Literal[
-    "other_answer",
-    "explanation_repeated",
-    "praise_only",
-    "misconception_affirmed",
-    "factual_reversal",
-    "condescension",
-    "ban_broken",
-]
+    "other_answer", "explanation_repeated", "praise_only", "misconception_affirmed", "factual_reversal", "condescension", "ban_broken",
+]  # fmt: skip
 Origin = Literal["plan", "repair", "top_up"]
 BLANK_LETTERS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")  # letters and marks by their category, but nothing to see
 
 
 def is_blank(text: str) -> bool:
-    """Whether nothing of `text` can be seen: it holds only white space, control, format and filler characters."""
+    """Whether `text` holds nothing that can be seen, only white space, control, format and filler characters."""
     return all(_is_invisible(character) for character in text)
 
 
@@ -35,9 +28,9 @@ def _is_invisible(character: str) -> bool:
 
 
 def _visible(text: str) -> str:
-    if is_blank(text):
-        raise ValueError("nothing in it can be seen")
-    return text
+    if not is_blank(text):
+        return text
+    raise ValueError("nothing in it can be seen")
 
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1), AfterValidator(_visible)]
@@ -67,7 +60,7 @@ class Rubric(Record):
 
     @property
     def critical(self) -> bool:
-        return self.weight in CRITICAL_WEIGHTS
+        return self.weight in (5, -5)
 
 
 class Seed(Record):
@@ -153,8 +146,7 @@ class Sample(Record):
 class Verdict(Record):
     """What the judge says of one criterion. `evidence_found`: the quote stands in the response (None: nothing was quoted).
 
-    `votes` holds each vote's own answer when there were several; `met` is then the majority's, and reasoning and evidence come from
-    the first vote that says the same.
+    `votes` holds each vote when there were several. Then `met` is the majority's, with the words of the first vote that agrees with it.
     """
 
     rubric_id: str
@@ -180,7 +172,7 @@ class Evaluation(Record):
 
 
 class Planted(Record):
-    """A spoiled copy of a judged sample: what was done to it, the text, and what the judge said of it. Never exported."""
+    """A spoiled copy of a judged sample, with its fault and its verdicts. It is never exported."""
 
     id: str
     sample_id: str
@@ -191,7 +183,7 @@ class Planted(Record):
 
 
 class Decision(Record):
-    """What became of a made sample. Unjudged samples are neither kept nor dropped."""
+    """Whether a made sample was kept, dropped or not judged, and why."""
 
     id: str
     status: Literal["kept", "dropped", "unjudged"]
@@ -200,7 +192,7 @@ class Decision(Record):
 
 
 class Failure(Record):
-    """A call that was given up: which sample it was for, at which stage, and why."""
+    """A sample that could not be made or judged, with the stage and the reason."""
 
     id: str
     stage: str

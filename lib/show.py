@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Literal
 from lib.analyze.figures import save_figure
 from lib.filter.keep import judged_samples, planted_failures
 from lib.prompts.rendering import Prompt
-from lib.run.files import read_text
 from lib.run.records import made_samples
 from lib.run.run import Run
 from lib.schema import Evaluation, Rubric, Sample
@@ -115,7 +114,7 @@ def markdown(path: Path) -> None:
     """Show a Markdown file as its readers see it, without the header of metadata."""
     from IPython import display
 
-    display.display(display.Markdown(read_text(path).split("---\n", 2)[-1]))  # type: ignore[no-untyped-call]  # IPython has no types
+    display.display(display.Markdown(path.read_text("utf-8").split("---\n", 2)[-1]))  # type: ignore[no-untyped-call]  # IPython has no types
 
 
 def files(run: Run) -> None:

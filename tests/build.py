@@ -24,7 +24,7 @@ from lib.generate import generate_samples
 from lib.generate.inputs import Plan
 from lib.generate.plan import Topics, read_topics
 from lib.generate.seeds import SeedFile, read_seeds
-from lib.llm.work import Tally
+from lib.llm.tally import Tally
 from lib.prompts.answers import RubricAnswer, ScenarioAnswer
 from lib.publish.card import write_card
 from lib.publish.dataset import write_dataset

@@ -16,7 +16,7 @@ from lib.generate.plan import Topics
 from lib.generate.seeds import SeedFile
 from lib.llm.budget import PriceError
 from lib.llm.call import ProviderError
-from lib.llm.work import RunFailed
+from lib.llm.tally import RunFailed
 from lib.run.files import RunError
 from lib.run.run import Run
 from lib.schema import Failure, Sample

@@ -1,6 +1,7 @@
 """Tables -> matplotlib figures in one style. Every rate has its interval and count, colours are safe for the colour-blind."""
 
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
@@ -33,14 +34,14 @@ def plot_rates(tables: Tables, by: str) -> "Figure":
 
     Samples give keep rates, verdicts the share of criteria met with the worst on top, planted failures the share that was caught.
     """
-    plt, table = _pyplot(), _ordered(rates(tables, by), by)
+    plt, table = import_module("matplotlib.pyplot"), _ordered(rates(tables, by), by)
     names = [_label(value) for value in table[by]]
     if by == "subject":
         names = [f"{name}  ·  {AREA_OF.get(subject, 'Other')}" for name, subject in zip(names, table[by], strict=True)]
     with plt.rc_context(_style(tables, *names)):
         figure: Figure
         figure, axes = plt.subplots(figsize=(9, 1.6 + 0.32 * max(len(table), 2)))
-        _draw_rates(axes, table, names, title=_title(table, by))
+        _draw_rates(axes, table, names=names, title=_title(table, by))
         figure.legend(*axes.get_legend_handles_labels(), loc="outside lower right", ncols=3, frameon=False, fontsize=9)
         _note(figure, tables)
     return figure
@@ -48,7 +49,7 @@ def plot_rates(tables: Tables, by: str) -> "Figure":
 
 def plot_cells(tables: Tables) -> "Figure":
     """Draw keep rate and counts of each cell of subject and kind that has samples. The others stay blank."""
-    plt, cells = _pyplot(), rates(tables, "subject", "misconception_type")
+    plt, cells = import_module("matplotlib.pyplot"), rates(tables, "subject", "misconception_type")
     subjects, types = cells["subject"].nunique(), cells["misconception_type"].nunique()
     with plt.rc_context(_style(tables)):
         figure: Figure
@@ -62,7 +63,7 @@ def plot_cells(tables: Tables) -> "Figure":
 
 def plot_overview(tables: Tables) -> "Figure":
     """Draw a run on one page: the funnel, keep rates by kind and by cell, and the planted failures that the judge caught."""
-    plt = _pyplot()
+    plt = import_module("matplotlib.pyplot")
     with plt.rc_context(_style(tables)):
         figure: Figure
         figure, panels = plt.subplot_mosaic(
@@ -71,7 +72,7 @@ def plot_overview(tables: Tables) -> "Figure":
         _draw_funnel(panels["funnel"], funnel(tables))
         for by in ("misconception_type", "spoiling"):
             table = _ordered(rates(tables, by), by)
-            _draw_rates(panels[by], table, [_label(value) for value in table[by]], title=_title(table, by))
+            _draw_rates(panels[by], table, names=[_label(value) for value in table[by]], title=_title(table, by))
         image = _draw_cells(panels["cells"], rates(tables, "subject", "misconception_type"), counts=False)
         panels["cells"].set_title("Keep rate by subject and kind")
         figure.colorbar(image, ax=panels["cells"], shrink=0.5)
@@ -81,7 +82,7 @@ def plot_overview(tables: Tables) -> "Figure":
 
 def plot_scores(tables: Tables) -> "Figure":
     """Draw the judge's quality scores and how many critical criteria a sample fails, kept and dropped apart."""
-    plt, judged = _pyplot(), tables.judged
+    plt, judged = import_module("matplotlib.pyplot"), tables.judged
     with plt.rc_context(_style(tables)):
         figure: Figure
         figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6))
@@ -121,7 +122,7 @@ def _title(table: "pd.DataFrame", by: str) -> str:
     return f"{TITLES[of]}{',' if of == 'verdicts' else ''} by {NAMES.get(by, label(by).lower())}"
 
 
-def _draw_rates(axes: "Axes", table: "pd.DataFrame", names: Sequence[str], *, title: str) -> None:
+def _draw_rates(axes: "Axes", table: "pd.DataFrame", *, names: Sequence[str], title: str) -> None:
     """Draw each rate with its interval and, at the right edge, its counts. A dashed line shows the rate of all of them together."""
     total, hits, rate = next(columns for columns in RATES.values() if columns[2] in table)
     places = range(len(table))
@@ -196,9 +197,3 @@ def _label(name: str) -> str:
 
 def _note(figure: "Figure", tables: Tables, *, more: str = "") -> None:
     figure.suptitle(drawable(tables.note + more), fontsize=8, color=GREY, x=0.01, ha="left", parse_math=False)
-
-
-def _pyplot() -> Any:
-    import matplotlib.pyplot as plt
-
-    return plt

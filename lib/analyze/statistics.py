@@ -6,7 +6,6 @@ Every rate has its count and a Wilson interval, because at four samples a keep r
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lib.analyze.rates import wilson_interval
@@ -17,7 +16,7 @@ from lib.filter.keep import CRITICAL_RUBRICS_FAILED
 from lib.llm.journal import ledger
 from lib.run.files import write_json
 from lib.run.lock import holding
-from lib.run.manifest import LedgerLine, update_manifest
+from lib.run.manifest import update_manifest
 from lib.run.run import Run, filtered_from
 from lib.taxonomy import label
 
@@ -147,34 +146,6 @@ def _written(run: Run, *, tables: Tables) -> Statistics:
     values = {"threshold": run.settings.critical_pass_threshold, "kept": kept, "of": filtered_from(run), **costs}
     update_manifest(run, "filtering", values=values)
     return found
-
-
-@dataclass(frozen=True, slots=True)
-class Costs:
-    """What the run has cost, by stage and model."""
-
-    lines: tuple[LedgerLine, ...]
-    kept: int
-
-    def __str__(self) -> str:
-        total = sum(line.cost_usd for line in self.lines)
-        each = f", ${total / self.kept:.4f} for each of {self.kept:,} kept samples" if self.kept else ""
-        return f"${total:.2f} in all{each}"
-
-    def rows(self) -> list[dict[str, Any]]:
-        """Return the ledger as rows of a table."""
-        return [
-            {"stage": line.stage, "model": line.model, "calls": f"{line.calls:,}"}
-            | {"input tokens": f"{line.input_tokens:,}", "output tokens": f"{line.output_tokens:,}"}
-            | {"cache read": f"{line.cache_read_tokens:,}", "cache write": f"{line.cache_write_tokens:,}"}
-            | {"US dollars": f"{line.cost_usd:.2f}"}
-            for line in self.lines
-        ]
-
-
-def costs(tables: Tables) -> Costs:
-    """Return what was paid, with the replies that were of no use."""
-    return Costs(tables.manifest.judging.ledger or tables.manifest.generation.ledger, tables.kept.hits)
 
 
 def low_keep_rate_advice(tables: Tables) -> list[str]:

@@ -13,10 +13,10 @@ from lib.analyze.rates import Share
 from lib.filter.keep import Judged, drop_reason, judged_samples, with_originals
 from lib.filter.planted import SPOILINGS
 from lib.filter.scores import critical_score, weighted_score
-from lib.run.files import read_jsonl
 from lib.run.manifest import Manifest, read_manifest
+from lib.run.records import planted_copies
 from lib.run.run import Run
-from lib.schema import Planted, Sample
+from lib.schema import Sample
 from lib.settings import FEWEST_PLANTED
 from lib.taxonomy import AREA_OF
 
@@ -101,7 +101,7 @@ def read_tables(run: Run) -> Tables:
     """Read the run's files once. Raises RunError when the run has not been filtered, or when its files don't belong together."""
     import pandas as pd
 
-    copies = list(read_jsonl(run.planted, Planted, made_by="02_filter"))
+    copies = planted_copies(run)
     wanted, originals = {copy.sample_id for copy in copies}, dict[str, Sample]()
     samples, verdicts, responses = list[dict[str, Any]](), list[dict[str, Any]](), Responses()
     for number, judged in enumerate(judged_samples(run)):

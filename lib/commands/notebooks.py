@@ -98,7 +98,8 @@ def run_notebook(name: str, pairs: list[str], *, kernel: Kernel, begun: Callable
                 source, str(failed).replace("{", "{{").replace("}", "}}"),  # papermill formats it
                 parameters=wanted, kernel_name="python3", language="python", km=manager, progress_bar=False, cwd=PROJECT_ROOT,
                 stdout_file=Screen(sys.stdout, signals), stderr_file=Screen(sys.stderr, signals), coalesce_streams=True,
-                iopub_timeout=IDLE_S, request_save_on_cell_execute=False, on_cell_start=signals.before_cell, on_cell_executed=signals.after_cell,
+                iopub_timeout=IDLE_S, request_save_on_cell_execute=False,
+                on_cell_start=signals.before_cell, on_cell_executed=signals.after_cell,
             )  # fmt: skip
     except PapermillExecutionError as error:
         if signals.first and "Interrupt" in f"{error.ename} {error.evalue}":  # KeyboardInterrupt, or what a pass made of it

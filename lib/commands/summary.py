@@ -1,17 +1,15 @@
 """A finished run's folder -> the lines a person reads last: where the files are, what was made, kept, dropped, failed, and the cost."""
 
-from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from lib.errors import KitError
-from lib.run.files import RunError, as_record, read_object
 from lib.run.manifest import read_manifest, section_of
+from lib.run.records import read_result
 from lib.run.run import Run
 from lib.settings import settings_of, short_path
 
-R = TypeVar("R", bound=BaseModel)
 Count = Annotated[int, Field(ge=0)]
 
 
@@ -48,8 +46,8 @@ def summary(run: Run) -> str:
     ledger = section_of(run, "judging", made_by="02_filter").ledger
     sides = section_of(run, "dataset", made_by="04_validate").counts
     more = read_manifest(run).top_up
-    found = _read(run.statistics, _Statistics, made_by="02_filter")
-    report = _read(run.validation, _Validation, made_by="04_validate")
+    found = read_result(run.statistics, _Statistics, made_by="02_filter")
+    report = read_result(run.validation, _Validation, made_by="04_validate")
     planned, done, failed = (counts.get(name, 0) for name in ("total", "done", "failed"))
     kept, dropped, unjudged = found.kept_samples, found.removed_samples, found.unjudged_samples
     made = done + more.repaired + more.added
@@ -75,13 +73,6 @@ def main(words: list[str]) -> int:
     """Print the summary of the run that the `name=value` words name."""
     print(summary(Run(settings_of(words))))
     return 0
-
-
-def _read(path: Path, kind: type[R], *, made_by: str) -> R:
-    remedy = f"Run {made_by} again: it writes the file anew."
-    if not path.exists():
-        raise RunError(f"{path} is not there yet: run {made_by} with the same RUN first.")
-    return as_record(read_object(path, remedy=remedy), kind, where=str(path), remedy=remedy)
 
 
 def _rate(found: _Statistics) -> str:

@@ -16,14 +16,15 @@ from lib.filter.planted import MARK, SPOILINGS, Plant, drawn, spoil, spoiled_cop
 from lib.filter.rubric_ids import OwnIds
 from lib.llm.ask import Asker
 from lib.llm.call import Reply
-from lib.llm.work import Pass, Tally, again, work_through
+from lib.llm.tally import Tally
+from lib.llm.work import Pass, again, work_through
 from lib.prompts.answers import JudgementAnswer, VerdictAnswer
 from lib.prompts.rendering import judge_prompt, template_sha256
-from lib.run.files import RunError, read_jsonl
+from lib.run.files import RunError
 from lib.run.lock import holding
-from lib.run.records import made_samples, require_sound_records
+from lib.run.records import gate_decisions, made_samples, require_sound_records
 from lib.run.run import Run
-from lib.schema import Decision, Evaluation, Failure, Planted, Rubric, Sample, Verdict
+from lib.schema import Evaluation, Failure, Planted, Rubric, Sample, Verdict
 
 NONE_GIVEN_UP: Mapping[str, Failure] = {}
 
@@ -73,7 +74,7 @@ def judge_samples(run: Run, *, may_fall_short: bool = False, given_up: Mapping[s
 
 def to_judge(run: Run) -> Iterator[Sample]:
     """Yield the samples that passed the gates. Raises RunError when the gates have not been run."""
-    gated = {decision.id for decision in read_jsonl(run.gated, Decision, made_by="02_filter from its top")}
+    gated = gate_decisions(run)
     return (sample for sample in made_samples(run) if sample.id not in gated)
 
 

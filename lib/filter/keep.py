@@ -6,15 +6,14 @@ from fractions import Fraction
 
 from lib.filter.examples import example_line
 from lib.filter.scores import critical_score
-from lib.run.files import RunError, json_line, read_jsonl, whole_file, write_jsonl
+from lib.run.files import RunError, json_line, whole_file, write_jsonl
 from lib.run.lock import holding
 from lib.run.manifest import forget_section
-from lib.run.records import made_samples, recorded_failures, remove
+from lib.run.records import AGAIN, drop_decisions, evaluations, gate_decisions, made_samples, planted_copies, recorded_failures, remove
 from lib.run.run import Run
 from lib.schema import Decision, Evaluation, Planted, Sample
 
 CRITICAL_RUBRICS_FAILED = "critical_rubrics_failed"  # the last reason of the funnel, after the gates'
-AGAIN = "Run 02_filter again (make filter): it writes the file anew, and nothing is paid twice."
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +57,7 @@ def filter_samples(run: Run) -> None:
     forget_section(run, "filtering")  # until all files are written, the run counts as not filtered
     for path in run.dataset_files():
         remove(path)
-    gated = _decisions(run, gated_only=True)
+    gated = gate_decisions(run)
     unjudged = {failure.id: failure.reason for failure in recorded_failures(run) if failure.stage == "judge"}
     dropped: list[Decision] = []
     with whole_file(run.filtered) as filtered, whole_file(run.finetune) as finetune:
@@ -79,7 +78,7 @@ def judged_samples(run: Run) -> Iterator[Judged]:
 
     Raises RunError where the run's files don't belong together.
     """
-    others = _decisions(run)
+    others = drop_decisions(run)
     for sample, evaluation in _with_evaluations(run):
         yield Judged(sample, evaluation, others.pop(sample.id, Decision(id=sample.id, status="kept")))
     _require_none_left(others, path=run.dropped)
@@ -90,7 +89,7 @@ def planted_failures(run: Run) -> Iterator[tuple[Planted, Sample]]:
 
     Raises RunError where two share an id, where one is of no sample, or where one lacks a verdict.
     """
-    planted = list(read_jsonl(run.planted, Planted, made_by="02_filter"))
+    planted = planted_copies(run)
     wanted = {copy.sample_id for copy in planted}
     originals = {sample.id: sample for sample in made_samples(run) if sample.id in wanted} if wanted else {}
     yield from with_originals(run, planted, originals=originals)
@@ -115,29 +114,19 @@ def _with_evaluations(run: Run) -> Iterator[tuple[Sample, Evaluation | None]]:
 
     Raises RunError for an evaluation that is out of order, stands twice, is of no sample, or lacks a verdict.
     """
-    evaluations = enumerate(read_jsonl(run.evaluations, Evaluation, made_by="02_filter"), start=1)
-    line, waiting = next(evaluations, (0, None))
+    numbered = enumerate(evaluations(run), start=1)
+    line, waiting = next(numbered, (0, None))
     for sample in made_samples(run):
         if waiting and waiting.id == sample.id:
             _require_all_verdicts(sample, waiting, where=f"{run.evaluations}, line {line}")
             yield sample, waiting
-            line, waiting = next(evaluations, (0, None))
+            line, waiting = next(numbered, (0, None))
         else:
             yield sample, None
     if waiting:
         raise RunError(
             f"{run.evaluations}, line {line}: {waiting.id} stands out of the samples' order, twice, or is no sample of this run. {AGAIN}"
         )
-
-
-def _decisions(run: Run, *, gated_only: bool = False) -> dict[str, Decision]:
-    """Return the decisions on samples that were not kept, or those of the gates alone, by id."""
-    path, found = run.gated if gated_only else run.dropped, dict[str, Decision]()
-    for line, decision in enumerate(read_jsonl(path, Decision, made_by="02_filter"), start=1):
-        if decision.id in found:
-            raise RunError(f"{path}, line {line}: {decision.id} stands twice. {AGAIN}")
-        found[decision.id] = decision
-    return found
 
 
 def _require_none_left(decisions: dict[str, Decision], *, path: object) -> None:

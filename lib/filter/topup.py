@@ -1,8 +1,7 @@
 """A filtered run that fell short -> near misses repaired, then cells refilled, until TARGET_KEPT are kept or the budget ends.
 
-A near miss failed one critical criterion. It is rewritten once with the judge's reasons, not the criteria's texts, and judged again blind,
-under an id of its own. What is still missing is made anew in the cells that fell short, with other topics and styles. Running it again
-replays everything from the journal, because what a slot asks for does not depend on the round in which it is made.
+What is still missing after repair is made anew in the cells that fell short, with other topics and styles. Running it again replays
+everything from the journal, because what a slot asks for does not depend on the round in which it is made.
 """
 
 import math
@@ -12,22 +11,22 @@ from dataclasses import asdict, dataclass
 
 from lib.filter.gates import gate_samples
 from lib.filter.judge import NONE_GIVEN_UP, judge_samples
-from lib.filter.keep import CRITICAL_RUBRICS_FAILED, filter_samples, judged_samples
-from lib.filter.scores import critical_score
+from lib.filter.keep import filter_samples
+from lib.filter.repair import repair
 from lib.generate.inputs import Plan, seeds_as_used
 from lib.generate.plan import REFILL, Cell, Refills, planned_cells, read_topics
 from lib.generate.samples import make_sample
 from lib.llm.ask import Asker
 from lib.llm.journal import ledger
-from lib.llm.work import Pass, again, ledger_rows, work_through
-from lib.prompts.answers import GoldAnswer
-from lib.prompts.rendering import repair_prompt, template_sha256
+from lib.llm.tally import ledger_rows
+from lib.llm.work import Pass, again, work_through
+from lib.prompts.rendering import template_sha256
 from lib.run.files import RunError
 from lib.run.lock import held
 from lib.run.manifest import update_manifest
 from lib.run.records import forget_top_up, kept_samples, made_samples, recorded_failures
 from lib.run.run import Run
-from lib.schema import Failure, Message, Sample, Slot
+from lib.schema import Failure, Sample, Slot
 from lib.settings import from_root
 
 MOST_ROUNDS = 8  # at a keep rate of one half, one in 256 is then still missing
@@ -50,39 +49,28 @@ class TopUp:
         return f"{self.kept_before:,} kept before, {self.kept:,} now, {self.target:,} wanted ({made}): {self.why}"
 
 
-@dataclass(frozen=True, slots=True)
-class NearMiss:
-    """A dropped sample, and the judge's reasons for the one critical criterion that failed."""
-
-    sample: Sample
-    objections: tuple[str, ...]
-
-    @property
-    def id(self) -> str:
-        return f"{self.sample.id}_repaired"
-
-
-def top_up_samples(run: Run) -> TopUp | None:
-    """Repair and refill, and write the run's files anew. Return None when `top_up` is off.
+def top_up_samples(run: Run) -> TopUp | str:
+    """Repair and refill, and write the run's files anew. When `top_up` is off, return a sentence that says what it would take.
 
     Raises RunError when the run has not been filtered, ProviderError when no call can succeed. An exhausted budget is no error.
     """
     if not run.settings.top_up:
-        return None
+        return f"{_expected(run)} To do it, set top_up = True here, or use make topup."
     with held(run):
         return _topped_up(run)
 
 
-def expected_top_up(run: Run) -> str:
-    """Return what topping up would take, from what the run's samples have cost so far. Nothing is spent."""
-    if not run.settings.top_up:
-        return "Topping up is off. top_up = True, or make topup, repairs near misses and refills the cells that fell short."
+def _expected(run: Run) -> str:
+    """Return what topping up would take, from what the run's samples have cost so far."""
     target, made, kept = _target(run), sum(1 for _ in made_samples(run)), _kept_by_cell(run).total()
+    if kept >= target:
+        return f"{kept:,} of {target:,} wanted samples are kept, so there is nothing to top up."
     spent_usd = sum(line.cost_usd for line in ledger(run.journal))
-    more = math.ceil(max(0, target - kept) * made / max(1, kept))
+    more = math.ceil((target - kept) * made / max(1, kept))
+    cost, left = more * spent_usd / max(1, made), max(0.0, run.settings.budget_usd - spent_usd)
     return (
-        f"{kept:,} of {target:,} wanted are kept: at this rate about {more:,} more samples, about ${more * spent_usd / max(1, made):.2f}; "
-        f"budget_usd leaves ${max(0.0, run.settings.budget_usd - spent_usd):.2f}"
+        f"{kept:,} of {target:,} wanted samples are kept. At this rate, topping up would take about {more:,} more samples and ${cost:.2f}, "
+        f"and budget_usd leaves ${left:.2f}."
     )
 
 
@@ -90,7 +78,7 @@ def _topped_up(run: Run) -> TopUp:
     target = _target(run)
     forget_top_up(run)
     kept_before = _judged_anew(run).total()
-    failures = _repair(run) if kept_before < target else ()
+    failures = repair(run) if kept_before < target else ()
     refill = _Refilling(run.as_made)
     while True:
         kept = _judged_anew(run, given_up=_given_up(run))
@@ -105,19 +93,6 @@ def _topped_up(run: Run) -> TopUp:
     return found
 
 
-def near_misses(run: Run) -> Iterator[NearMiss]:
-    """Yield the samples that were dropped for one critical criterion. A sample that was repaired is not repaired again."""
-    for judged in judged_samples(run):
-        sample, evaluation = judged.sample, judged.evaluation
-        if evaluation is None or judged.decision.reason != CRITICAL_RUBRICS_FAILED or sample.metadata.origin == "repair":
-            continue
-        score = critical_score(sample, evaluation)
-        if score.total - score.passed == 1:
-            critical = {rubric.id for rubric in sample.metadata.rubrics if rubric.critical}
-            failed = (verdict.reasoning for verdict in evaluation.verdicts if verdict.rubric_id in critical and not verdict.met)
-            yield NearMiss(sample, tuple(failed))
-
-
 def short_cells(short: Counter[Cell], *, count: int) -> Iterator[Cell]:
     """Yield up to `count` cells to refill, each time the one that lacks most, so that the set is balanced wherever it ends."""
     left = Counter(short)
@@ -125,24 +100,6 @@ def short_cells(short: Counter[Cell], *, count: int) -> Iterator[Cell]:
         cell = max(left, key=lambda name: left[name])
         left[cell] -= 1
         yield cell
-
-
-async def repaired_sample(ask: Asker, miss: NearMiss) -> Sample:
-    """Return the sample with its response rewritten. Raises CallFailed."""
-    sample, about = miss.sample, miss.sample.metadata
-    reply = await ask("repair", sample.id, prompt=repair_prompt(sample, miss.objections), answer=GoldAnswer)
-    lineage = {
-        "origin": "repair",
-        "repaired_from": sample.id,
-        "models": about.models | {"repair": reply.model},
-        "prompt_sha256": about.prompt_sha256 | {"repair": template_sha256("repair")},
-    }
-    system, user, _ = sample.messages
-    return Sample(
-        id=miss.id,
-        messages=(system, user, Message(role="assistant", content=reply.answer.response)),
-        metadata=about.model_copy(update=lineage),
-    )
 
 
 class _Refilling:
@@ -154,7 +111,7 @@ class _Refilling:
             raise RunError(f"{settings.seeds_csv} has changed since the samples were made: restore it, or run 01_generate again.")
         topics = read_topics(from_root(settings.topics_csv))
         self._run, self._plan, self._slots = run, Plan(settings, seed_file, topics), list[Slot]()
-        self._refills = Refills(seed_file.seeds, topics, settings)
+        self._refills = Refills(settings, seeds=seed_file.seeds, topics=topics)
         self.rounds, self._made = 0, 0
         self.stuck = False  # true when the last round added no sample
 
@@ -180,19 +137,6 @@ class _Refilling:
         tally = work_through(self._run, work)
         self.rounds, self.stuck, self._made = self.rounds + 1, tally.done == self._made, tally.done
         return tally.failures
-
-
-def _repair(run: Run) -> tuple[Failure, ...]:
-    misses = list(near_misses(run))
-    work = Pass(
-        verb="repaired",
-        things=misses,
-        total=len(misses),
-        make=repaired_sample,
-        targets={Sample: run.repaired},
-        is_own=lambda failure: failure.stage == "repair",
-    )
-    return work_through(run.as_made, work).failures
 
 
 def _given_up(run: Run) -> dict[str, Failure]:

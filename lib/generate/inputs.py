@@ -30,7 +30,7 @@ class Plan:
     topics: Topics = field(repr=False)
 
     def __iter__(self) -> Iterator[Slot]:
-        return plan(self.seed_file.seeds, self.topics, self.settings)
+        return plan(self.settings, seeds=self.seed_file.seeds, topics=self.topics)
 
     def __len__(self) -> int:
         return self.settings.planned_samples

@@ -47,7 +47,7 @@ class TopicFileError(KitError):
     """The topic file can't be used."""
 
 
-def plan(seeds: Sequence[Seed], topics: Topics, settings: Settings) -> Iterator[Slot]:
+def plan(settings: Settings, *, seeds: Sequence[Seed], topics: Topics) -> Iterator[Slot]:
     """Yield `num_seeds` x `samples_per_seed` slots. The same settings give the same slots, and fewer seeds a prefix of them.
 
     When there are fewer seeds than asked for they are reused in turn. Slots are yielded, because a plan may be long.
@@ -76,7 +76,7 @@ def planned_cells(settings: Settings, samples: int) -> Counter[Cell]:
 class Refills:
     """Slots beyond the plan for one cell after another. The n-th slot of a cell does not depend on the refills of other cells."""
 
-    def __init__(self, seeds: Sequence[Seed], topics: Topics, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, seeds: Sequence[Seed], topics: Topics) -> None:
         self._seeds, self._settings = seeds, settings
         self._decks = _decks(topics, settings)
         self._cells = [(subject, kind) for subject in settings.subjects for kind in settings.misconception_types]

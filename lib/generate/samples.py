@@ -6,7 +6,8 @@ from dataclasses import replace
 from lib.generate.benchmark import read_benchmark
 from lib.generate.inputs import Plan
 from lib.llm.ask import Asker
-from lib.llm.work import Pass, Tally, work_through
+from lib.llm.tally import Tally
+from lib.llm.work import Pass, work_through
 from lib.prompts.answers import GoldAnswer, RubricAnswer, ScenarioAnswer
 from lib.prompts.rendering import gold_prompt, scenario_prompt, template_sha256
 from lib.run.files import sha256_of

@@ -4,37 +4,27 @@ Generating (a slot becomes a sample) and judging (a sample becomes an evaluation
 """
 
 import time
-from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol, cast
 
 from pydantic import BaseModel
 
-from lib.errors import KitError
 from lib.llm.ask import Asker
 from lib.llm.call import CallFailed, FailureReason
-from lib.llm.journal import ledger
 from lib.llm.loop import Stopping, finish, for_each
 from lib.llm.progress import progress_bar
 from lib.llm.session import open_asker
+from lib.llm.tally import RunFailed, Tally
 from lib.prompts.rendering import Stage
 from lib.run.files import json_line, write_jsonl
 from lib.run.lock import held
-from lib.run.manifest import update_manifest
 from lib.run.ordered_lines import OrderedLines
 from lib.run.records import recorded_failures
-from lib.run.run import Run, write_parameters
+from lib.run.run import Run
 from lib.schema import Failure
 
-ADVICE = {  # by the reason why calls failed
-    "over_budget": "Raise BUDGET_USD, or this will happen again. ",
-    "truncated": "Raise MAX_TOKENS, or lower the effort, first. ",
-    "refusal": "A refused prompt is never sent again unchanged, so change the prompt or the model first. ",
-    "rejected": "The provider will not take these requests as they are, so change what it objects to first. ",
-}
 GRACE_S = 60.0  # after the stop button, for calls in flight
 
 
@@ -43,66 +33,6 @@ class HasId(Protocol):
 
     @property
     def id(self) -> str: ...
-
-
-class RunFailed(KitError):
-    """Too few calls succeeded, or the run was interrupted. Paid replies are safe, and running again asks only for the rest."""
-
-
-@dataclass(frozen=True, slots=True)
-class Tally:
-    """The result of a pass, where total = done + failures."""
-
-    verb: str
-    total: int
-    done: int
-    failures: tuple[Failure, ...]
-    asked: int  # calls that were sent
-    replayed: int  # replies from the journal
-    cost_usd: float  # of the whole run so far
-    seconds: float
-    provider: str
-    notice: str  # of the embedded model, which belongs into every record
-    remarks: tuple[str, ...]  # what a person should know
-    note: str = ""  # a harmless addition to the summary line
-
-    def __str__(self) -> str:
-        reused = f", {self.replayed:,} replies reused" if self.replayed else ""
-        counts = f"{self.done:,} of {self.total:,} samples {self.verb}, {len(self.failures):,} failed"
-        cost = f"{self.seconds:.0f} s; the run has cost ${self.cost_usd:.2f} so far"
-        return f"{counts}; {self.asked:,} calls{reused}; {cost}{f'; {self.note}' if self.note else ''}"
-
-    def rows(self) -> list[dict[str, Any]]:
-        """Return the failures by stage and reason as rows of a table."""
-        counts = Counter((failure.stage, failure.reason) for failure in self.failures)
-        return [{"stage": stage, "reason": reason, "samples": count} for (stage, reason), count in counts.most_common()]
-
-    def require_enough(self, run: Run) -> "Tally":
-        """Return this tally. Raises RunFailed when fewer than `min_call_success` succeeded. Drops by the filter never count here."""
-        if self.done >= run.settings.min_call_success * self.total:
-            return self
-        reasons = ", ".join(f"{count} × {reason}" for reason, count in Counter(one.reason for one in self.failures).most_common(3))
-        first = self.failures[0]
-        raise RunFailed(
-            f"Only {self.done:,} of {self.total:,} samples could be {self.verb} ({reasons}). "
-            f"First: {first.id}, {first.stage}: {first.detail}. "
-            f"All are in failures.jsonl. {ADVICE.get(first.reason, '')}Running again asks for the missing ones only."
-        )
-
-    def record(self, run: Run, section: str, **more: Any) -> None:
-        """Write the pass into the manifest."""
-        values = {
-            "settings": run.settings.model_dump(mode="json"),
-            "counts": {"total": self.total, "done": self.done, "failed": len(self.failures)},
-            "calls": {"asked": self.asked, "replayed": self.replayed},
-            "provider": self.provider,
-            "notice": self.notice,
-            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-            "seconds": round(self.seconds, 1),
-            "ledger": ledger_rows(run),
-        }
-        update_manifest(run, section, values=more | values)
-        write_parameters(run)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,23 +66,6 @@ def work_through(run: Run, work: Pass) -> Tally:
     finally:
         for lines in work.lines.values():
             lines.close()
-
-
-def ledger_rows(run: Run) -> list[dict[str, object]]:
-    """Return what was paid so far, by stage and model, with tokens and US dollars."""
-    return [
-        {
-            "stage": line.stage,
-            "model": line.model,
-            "calls": line.calls,
-            "input_tokens": line.usage.input,
-            "output_tokens": line.usage.output,
-            "cache_read_tokens": line.usage.cache_read,
-            "cache_write_tokens": line.usage.cache_write,
-            "cost_usd": round(line.cost_usd, 6),
-        }
-        for line in ledger(run.journal)
-    ]
 
 
 def again(failure: Failure) -> CallFailed:

@@ -3,14 +3,18 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeVar
 
 from pydantic import BaseModel
 
-from lib.run.files import RunError, read_jsonl, trouble_told, write_json
+from lib.run.files import RunError, as_record, read_jsonl, read_object, trouble_told, write_json
 from lib.run.folder import Folder
 from lib.run.lock import held
 from lib.run.manifest import forget_section, read_manifest
-from lib.schema import Failure, Sample
+from lib.schema import Decision, Evaluation, Failure, Planted, Sample
+
+R = TypeVar("R", bound=BaseModel)
+AGAIN = "Run 02_filter again (make filter): it writes the file anew, and nothing is paid twice."
 
 
 def made_samples(folder: Folder) -> Iterator[Sample]:
@@ -38,6 +42,34 @@ def recorded_failures(folder: Folder) -> list[Failure]:
     return list(read_jsonl(folder.failures, Failure, made_by="01_generate", remedy=remedy))
 
 
+def evaluations(folder: Folder) -> Iterator[Evaluation]:
+    """Yield the evaluations in their order. Raises RunError when the run has not been judged."""
+    return read_jsonl(folder.evaluations, Evaluation, made_by="02_filter")
+
+
+def planted_copies(folder: Folder) -> list[Planted]:
+    """Return the planted failures. Raises RunError when the run has not been judged."""
+    return list(read_jsonl(folder.planted, Planted, made_by="02_filter"))
+
+
+def gate_decisions(folder: Folder) -> dict[str, Decision]:
+    """Return the decisions of the gates by id. Raises RunError when they have not been run, or where two share an id."""
+    return _by_id(folder.gated, made_by="02_filter from its top")
+
+
+def drop_decisions(folder: Folder) -> dict[str, Decision]:
+    """Return the decisions on all samples that were not kept, by id. Raises RunError when the run has not been filtered."""
+    return _by_id(folder.dropped, made_by="02_filter")
+
+
+def read_result(path: Path, kind: type[R], *, made_by: str) -> R:
+    """Return a JSON file of the run as a record. Raises RunError with the name of the notebook that writes it."""
+    remedy = f"Run {made_by} again: it writes the file anew."
+    if not path.exists():
+        raise RunError(f"{path} is not there yet: run {made_by} with the same RUN first.")
+    return as_record(read_object(path, remedy=remedy), kind, where=str(path), remedy=remedy)
+
+
 def require_sound_records(folder: Folder) -> None:
     """Raise RunError when manifest or failures can't be read, because a pass adds to both after it has paid for replies."""
     read_manifest(folder)
@@ -62,6 +94,15 @@ def remove(path: Path) -> None:
     """Remove the file, if it is there. Raises RunError."""
     with trouble_told(path, doing="removed"):
         path.unlink(missing_ok=True)
+
+
+def _by_id(path: Path, *, made_by: str) -> dict[str, Decision]:
+    found: dict[str, Decision] = {}
+    for line, decision in enumerate(read_jsonl(path, Decision, made_by=made_by), start=1):
+        if decision.id in found:
+            raise RunError(f"{path}, line {line}: {decision.id} stands twice. {AGAIN}")
+        found[decision.id] = decision
+    return found
 
 
 def _distinct(path: Path, seen: set[str], *, made_by: str) -> Iterator[Sample]:

@@ -67,7 +67,8 @@ def _shell() -> Any:
 
 
 def _print_errors_as_one_line() -> None:
-    def handler(shell: Any, kind: type, error: KitError, *_: Any, **__: Any) -> list[str]:
+    def handler(*given: Any, **_: Any) -> list[str]:
+        shell, kind, error = given[:3]
         lines = [f"{kind.__name__}: {error}"]
         shell._showtraceback(kind, error, lines)
         return lines

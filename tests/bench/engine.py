@@ -35,7 +35,7 @@ from lib.llm.call import Asked, Call, RawReply, Usage
 from lib.llm.journal import Journal
 from lib.llm.live import request
 from lib.llm.provider import Provider, open_provider
-from lib.llm.work import Tally
+from lib.llm.tally import Tally
 from lib.prompts.rendering import Prompt, Stage
 from lib.run.records import recorded_failures
 from lib.run.run import Run
@@ -127,7 +127,7 @@ def requests_of(run_settings: Settings) -> tuple[list[list[dict[str, Any]]], lis
         with Journal(Run(run_settings).journal) as journal, open_provider(run_settings) as answering:
             ask = Replaying(run_settings, journal, answering)
             lost = {failure.id for failure in recorded_failures(Run(run_settings))}  # a figure of the benchmark, not its end
-            for slot in plan(SEEDS.seeds, TOPICS, run_settings):
+            for slot in plan(run_settings, seeds=SEEDS.seeds, topics=TOPICS):
                 if slot.id not in lost:
                     await make_sample(ask, slot, seed=seeds[slot.seed_row])  # type: ignore[arg-type]
             made, ask.requests = ask.requests, []

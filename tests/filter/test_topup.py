@@ -13,7 +13,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from lib.filter.keep import judged_samples
-from lib.filter.topup import TopUp, expected_top_up, near_misses, short_cells, top_up_samples
+from lib.filter.repair import near_misses
+from lib.filter.topup import TopUp, short_cells, top_up_samples
 from lib.generate.plan import Cell, Refills, Topics, plan, planned_cells
 from lib.run.files import RunError
 from lib.run.records import made_samples
@@ -105,8 +106,7 @@ def kept(settings: Settings) -> list[Sample]:
 
 def test_it_is_off_by_default_and_then_asks_nothing(provider: Provider, filtered: Settings) -> None:
     off = filtered.model_copy(update={"top_up": False})
-    assert top_up_samples(Run(off)) is None
-    assert "is off" in expected_top_up(Run(off))
+    assert "To do it, set top_up = True" in str(top_up_samples(Run(off)))
     assert not provider.requests
 
 
@@ -236,8 +236,9 @@ def test_where_no_further_sample_can_be_made_it_stops_after_one_round(provider: 
 
 
 def test_what_it_will_take_is_said_before(fell_short: Settings) -> None:
-    assert f"{len(kept(fell_short))} of 24 wanted are kept" in expected_top_up(Run(fell_short))
-    assert "budget_usd leaves $" in expected_top_up(Run(fell_short))
+    said = str(top_up_samples(Run(fell_short.model_copy(update={"top_up": False}))))
+    assert f"{len(kept(fell_short))} of 24 wanted samples are kept" in said
+    assert "budget_usd leaves $" in said
 
 
 def test_generating_anew_takes_away_what_topping_up_added(complete: Settings) -> None:
@@ -277,7 +278,7 @@ def test_wherever_refilling_ends_no_cell_lacks_two_more_than_another_that_got_so
 def test_a_refilled_slot_is_the_same_whatever_other_cells_are_refilled(topics: Topics) -> None:
     settings, seeds = Settings.of(num_seeds=250, samples_per_seed=4), [a_seed(row) for row in range(1, 251)]
     cell, other = ("ecology", "overgeneralization"), ("ecology", "how_concepts_relate")
-    alone, among = Refills(seeds, topics, settings), Refills(seeds, topics, settings)
+    alone, among = Refills(settings, seeds=seeds, topics=topics), Refills(settings, seeds=seeds, topics=topics)
     among.next(other)
     assert [alone.next(cell), alone.next(cell)] == [among.next(cell), among.next(cell)]
 
@@ -285,7 +286,7 @@ def test_a_refilled_slot_is_the_same_whatever_other_cells_are_refilled(topics: T
 def test_refilled_slots_have_topics_that_the_plan_did_not_use_in_that_subject(topics: Topics) -> None:
     """40 topics a subject, 28 planned: the next ones are fresh."""
     settings, seeds = Settings.of(num_seeds=196, samples_per_seed=4), [a_seed(row) for row in range(1, 197)]
-    used = {slot.topic for slot in plan(seeds, topics, settings) if slot.subject == "ecology"}
-    refills = Refills(seeds, topics, settings)
+    used = {slot.topic for slot in plan(settings, seeds=seeds, topics=topics) if slot.subject == "ecology"}
+    refills = Refills(settings, seeds=seeds, topics=topics)
     fresh = [refills.next(("ecology", kind)).topic for kind in settings.misconception_types]
     assert len(set(fresh)) == 8 and not set(fresh) & used

@@ -28,7 +28,7 @@ quickly = settings(deadline=None, max_examples=30)
 
 
 def slots_of(wanted: Settings, *, seeds: int = 5, topics: Topics | None = None) -> list[Slot]:
-    return list(plan([a_seed(row) for row in range(1, seeds + 1)], topics or {}, wanted))
+    return list(plan(wanted, seeds=[a_seed(row) for row in range(1, seeds + 1)], topics=topics or {}))
 
 
 @pytest.fixture(scope="module")
@@ -144,12 +144,12 @@ def test_slots_are_named_for_seed_and_variation_counted_from_one() -> None:
 
 
 def test_all_variations_of_a_seed_come_from_its_row() -> None:
-    slots = list(plan([a_seed(row=4), a_seed(row=9)], {}, Settings(num_seeds=2, samples_per_seed=3)))
+    slots = list(plan(Settings(num_seeds=2, samples_per_seed=3), seeds=[a_seed(row=4), a_seed(row=9)], topics={}))
     assert [slot.seed_row for slot in slots] == [4, 4, 4, 9, 9, 9]
 
 
 def test_seeds_are_reused_in_turn_when_there_are_fewer_than_asked_for() -> None:
-    slots = list(plan([a_seed(row=4), a_seed(row=9)], {}, Settings(num_seeds=5, samples_per_seed=1)))
+    slots = list(plan(Settings(num_seeds=5, samples_per_seed=1), seeds=[a_seed(row=4), a_seed(row=9)], topics={}))
     assert [slot.seed_row for slot in slots] == [4, 9, 4, 9, 4]
     assert len({slot.id for slot in slots}) == 5
 

@@ -21,7 +21,7 @@ from lib.commands.summary import summary
 from lib.errors import KitError
 from lib.filter.keep import judged_samples, planted_failures
 from lib.filter.topup import top_up_samples
-from lib.llm.work import RunFailed
+from lib.llm.tally import RunFailed
 from lib.publish.card import write_card
 from lib.publish.dataset import write_dataset
 from lib.publish.splits import split_samples
@@ -127,7 +127,7 @@ def test_a_misspelt_run_leaves_no_folder(name: str, settings: Settings) -> None:
 
 def test_topping_up_that_is_off_needs_no_hold(three: Settings) -> None:
     with held_by_another_process(Run(three)):
-        assert top_up_samples(Run(three)) is None
+        assert isinstance(top_up_samples(Run(three)), str)
 
 
 def test_what_holds_the_folder_may_call_what_holds_it_and_then_lets_go(settings: Settings) -> None:

@@ -1,0 +1,74 @@
+"""Near misses of a filtered run -> the same samples with a rewritten response.
+
+A near miss failed one critical criterion. It is rewritten once with the judge's reasons, not the criteria's texts, and is judged again
+blind, under an id of its own.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from lib.filter.keep import CRITICAL_RUBRICS_FAILED, judged_samples
+from lib.filter.scores import critical_score
+from lib.llm.ask import Asker
+from lib.llm.work import Pass, work_through
+from lib.prompts.answers import GoldAnswer
+from lib.prompts.rendering import repair_prompt, template_sha256
+from lib.run.run import Run
+from lib.schema import Failure, Message, Sample
+
+
+@dataclass(frozen=True, slots=True)
+class NearMiss:
+    """A dropped sample, and the judge's reasons for the one critical criterion that failed."""
+
+    sample: Sample
+    objections: tuple[str, ...]
+
+    @property
+    def id(self) -> str:
+        return f"{self.sample.id}_repaired"
+
+
+def repair(run: Run) -> tuple[Failure, ...]:
+    """Repair the near misses of a filtered run and return the failures."""
+    misses = list(near_misses(run))
+    work = Pass(
+        verb="repaired",
+        things=misses,
+        total=len(misses),
+        make=repaired_sample,
+        targets={Sample: run.repaired},
+        is_own=lambda failure: failure.stage == "repair",
+    )
+    return work_through(run.as_made, work).failures
+
+
+def near_misses(run: Run) -> Iterator[NearMiss]:
+    """Yield the samples that were dropped for one critical criterion. A sample that was repaired is not repaired again."""
+    for judged in judged_samples(run):
+        sample, evaluation = judged.sample, judged.evaluation
+        if evaluation is None or judged.decision.reason != CRITICAL_RUBRICS_FAILED or sample.metadata.origin == "repair":
+            continue
+        score = critical_score(sample, evaluation)
+        if score.total - score.passed == 1:
+            critical = {rubric.id for rubric in sample.metadata.rubrics if rubric.critical}
+            failed = (verdict.reasoning for verdict in evaluation.verdicts if verdict.rubric_id in critical and not verdict.met)
+            yield NearMiss(sample, tuple(failed))
+
+
+async def repaired_sample(ask: Asker, miss: NearMiss) -> Sample:
+    """Return the sample with its response rewritten. Raises CallFailed."""
+    sample, about = miss.sample, miss.sample.metadata
+    reply = await ask("repair", sample.id, prompt=repair_prompt(sample, miss.objections), answer=GoldAnswer)
+    lineage = {
+        "origin": "repair",
+        "repaired_from": sample.id,
+        "models": about.models | {"repair": reply.model},
+        "prompt_sha256": about.prompt_sha256 | {"repair": template_sha256("repair")},
+    }
+    system, user, _ = sample.messages
+    return Sample(
+        id=miss.id,
+        messages=(system, user, Message(role="assistant", content=reply.answer.response)),
+        metadata=about.model_copy(update=lineage),
+    )

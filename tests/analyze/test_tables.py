@@ -1,0 +1,42 @@
+"""A run is read once: what notebook 3 and the data card show follows from the tables alone."""
+
+import matplotlib
+
+from lib import analyze
+from lib.analyze.costs import costs
+from lib.analyze.statistics import failing_criteria, statistics
+from lib.publish.splits import split_samples
+from lib.run.manifest import update_manifest
+from lib.run.run import Run
+from lib.settings import Settings
+from tests.build import a_planted, a_sample, an_evaluation, rubrics_of, tables, write_run
+
+matplotlib.use("Agg")
+
+
+def test_with_the_files_gone_the_tables_still_give_every_figure_and_number(settings: Settings) -> None:
+    samples = [a_sample(f"seed00{number}_var1", rubrics=rubrics_of(5, 5, -5, 1), response=f"Reply {number}.") for number in range(4)]
+    evaluations = [an_evaluation(sample, failed=["r2"] if sample is samples[0] else []) for sample in samples]
+    write_run(settings, samples, evaluations, planted=[a_planted(samples[1], failed=["r1"])])
+    update_manifest(Run(settings), "generation", values={"finished": "2026-12-01"})
+    found, split = tables(settings), split_samples(Run(settings))
+    for path in Run(settings).dir.glob("*.json*"):
+        path.unlink()
+    assert (statistics(found)["kept_samples"], split.samples) == (3, 3)
+    assert analyze.trust(found).all_caught.hits == 1
+    assert len(analyze.variety_table(found)) > 10
+    assert [row["criteria"] for row in failing_criteria(found)] == [samples[0].metadata.rubrics[1].criteria]
+    assert costs(found).rows() == []
+    for by in ("subject", "misconception_type", "level", "origin", "tutoring_skill", "eval_dimension", "spoiling"):
+        assert analyze.plot_rates(found, by).axes
+    assert analyze.plot_overview(found).axes and analyze.plot_cells(found).axes and analyze.plot_scores(found).axes
+
+
+def test_a_row_says_what_the_sample_is_about_what_became_of_it_and_how_it_was_scored(settings: Settings) -> None:
+    """One of two critical criteria and the minor one are met: 6 of the 11 points."""
+    sample = a_sample(rubrics=rubrics_of(5, 5, 1), level="college")
+    write_run(settings, [sample], [an_evaluation(sample, failed=["r1"], quality_score=2)])
+    (row,) = tables(settings).samples.to_dict("records")
+    assert (row["level"], row["status"], row["reason"], row["kept"]) == ("college", "dropped", "critical_rubrics_failed", False)
+    assert (row["critical_passed"], row["critical_total"], row["critical_pass_rate"], row["quality_score"]) == (1, 2, 0.5, 2)
+    assert row["weighted_score"] == 6 / 11
