@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from lib.analyze.fonts import drawable, families
 from lib.analyze.statistics import RATES, funnel, rates
 from lib.analyze.tables import Tables
+from lib.filter.planted import SPOILINGS
 from lib.run.files import whole_file
 from lib.run.lock import held
 from lib.run.run import Run
@@ -111,7 +112,7 @@ def _ordered(table: "pd.DataFrame", by: str) -> "pd.DataFrame":
     """Return the rates in the order of the taxonomy, those of criteria with the lowest first."""
     if "pass_rate" in table:
         return table.sort_values("pass_rate")
-    order = [*SUBJECTS] if by == "subject" else []
+    order = list({"subject": SUBJECTS, "spoiling": SPOILINGS}.get(by, ()))
     return table.sort_values(by, key=lambda names: names.map(lambda name: (order.index(name) if name in order else len(order), name)))
 
 
