@@ -1,4 +1,4 @@
-"""A user's mistake, or the provider's refusal to go on, as one clear line instead of a traceback; and how it may quote foreign text."""
+"""Errors that are shown as one line instead of a traceback, and texts as they may be shown to a person."""
 
 import re
 from collections.abc import Iterable
@@ -10,6 +10,11 @@ REMOVED = "[key removed]"
 # C0, C1, the line separators, and the marks that turn the direction of what follows: a terminal obeys them, or shows another text.
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]+")
 LONE_SURROGATE = re.compile(r"[\ud800-\udfff]")
+
+
+def counted(count: int, noun: str) -> str:
+    """Return "1 sample" or "1,000 samples"."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 class KitError(Exception):

@@ -41,21 +41,21 @@ class Record(BaseModel):
 
 
 class RubricAttributes(Record):
-    """TutorBench's attributes. `eval_dimension` is a comma-joined set, as in its files."""
+    """TutorBench's attributes of a criterion."""
 
     severity: Severity
     tutoring_skill: str
-    eval_dimension: str
+    eval_dimension: str  # names with commas between them, as in TutorBench's files
     explicitness: str
     objectivity: str
 
 
 class Rubric(Record):
-    """One criterion, phrased so that *satisfied is good* also when its weight is negative ("must not …")."""
+    """One criterion. It is phrased so that satisfied is good, also where the weight is negative ("must not …")."""
 
     id: str
     criteria: Text
-    weight: int
+    weight: int  # 5 and -5 are critical
     attributes: RubricAttributes
 
     @property
@@ -64,9 +64,9 @@ class Rubric(Record):
 
 
 class Seed(Record):
-    """A usable row of the seed file. `row` counts data rows from 1."""
+    """A usable row of the seed file."""
 
-    row: int
+    row: int  # counts data rows from 1
     prompt: Text
     explanation: Text
     follow_up: Text
@@ -76,29 +76,29 @@ class Seed(Record):
 
     @property
     def prompt_sha256(self) -> str:
-        """The same for rows that share a question, whatever white space is in it."""
+        """A digest that rows with the same question share, whatever white space is in it."""
         return hashlib.sha256(" ".join(self.prompt.split()).encode()).hexdigest()
 
 
 class Style(Record):
-    """How the gold response opens, how long it is (words, from and to) and how it closes: assigned, so that it varies."""
+    """How the gold response is to open and close, and how long it is to be. It is assigned, so that responses vary."""
 
     opening: str
-    words: tuple[int, int]
+    words: tuple[int, int]  # from, to
     closing: str
 
 
 class Slot(Record):
-    """One sample to be made. `topic` is "" when the model is to choose; `origin` is "top_up" for slots beyond the plan."""
+    """One sample to be made."""
 
     id: str
     seed_row: int
     subject: str
     misconception_type: str
-    topic: str
+    topic: str  # "" when the model is to choose
     level: str
     style: Style
-    origin: Origin = "plan"
+    origin: Origin = "plan"  # "top_up" for slots beyond the plan
 
 
 class Message(Record):
@@ -144,17 +144,14 @@ class Sample(Record):
 
 
 class Verdict(Record):
-    """What the judge says of one criterion. `evidence_found`: the quote stands in the response (None: nothing was quoted).
-
-    `votes` holds each vote when there were several. Then `met` is the majority's, with the words of the first vote that agrees with it.
-    """
+    """The judge's verdict on one criterion. With several votes it is the majority's, in the words of the first vote that agrees with it."""
 
     rubric_id: str
     met: bool
     reasoning: str
-    evidence: str
-    evidence_found: bool | None
-    votes: tuple[bool, ...] = ()
+    evidence: str  # words quoted from the response
+    evidence_found: bool | None  # whether the quote stands in the response; None when nothing is quoted
+    votes: tuple[bool, ...] = ()  # empty with a single vote
 
 
 class Evaluation(Record):

@@ -19,11 +19,11 @@ AREA_OF: dict[str, str] = {subject: area for area, subjects in SUBJECTS_BY_AREA.
 
 @dataclass(frozen=True, slots=True)
 class MisconceptionType:
-    """`asks`: the question behind the student's confusion. `description`: what the writer of a scenario is told."""
+    """One kind of misconception."""
 
     id: str
-    asks: str
-    description: str
+    asks: str  # the question behind the student's confusion
+    description: str  # for the writer of a scenario
 
 
 MISCONCEPTION_TYPES: tuple[MisconceptionType, ...] = (

@@ -55,7 +55,7 @@ def compare_runs(tables: Tables) -> Comparison | str:
     """
     settings = tables.run.settings
     if not settings.compare_with:
-        return "compare_with names no run."
+        return "To compare this run with another one of the same plan, name that one in compare_with."
     named = settings.model_copy(update={"run": Path(settings.compare_with).name, "review_csv": ""})
     if named.run == settings.run:
         raise CompareError(f"{settings.run} can't be compared with itself: name another run of the same plan in compare_with.")

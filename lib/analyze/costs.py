@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lib.analyze.tables import Tables
+from lib.errors import counted
 from lib.run.manifest import LedgerLine
 
 
@@ -16,7 +17,9 @@ class Costs:
 
     def __str__(self) -> str:
         total = sum(line.cost_usd for line in self.lines)
-        each = f", ${total / self.kept:.4f} for each of {self.kept:,} kept samples" if self.kept else ""
+        if not total:
+            return "Nothing was paid."
+        each = f", ${total / self.kept:.4f} for each of {counted(self.kept, 'kept sample')}" if self.kept else ""
         return f"${total:.2f} in all{each}"
 
     def rows(self) -> list[dict[str, Any]]:

@@ -5,6 +5,7 @@
 A user's mistake is printed as one line on stderr and gives exit code 1, or the error's own. Ctrl-C gives 130.
 """
 
+import os
 import sys
 from importlib import import_module
 
@@ -23,6 +24,9 @@ def main(words: list[str]) -> int:
     except KitError as error:
         print(error, file=sys.stderr)
         return error.exit_code
+    except BrokenPipeError:  # as in `make settings | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that nothing fails for it again
+        return 0
     except KeyboardInterrupt:
         print("Interrupted.", file=sys.stderr)
         return 130

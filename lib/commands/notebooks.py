@@ -2,8 +2,8 @@
 
     python -m lib.commands notebooks 01_generate 02_filter run=quick num_seeds=2
 
-A copy that failed is `01_generate.failed.ipynb`, so that nobody takes it for done; the user's mistake is printed as one line.
-Exit code: 0; 1 when a notebook failed; 130, 143 or 129 when INT, TERM or HUP stopped it.
+A copy that failed is `01_generate.failed.ipynb`, so that it can't be mistaken for a finished one. A user's mistake is printed as one line.
+The exit code is 0, or 1 when a notebook failed, or 130, 143 or 129 when INT, TERM or HUP stopped it.
 """
 
 import logging

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from lib.errors import KitError
+from lib.errors import KitError, counted
 from lib.run.manifest import read_manifest, section_of
 from lib.run.records import read_result
 from lib.run.run import Run
@@ -62,7 +62,7 @@ def summary(run: Run) -> str:
         found.planted_failures,
         f"cost ${cost:.2f}{f' (${cost / kept:.4f} a kept sample)' if kept and cost else ''}",
         f"training file: {where}/{run.finetune.name}",
-        f"  {report.examples:,} examples, {report.errors} errors, {report.warnings} warnings",
+        f"  {counted(report.examples, 'example')}, {counted(report.errors, 'error')}, {counted(report.warnings, 'warning')}",
         f"data set with card: {where}/{run.dataset.name}/ ({', '.join(f'{count:,} {side}' for side, count in sides.items())})",
         f"everything else: {where}/ (manifest.json, figures/, notebooks/)",
     ]

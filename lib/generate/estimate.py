@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from lib.errors import counted
 from lib.generate.inputs import Plan
 from lib.llm.budget import CHARACTERS_PER_TOKEN, price_for
 from lib.llm.call import Usage, wire_schema
@@ -74,7 +75,7 @@ class Estimate:
         source = "output as measured in this run" if self.measured else "output as these prompts usually give"
         low, high = (f"{minutes:.0f}" for minutes in self.minutes)
         minutes = "less than a minute" if high == "0" else f"about {low if low == high else f'{low} to {high}'} minutes"
-        return f"{self.samples:,} samples: {calls:,} calls, {money}, {minutes} ({source})"
+        return f"{counted(self.samples, 'sample')}: {counted(calls, 'call')}, {money}, {minutes} ({source})"
 
     def rows(self) -> list[dict[str, Any]]:
         """Return the stages as rows of a table."""

@@ -7,7 +7,7 @@ from functools import cached_property
 from itertools import islice
 from typing import Any
 
-from lib.errors import KitError
+from lib.errors import KitError, counted
 from lib.generate.plan import Topics, plan, planned_cells, read_topics
 from lib.generate.seeds import SeedFile, read_seeds
 from lib.prompts.rendering import Prompt, scenario_prompt
@@ -69,8 +69,8 @@ class Plan:
             counts: Counter[str] = Counter()
             for cell, count in cells.items():
                 counts[cell[place]] += count
-            lines.append(f"{len(self):,} slots over {len(counts)} × {name}, each {_span(counts.values())}")
-        return "\n".join([*lines, f"{len(cells)} cells of subject and kind are visited, each {_span(cells.values())}"])
+            lines.append(f"{counted(len(self), 'slot')} over {counted(len(counts), name)}, each {_span(counts.values())}")
+        return "\n".join([*lines, f"{counted(len(cells), 'cell')} of subject and kind, each {_span(cells.values())}"])
 
     def rows(self) -> list[dict[str, Any]]:
         """Return the first slots as rows of a table."""

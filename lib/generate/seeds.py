@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lib.errors import KitError, plain
+from lib.errors import KitError, counted, plain
 from lib.generate.tabular import Flaw, Row, emptied, flaw_of, read_table
 from lib.generate.text_file import TextFile, read_bytes
 from lib.schema import WEIGHT_OF, Rubric, RubricAttributes, Seed
@@ -55,7 +55,7 @@ class SeedFile:
 
     def __str__(self) -> str:
         deleted = f"; {self.rubrics_deleted} rubrics were marked deleted and left out" if self.rubrics_deleted else ""
-        return f"{self.path.name}: {len(self.seeds)} usable seeds, {len(self.set_aside)} rows set aside{deleted}"
+        return f"{self.path.name}: {counted(len(self.seeds), 'usable seed')}, {counted(len(self.set_aside), 'row')} set aside{deleted}"
 
     def rows(self) -> list[dict[str, Any]]:
         """Return why rows were set aside, with the first row of each reason, as rows of a table."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from lib.errors import KitError
+from lib.errors import KitError, counted
 from lib.llm.journal import ledger
 from lib.run.manifest import update_manifest
 from lib.run.run import Run, write_parameters
@@ -42,9 +42,9 @@ class Tally:
 
     def __str__(self) -> str:
         reused = f", {self.replayed:,} replies reused" if self.replayed else ""
-        counts = f"{self.done:,} of {self.total:,} samples {self.verb}, {len(self.failures):,} failed"
+        counts = f"{self.done:,} of {counted(self.total, 'sample')} {self.verb}, {len(self.failures):,} failed"
         cost = f"{self.seconds:.0f} s; the run has cost ${self.cost_usd:.2f} so far"
-        return f"{counts}; {self.asked:,} calls{reused}; {cost}{f'; {self.note}' if self.note else ''}"
+        return f"{counts}; {counted(self.asked, 'call')}{reused}; {cost}{f'; {self.note}' if self.note else ''}"
 
     def rows(self) -> list[dict[str, Any]]:
         """Return the failures by stage and reason as rows of a table."""

@@ -85,7 +85,7 @@ def template_text(stage: Stage) -> str:
 
 def data(text: str) -> str:
     """Return `text` with a leading `<` of anything that looks like one of our tags replaced by a look-alike."""
-    str(text)  # an undefined name says so here
+    str(text)  # raises for an undefined name
     return OUR_TAGS.sub("‹", text)
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from lib.errors import counted
 from lib.filter.similar import minhash_of, question_and_follow_up, shingled_words
 from lib.run.records import kept_samples
 from lib.run.run import Run
@@ -46,8 +47,8 @@ class Split:
 
     def __str__(self) -> str:
         held = len(self.validation)
-        groups = f"{self.groups:,} group{'' if self.groups == 1 else 's'} that stay together"
-        return f"{self.samples:,} samples in {groups}: {self.samples - held:,} train, {held:,} validation"
+        groups = f"{counted(self.groups, 'group')} that stay together"
+        return f"{counted(self.samples, 'sample')} in {groups}: {self.samples - held:,} train, {held:,} validation"
 
     def rows(self) -> list[dict[str, Any]]:
         """Return how many samples of each subject and kind are on each side, as rows of a table."""
@@ -129,7 +130,7 @@ class _Joined:
 
 
 class _Near:
-    """The texts so far; tells which of them are near to a further one."""
+    """The texts so far, with a search for those that are near to a further one."""
 
     def __init__(self, text: Callable[[Sample], str]) -> None:
         from rensa import RMinHashLSH

@@ -1,4 +1,4 @@
-"""What the value of a parameter may be, as annotated types, and what a person is told, in plain words, when it is something else."""
+"""What the value of a parameter may be, as annotated types, and the message in plain words when it is something else."""
 
 import math
 from collections.abc import Iterable
@@ -115,7 +115,8 @@ def _objection(entry: Any, field: FieldInfo) -> str:
 def allowed(field: FieldInfo) -> str:
     """Return in words what the parameter may be, from its type and its bounds."""
     if get_origin(field.annotation) is Literal:
-        return " or ".join(str(value) or "nothing" for value in get_args(field.annotation))
+        *first, last = (str(value) or "nothing" for value in get_args(field.annotation))
+        return f"{', '.join(first)} or {last}"
     if field.annotation is bool:
         return "true or false"
     if field.annotation is int:
