@@ -29,7 +29,7 @@ python = $(call quoted,$(value PYTHON))
 # A misspelt variable on the command line is an error, because make itself would ignore it.
 nearest = $(shell $(python) -c 'import difflib, sys; print(*difflib.get_close_matches(sys.argv[1].upper(), sys.argv[2:], 1, 0.5))' \
   $(call quoted,$(1)) $(PARAMETERS) $(OTHERS))
-unknown = $(error $(1) is not a variable of this Makefile. $(if $(2),Did you mean $(2)? )`make settings` lists them)
+unknown = $(error $(1) is not a variable of this Makefile. $(if $(2),Did you mean $(2)? )`make settings` lists them. A new setting must be added to PARAMETERS in the Makefile)
 $(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(if $(filter $(PARAMETERS) $(OTHERS),$(name)),,\
   $(eval unexport $$(name))$(call unknown,$(name),$(call nearest,$(name))))))
 # The loop above uses the variable `name`, so it cannot see a `name` on the command line. This line does.
@@ -106,10 +106,8 @@ validate: $(READY) ## notebook 04: check and split the training file; or only ch
 	@$(if $(filter-out strict general,$(call text,FORM))$(word 2,$(call text,FORM)),$(error FORM is strict or general))
 	@$(if $(call text,FILE),$(validator),$(call notebook,04_validate))
 
-topup: TOP_UP := true
 topup: $(READY) ## in a finished RUN, repair near misses and refill cells that fell short, up to TARGET_KEPT or BUDGET_USD
-	@$(call notebook,02_filter 03_analyze 04_validate)
-	@$(PY) -m lib.commands summary $(values)
+	@exec $(PY) -m lib.commands topup $(values)
 
 rerun: $(READY) ## run again with the settings of FROM=outputs/<run>, as <run>_again or RUN=<name>
 	@$(if $(call text,FROM),,$(error say which run: make rerun FROM=outputs/quick))

@@ -1,6 +1,7 @@
 """Errors that are shown as one line instead of a traceback, and texts as they may be shown to a person."""
 
 import re
+import unicodedata
 from collections.abc import Iterable
 from functools import lru_cache
 
@@ -9,6 +10,7 @@ SHORTEST_SECRET = 8  # shorter "keys" are placeholders such as `none`, and would
 REMOVED = "[key removed]"
 # C0, C1, the line separators, and the marks that turn the direction of what follows: a terminal obeys them, or shows another text.
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]+")
+BLANK_LETTERS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")  # letters and marks by their category, but nothing to see
 LONE_SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
@@ -46,3 +48,14 @@ def without_secrets(text: str, secrets: Iterable[str]) -> str:
 def _escaped(secret: str) -> re.Pattern[str]:
     """Return what finds `secret` in JSON, where any of its characters may stand as an escape."""
     return re.compile("".join(rf"(?:{re.escape(letter)}|\\u(?i:{ord(letter):04x}))" for letter in secret))
+
+
+def is_blank(text: str) -> bool:
+    """Whether `text` holds nothing that can be seen, only white space, control, format and filler characters."""
+    return all(_is_invisible(character) for character in text)
+
+
+def _is_invisible(character: str) -> bool:
+    is_variation_selector = "\ufe00" <= character <= "\ufe0f" or "\U000e0100" <= character <= "\U000e01ef"
+    blank = character.isspace() or character in BLANK_LETTERS or is_variation_selector
+    return blank or unicodedata.category(character) in ("Cc", "Cf", "Zs", "Zl", "Zp")

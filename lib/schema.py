@@ -1,10 +1,11 @@
 """The nouns that are stored in a run's files. Records are frozen and refuse unknown keys."""
 
 import hashlib
-import unicodedata
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
+
+from lib.errors import is_blank
 
 Severity = Literal["critical", "critical_negative", "not_critical"]
 WEIGHT_OF: dict[Severity, int] = {"critical": 5, "critical_negative": -5, "not_critical": 1}
@@ -13,18 +14,6 @@ Spoiling = Literal[
     "other_answer", "explanation_repeated", "praise_only", "misconception_affirmed", "factual_reversal", "condescension", "ban_broken",
 ]  # fmt: skip
 Origin = Literal["plan", "repair", "top_up"]
-BLANK_LETTERS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")  # letters and marks by their category, but nothing to see
-
-
-def is_blank(text: str) -> bool:
-    """Whether `text` holds nothing that can be seen, only white space, control, format and filler characters."""
-    return all(_is_invisible(character) for character in text)
-
-
-def _is_invisible(character: str) -> bool:
-    is_variation_selector = "\ufe00" <= character <= "\ufe0f" or "\U000e0100" <= character <= "\U000e01ef"
-    blank = character.isspace() or character in BLANK_LETTERS or is_variation_selector
-    return blank or unicodedata.category(character) in ("Cc", "Cf", "Zs", "Zl", "Zp")
 
 
 def _visible(text: str) -> str:

@@ -74,7 +74,7 @@ def judged(run: Run, *, status: Literal["kept", "dropped"], count: int) -> None:
     found = (one for one in judged_samples(run) if one.decision.status == status and one.evaluation)
     shown = 0
     for shown, one in enumerate(islice(found, count), start=1):  # noqa: B007  # the count is used below
-        _heading(f"{one.sample.id}: {status} {one.decision.detail}", one.sample.metadata.misconception)
+        _heading(f"{one.sample.id}: {status}{f', {one.decision.detail}' if one.decision.detail else ''}", one.sample.metadata.misconception)
         _exchange(one.sample, one.sample.response, title="Response")
         if one.evaluation:
             _verdicts(one.sample.metadata.rubrics, one.evaluation)

@@ -1,4 +1,7 @@
-"""What samples are about: 28 subjects in 9 areas, none of them TutorBench's own six, and 8 kinds of misconception."""
+"""What samples are about: subjects in areas, none of them TutorBench's own six, and kinds of misconception.
+
+To add a subject, add its id to an area here and its topics to `data/topics.csv`.
+"""
 
 from dataclasses import dataclass
 

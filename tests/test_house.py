@@ -91,7 +91,7 @@ def test_lib_has_at_most_15_entries_and_notebooks_use_at_most_35_names_of_it() -
 
 
 def test_no_module_has_more_than_200_lines() -> None:
-    assert house.long_modules() == {}
+    assert house.long_modules() == {}, "take a second idea out of the module into one of its own"
 
 
 def test_no_function_takes_more_than_two_arguments_by_position() -> None:
@@ -104,11 +104,6 @@ def test_files_of_a_run_are_read_in_one_place() -> None:
 
 def test_few_docstring_sentences_hang_on_a_colon_or_semicolon() -> None:
     assert house.hanging_share() < 0.15
-
-
-def test_lib_does_not_grow_again() -> None:
-    """The aim is 6,200 lines. This bound follows the count down."""
-    assert house.lines_in_all() <= 10_600
 
 
 # ── importing does nothing ───────────────────────────────────────────────────────────────────────────────────────────
@@ -419,7 +414,7 @@ seeds[(seeds.csv)] --> plan
 def test_a_path_is_there_or_is_left_by_a_run_or_is_not() -> None:
     for name in ("data/seeds.csv", "lib/llm/", "journal.sqlite", "outputs/quick/", "outputs/quick/review.csv", "figures/"):
         assert there_is(name), name
-    for name in ("data/seed.csv", "lib/validator.py", "lib/lm/", "journal.sqlit", "outputs/quick/reviews.csv", "outputs/quik/"):
+    for name in ("data/seed.csv", "lib/validator.py", "lib/lm/", "journal.sqlit", "outputs/quick/reviews.csv", "outputs/nowhere/"):
         assert not there_is(name), name
 
 

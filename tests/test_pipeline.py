@@ -364,3 +364,15 @@ def test_a_benchmark_that_cannot_be_used_is_told_before_a_call_is_paid(provider:
 def test_a_run_that_failed_for_its_budget_says_what_to_raise(provider: Provider, settings: Settings) -> None:
     with pytest.raises(RunFailed, match="Raise BUDGET_USD"):
         generate(settings.model_copy(update={"budget_usd": 0.01}))
+
+
+def test_without_a_key_the_embedded_model_does_not_replace_what_another_model_wrote(
+    provider: Provider, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generate(settings)
+    written = Run(settings).generated.read_bytes()
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "")
+    monkeypatch.setenv("ANTHROPIC_BASE_URL", "")
+    with pytest.raises(RunFailed, match=r"the embedded model would replace its text\. Set ANTHROPIC_API_KEY"):
+        generate(settings)
+    assert Run(settings).generated.read_bytes() == written

@@ -315,6 +315,22 @@ def test_a_misspelt_parameter_that_papermill_injected_is_refused_with_the_neares
         notebook_settings({"In": cells, "num_seeds": 2, "num_seed": 3})
 
 
+@pytest.mark.parametrize("line", ["critcal_pass_threshold: float = 0.5  # a slip", "critcal_pass_threshold = 0.5"])
+def test_a_parameter_misspelt_in_the_notebooks_own_cell_is_refused_with_the_nearest(line: str) -> None:
+    with pytest.raises(SettingsError, match="Did you mean `critical_pass_threshold`"):
+        notebook_settings({"In": ["", f'run: str = "mine"\n{line}'], "run": "mine", "critcal_pass_threshold": 0.5})
+
+
+def test_names_in_other_cells_are_the_users_own() -> None:
+    cells = ["", "run = open_run(globals())\nmine = 3", "%matplotlib inline", "mine = 3"]
+    assert notebook_settings({"In": cells, "mine": 3}) == Settings.of()
+
+
+@pytest.mark.parametrize("written", ["databases", "Databases", "US history", "linear algebra"])
+def test_a_subject_may_be_written_as_tables_and_figures_show_it(written: str) -> None:
+    assert Settings.of(subjects=written).subjects[0] in SUBJECTS
+
+
 def test_an_injected_parameter_takes_effect() -> None:
     cells = ["", "num_seeds = 2", "# Parameters\nnum_seeds = 3\n"]
     assert notebook_settings({"In": cells, "num_seeds": 3}).num_seeds == 3

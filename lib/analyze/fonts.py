@@ -10,7 +10,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 from unicodedata import category, name
 
-from lib.schema import is_blank
+from lib.errors import is_blank
 
 if TYPE_CHECKING:
     from matplotlib.font_manager import FontEntry

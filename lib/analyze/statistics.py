@@ -6,6 +6,7 @@ Every rate has its count and a Wilson interval, because at four samples a keep r
 import math
 from collections import Counter
 from collections.abc import Sequence
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from lib.analyze.rates import wilson_interval
@@ -151,7 +152,8 @@ def _written(run: Run, *, tables: Tables) -> Statistics:
 def low_keep_rate_advice(tables: Tables) -> list[str]:
     """Return the likely causes of a keep rate below one half, and the settings to change. There is no advice for a higher rate."""
     samples, criteria = tables.samples, tables.verdicts
-    if not len(samples) or (tables.kept.rate or 0.0) >= LOW_KEEP_RATE:
+    generation, threshold = tables.manifest.generation, tables.run.settings.threshold
+    if not len(samples) or (tables.kept.rate or 0.0) >= LOW_KEEP_RATE or generation.notice:  # the embedded model needs no advice
         return []
     advice = []
     if (share := (samples["status"] == UNJUDGED).mean()) > 0.1:
@@ -162,7 +164,9 @@ def low_keep_rate_advice(tables: Tables) -> list[str]:
         worst = skills.iloc[0]
         which = f"Critical criteria on `{worst['tutoring_skill']}` pass least ({worst['pass_rate']:.0%})"
         advice.append(f"{which}: read some in 02, then edit lib/prompts/gold_system.md.")
-    advice.append("Up to 5 critical criteria must all pass above 0.80: `critical_pass_threshold = 0.7` lets one of four fail.")
+    if threshold >= Fraction(3, 4):
+        most = math.floor(1 / (1 - threshold))
+        advice.append(f"Up to {most} critical criteria must all pass now. `critical_pass_threshold` = 0.7 lets one of four fail.")
     advice.append('Raise `gold_effort` to "high", or set `model` to a stronger one, and compare the two runs.')
     return advice
 

@@ -108,7 +108,10 @@ class Trust:
         lines.append(f"evidence quoted {self.unfound.total:,} times, not found in the response {self.unfound.hits:,} times")
         if self.flipped.total:
             lines.append(f"criteria on which the votes differ: {self.flipped}")
-        if people := self.people:
+        people = self.people if self.people and self.people.criteria.total else None
+        if self.people and not people:
+            lines.append("no row of the sheet is filled in")
+        if people:
             for what, pairs in (("criteria", people.criteria), ("samples", people.samples)):
                 kappa = "–" if pairs.kappa is None else f"{pairs.kappa:.2f}"
                 lines.append(f"people and judge agree on {what}: {pairs.agreed}; Cohen's kappa {kappa}")

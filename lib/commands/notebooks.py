@@ -19,7 +19,7 @@ from pydantic import BaseModel
 
 from lib.commands.kernel import Interrupted, Kernel, Signals
 from lib.errors import KitError
-from lib.run.files import as_record, is_file, make_folder, read_object
+from lib.run.files import RunError, as_record, is_file, make_folder, read_object
 from lib.run.lock import notebooks_held
 from lib.run.run import Run
 from lib.settings import PROJECT_ROOT, settings_of, short_path
@@ -139,7 +139,10 @@ def run_notebooks(names: Iterable[str], pairs: list[str]) -> int:
             for place, name in enumerate(order):
                 out.print(f"── {name} ──")
                 checked_notebook(PROJECT_ROOT / "notebooks" / f"{name}.ipynb")
-                with notebooks_held(Run(settings_of(pairs))):  # a second `make` must not write over the first one's copies
+                run = Run(settings_of(pairs))
+                if name != "01_generate":  # a misspelt name must not leave a folder
+                    require_run(run)
+                with notebooks_held(run):  # a second `make` must not write over the first one's copies
                     if name not in kernels:
                         start([name])
                     following = partial(start, order[place + 1 : place + 2])
@@ -155,6 +158,17 @@ def run_notebooks(names: Iterable[str], pairs: list[str]) -> int:
             for kernel in kernels.values():
                 kernel.end()
     return 0
+
+
+def require_run(run: Run) -> None:
+    """Raise RunError when there is no such run, and name the runs that there are."""
+    if not run.dir.exists():
+        raise RunError(f"There is no run in {short_path(run.dir)}. {known_runs(run.dir.parent)} To make it: make run RUN={run.dir.name}")
+
+
+def known_runs(folder: Path) -> str:
+    """Return a sentence that lists the runs in a folder of runs."""
+    return f"Runs in {short_path(folder)}: {', '.join(sorted(path.parent.name for path in folder.glob('*/manifest.json'))) or 'none'}."
 
 
 def main(arguments: list[str]) -> int:

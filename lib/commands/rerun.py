@@ -5,7 +5,7 @@ python -m lib.commands rerun outputs/<run> [run=<name> and any other setting]
 
 from pathlib import Path
 
-from lib.commands.notebooks import run_notebooks
+from lib.commands.notebooks import known_runs, run_notebooks
 from lib.commands.summary import summary
 from lib.prompts.rendering import STAGES, template_sha256
 from lib.run.files import RunError, is_file, sha256_of
@@ -47,8 +47,7 @@ def _folder_of(named: str) -> Path:
     for path in (from_root(named), runs / named):
         if is_file(Folder(path).manifest):
             return path
-    known = ", ".join(sorted(path.parent.name for path in runs.glob("*/manifest.json"))) or "none"
-    raise RunError(f"There is no finished run in {short_path(from_root(named))}. Runs in {short_path(runs)}: {known}.")
+    raise RunError(f"There is no finished run in {short_path(from_root(named))}. {known_runs(runs)}")
 
 
 def main(words: list[str]) -> int:

@@ -1,7 +1,7 @@
 """The gates: made samples -> those that need no judge to be dropped, such as copies, near-duplicates and odd lengths.
 
 A gate is a function of a sample. It returns why the sample must be dropped, or "" to let it pass. To add one, write the function and its
-line in GATES, which names the reason and orders the funnel. A threshold is a setting.
+line in GATES, which names the reason and orders the funnel. A threshold is a setting in `lib/settings/parameters.py`.
 """
 
 from collections import Counter

@@ -12,9 +12,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from lib.errors import plain
+from lib.errors import is_blank, plain
 from lib.generate.text_file import TextFile, text_of
-from lib.schema import is_blank
 
 SEPARATORS = ",;\t|"
 HEADER_LINES = 100  # the header is looked for in these

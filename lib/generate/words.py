@@ -9,7 +9,7 @@ import re
 from functools import cache, lru_cache
 from unicodedata import category, normalize
 
-from lib.schema import is_blank
+from lib.errors import is_blank
 
 BEYOND_ASCII = re.compile(r"[^\x00-\x7f]")
 COMBINING = ("\u0300", "\u036f")  # the first and the last accent that NFKC may leave beside its letter

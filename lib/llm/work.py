@@ -20,6 +20,7 @@ from lib.llm.tally import RunFailed, Tally
 from lib.prompts.rendering import Stage
 from lib.run.files import json_line, write_jsonl
 from lib.run.lock import held
+from lib.run.manifest import read_manifest
 from lib.run.ordered_lines import OrderedLines
 from lib.run.records import recorded_failures
 from lib.run.run import Run
@@ -76,6 +77,7 @@ def again(failure: Failure) -> CallFailed:
 async def _through(run: Run, work: Pass, *, stopping: Stopping) -> Tally:
     failures, checkpoints, started = dict[int, Failure](), _Checkpoints(run, work), time.monotonic()
     async with open_asker(run.settings, journal=run.journal, stopping=stopping) as ask:
+        _require_same_house(run, is_local=ask.provider.is_local)
         with progress_bar(work.total, description=work.verb.capitalize(), unit="samples") as bar:
             ask.transport.report = lambda text: bar.set_postfix_str(text)
             stopping.notice = lambda: bar.write(
@@ -113,6 +115,16 @@ async def _through(run: Run, work: Pass, *, stopping: Stopping) -> Tally:
             provider=ask.provider.id,
             notice=ask.provider.notice,
             remarks=tuple(ask.transport.remarks),
+        )
+
+
+def _require_same_house(run: Run, *, is_local: bool) -> None:
+    """Raise RunFailed before the embedded model replaces what another model was paid for, unless PROVIDER=local asks for it."""
+    before = read_manifest(run).generation.provider
+    if is_local and run.settings.provider == "auto" and before and not before.startswith("local:"):
+        raise RunFailed(
+            f"{run.dir} was made by {before}, and now there is no key, so the embedded model would replace its text. "
+            "Set ANTHROPIC_API_KEY (and ANTHROPIC_BASE_URL, if it was set), choose another RUN name, or ask for it by PROVIDER=local."
         )
 
 

@@ -1,4 +1,4 @@
-"""templates/*.md and values -> the text a model is sent, with each template's sha256.
+"""The files lib/prompts/*.md and values -> the text a model is sent, with each template's sha256.
 
 Each stage has two templates: `<stage>_system.md`, the same for all samples so that the provider can cache it, and
 `<stage>_user.md`. Text from a CSV or a model passes through the `data` filter: it can't close or open one of our tags.

@@ -27,7 +27,10 @@ ADVICE = {
     (errno.ENAMETOOLONG,): "Choose a shorter name.",
 }
 NO_OBJECT = "it is not a whole JSON object in UTF-8"
-FLAWS = {"missing": "is missing", "extra_forbidden": "is a key that this version does not know"}  # by pydantic's name of the error
+FLAWS = {
+    "missing": "is missing, so another version of this kit may have written it",
+    "extra_forbidden": "is a key that this version does not know",
+}  # by pydantic's name of the error
 
 
 class RunError(KitError):

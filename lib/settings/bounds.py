@@ -8,8 +8,7 @@ from annotated_types import Ge, Gt, Le, Lt
 from pydantic import AfterValidator, BeforeValidator, StringConstraints
 from pydantic.fields import FieldInfo
 
-from lib.errors import CONTROL, LONE_SURROGATE, plain
-from lib.schema import is_blank
+from lib.errors import CONTROL, LONE_SURROGATE, is_blank, plain
 
 MOST_SAMPLES = 1_000_000
 MOST_SEED = 2**63 - 1

@@ -1,4 +1,7 @@
-"""Every parameter of a run, with its default, unit and bounds. Each says which part of a run it decides."""
+"""Every parameter of a run, with its default, unit and bounds, and the part of a run that it decides.
+
+A new parameter also needs its name, in capitals, in PARAMETERS of the Makefile.
+"""
 
 import math
 from collections.abc import Iterable
@@ -37,8 +40,8 @@ class Settings(BaseModel):
     on_bad_row: Literal["skip", "stop"] = _setting("input", "skip", means="set an unusable seed row aside, or stop")
     num_seeds: int = _setting("plan", 2, ge=1, le=MOST_SAMPLES, means="seeds used")
     samples_per_seed: int = _setting("plan", 2, ge=1, le=MOST_SAMPLES, means="variations made of each seed")
-    subjects: Names = _setting("plan", SUBJECTS, means="subjects of the samples; empty: all 28")
-    misconception_types: Names = _setting("plan", TYPES, means="kinds of misconception; empty: all 8")
+    subjects: Names = _setting("plan", SUBJECTS, means=f"ids of subjects, such as us_history, or of your own; empty: all {len(SUBJECTS)}")
+    misconception_types: Names = _setting("plan", TYPES, means=f"ids of kinds of misconception; empty: all {len(TYPES)}")
     random_seed: int = _setting("plan", 0, ge=0, le=MOST_SEED, means="plan, order of criteria and every other draw")
     provider: Literal["auto", "anthropic", "local"] = _setting(
         "endpoint", "auto", means="who answers; auto: the embedded model when there is no key"
@@ -96,7 +99,9 @@ class Settings(BaseModel):
     @field_validator("subjects")
     @classmethod
     def _no_misspelt_subject(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        """Subjects of the user's own are welcome; one that is nearly a known one is a slip that would cost money."""
+        """Return the ids. A name in capitals or with blanks is read as its id, and one that is nearly a known id is refused."""
+        ids = [name.casefold().replace(" ", "_") for name in names]
+        names = tuple(known if known in SUBJECTS else name for known, name in zip(ids, names, strict=True))
         for name in names:
             if name not in SUBJECTS and (close := nearest(name, SUBJECTS, cutoff=0.93)):
                 raise ValueError(f"did you mean {close} instead of {name}?")

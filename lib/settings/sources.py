@@ -21,7 +21,7 @@ def notebook_settings(namespace: Mapping[str, Any]) -> Settings:
     """
     _print_errors_as_one_line()
     for source in namespace.get("In", []):
-        if source.startswith(INJECTED_CELL):
+        if source.startswith(INJECTED_CELL) or _is_parameters_cell(source):
             check_names(_assigned(source))
     return Settings.of(**{name: namespace[name] for name in Settings.model_fields if name in namespace})
 
@@ -57,8 +57,23 @@ def headless() -> bool:
 
 def _assigned(source: str) -> list[str]:
     """Return the names that a cell assigns."""
-    targets = [target for line in ast.parse(source).body if isinstance(line, ast.Assign) for target in line.targets]
+    statements = ast.parse(source).body
+    targets = [target for line in statements if isinstance(line, ast.Assign) for target in line.targets]
+    targets += [line.target for line in statements if isinstance(line, ast.AnnAssign)]
     return [target.id for target in targets if isinstance(target, ast.Name)]
+
+
+def _is_parameters_cell(source: str) -> bool:
+    """Whether a cell begins with the name of a run, as the parameters cell of each notebook does, and holds assignments only."""
+    try:
+        statements = ast.parse(source).body
+    except SyntaxError:  # a magic, or a shell line
+        return False
+    first = _assigned(source)[:1]
+    return first == ["run"] and all(
+        isinstance(line, ast.Assign | ast.AnnAssign) and isinstance(line.value, ast.Constant | ast.List | ast.Tuple | ast.UnaryOp)
+        for line in statements
+    )
 
 
 def _shell() -> Any:

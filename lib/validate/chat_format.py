@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from lib.schema import is_blank
+from lib.errors import is_blank
 from lib.validate.control_tokens import OPENAI, control_tokens
 from lib.validate.jsonl import Flaw, NoObject, form_flaws, has_error, json_object, quoted
 from lib.validate.values import tool_flaws, wrong_values

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from lib.schema import is_blank
+from lib.errors import is_blank
 from lib.validate.chat_format import CONTROL, STRICT_ROLES
 from lib.validate.control_tokens import FAMILIES
 from lib.validate.jsonl import MAX_LINE_BYTES

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from lib.schema import is_blank
+from lib.errors import is_blank
 from lib.validate.jsonl import Flaw, NoObject, json_object, quoted
 
 FUNCTION_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")

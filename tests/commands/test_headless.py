@@ -170,6 +170,7 @@ def test_a_terminal_or_pipe_that_is_gone_counts_as_a_hang_up_and_fails_once() ->
 
 
 def test_a_signal_before_the_kernel_is_ready_begins_no_cell(tmp_path: Path) -> None:
+    (tmp_path / "s").mkdir()
     running = subprocess.Popen(command(tmp_path, "03_analyze"), cwd=PROJECT_ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert running.stdout and running.stdout.readline() == "── 03_analyze ──\n"
     running.terminate()
@@ -289,6 +290,7 @@ def test_stopping_what_runs_inside_a_kernels_loop_leaves_no_exception_that_was_n
 def filtered_first(tmp_path_factory: pytest.TempPathFactory) -> subprocess.CompletedProcess[str]:
     """Notebook 2 before notebook 1, with another kernel of the same name on Jupyter's path."""
     folder = tmp_path_factory.mktemp("another kernel")
+    (folder / "s").mkdir()
     spec = folder / "kernels" / "python3" / "kernel.json"
     spec.parent.mkdir(parents=True)
     spec.write_text(json.dumps({"argv": ["false", "{connection_file}"], "display_name": "another", "language": "python"}))
@@ -300,12 +302,22 @@ def test_filtering_before_generating_names_the_notebook_to_run(filtered_first: s
     assert "run 01_generate with the same RUN first" in filtered_first.stderr
 
 
+def test_a_misspelt_run_is_one_line_that_lists_the_runs_there_are_and_leaves_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "manifest.json").write_text("{}")
+    done = headless(tmp_path, "03_analyze")
+    assert done.returncode == 1
+    assert f"There is no run in {tmp_path / 's'}. Runs in {tmp_path}: mine. To make it: make run RUN=s" in done.stderr
+    assert not (tmp_path / "s").exists()
+
+
 def test_another_python3_kernel_on_the_path_is_not_used(filtered_first: subprocess.CompletedProcess[str]) -> None:
     assert "can't be started" not in filtered_first.stderr
     assert "RunError" in filtered_first.stderr, "what the notebook itself raises"
 
 
 def test_a_kernel_that_does_not_start_is_one_line_with_the_cause(tmp_path: Path) -> None:
+    (tmp_path / "s").mkdir()
     (tmp_path / "ipykernel_launcher.py").write_text("raise ImportError('half an environment')")
     done = headless(tmp_path, "03_analyze", PYTHONPATH=str(tmp_path))
     assert done.returncode == 1
@@ -364,6 +376,7 @@ def test_a_terminal_without_the_characters_shows_others() -> None:
 
 
 def test_a_copy_that_the_disk_does_not_take_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "s").mkdir()
     words = ["sh", "-c", 'ulimit -f 1; exec "$@"', "sh", *command(tmp_path, "03_analyze")]
     done = subprocess.run(words, cwd=PROJECT_ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 1

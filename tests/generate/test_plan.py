@@ -53,11 +53,11 @@ def spread_on_every_prefix(values: Iterable[Hashable], *, among: int) -> int:
 # ── balance ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_full_plan_visits_each_subject_35_or_36_times(full_plan: list[Slot]) -> None:
-    """1000 = 28·35 + 20."""
-    counts = Counter(slot.subject for slot in full_plan)
+def test_a_full_plan_visits_each_subject_equally_often_to_within_one(full_plan: list[Slot]) -> None:
+    """With 28 subjects 1000 = 28·35 + 20, so 20 of them are visited 36 times and 8 of them 35 times."""
+    counts, (fewest, more) = Counter(slot.subject for slot in full_plan), divmod(1000, len(SUBJECTS))
     assert set(counts) == set(SUBJECTS)
-    assert Counter(counts.values()) == {36: 20, 35: 8}
+    assert Counter(counts.values()) == {fewest + 1: more, fewest: len(SUBJECTS) - more}
 
 
 def test_a_full_plan_visits_each_misconception_type_125_times(full_plan: list[Slot]) -> None:
@@ -66,11 +66,12 @@ def test_a_full_plan_visits_each_misconception_type_125_times(full_plan: list[Sl
     assert counts == dict.fromkeys(TYPES, 125)
 
 
-def test_a_full_plan_visits_each_of_224_cells_4_or_5_times(full_plan: list[Slot]) -> None:
+def test_a_full_plan_visits_each_cell_equally_often_to_within_one(full_plan: list[Slot]) -> None:
     """28·8 = 224 cells, 1000 = 224·4 + 104. An earlier pipeline took one number mod 28 and mod 8 and visited 56 of them."""
-    counts = Counter((slot.subject, slot.misconception_type) for slot in full_plan)
-    assert len(counts) == 224
-    assert Counter(counts.values()) == {5: 104, 4: 120}
+    cells = len(SUBJECTS) * len(TYPES)
+    counts, (fewest, more) = Counter((slot.subject, slot.misconception_type) for slot in full_plan), divmod(1000, cells)
+    assert len(counts) == cells
+    assert Counter(counts.values()) == {fewest + 1: more, fewest: cells - more}
 
 
 @quickly
@@ -248,13 +249,12 @@ def test_a_quote_that_is_never_closed_does_not_swallow_the_topics_after_it(tmp_p
     refusal(topic_file(tmp_path, 'subject,topic,level\nfinance,"bonds,\nfinance,stocks,\n'))
 
 
-def test_the_shipped_topics_cover_the_28_subjects_with_at_least_8_each_and_none_twice() -> None:
+def test_the_shipped_topics_cover_every_subject_with_at_least_3_each_and_none_twice() -> None:
     topics = read_topics(PROJECT_ROOT / "data" / "topics.csv")
     assert set(topics) == set(SUBJECTS)
-    assert len(SUBJECTS) == 28
     for entries in topics.values():
         names = [" ".join(topic.casefold().split()) for topic, _ in entries]
-        assert len(set(names)) == len(names) >= 8
+        assert len(set(names)) == len(names) >= 3
 
 
 def test_an_unquoted_comma_in_a_topic_is_an_error_and_not_a_level(tmp_path: Path) -> None:

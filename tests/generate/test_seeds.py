@@ -15,8 +15,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from lib.errors import is_blank
 from lib.generate.seeds import SeedFile, SeedFileError, read_seeds
-from lib.schema import Seed, is_blank
+from lib.schema import Seed
 
 HEADER = ("PROMPT", "UC1_INITIAL_EXPLANATION", "FOLLOW_UP_PROMPT", "RUBRICS")
 

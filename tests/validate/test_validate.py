@@ -16,8 +16,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from lib.commands.__main__ import main
+from lib.errors import is_blank
 from lib.filter.examples import example_line
-from lib.schema import is_blank
 from lib.settings import PROJECT_ROOT
 from lib.validate import tokens
 from lib.validate.chat_format import checked_line
@@ -896,7 +896,7 @@ def test_training_costs_what_the_given_price_says_and_nothing_is_said_without_on
     assert report.training.model_dump() == {"epochs": 10, "tokens": 2300, "cost_usd": 0.0069}
     unpriced = check(tmp_path, epochs=2)
     assert (unpriced.training.tokens, unpriced.training.cost_usd) == (460, None)
-    assert "training: 2 epochs (--epochs changes that), 460 tokens; multiply by your trainer's price" in unpriced.summary()
+    assert "training: 2 epochs, 460 tokens; multiply by your trainer's price" in unpriced.summary()
 
 
 def test_without_tokens_everything_else_is_checked_all_the_same(tmp_path: Path) -> None:
