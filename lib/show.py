@@ -6,10 +6,9 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from lib.analyze.figures import save_figure
 from lib.filter.keep import judged_samples, planted_failures
 from lib.prompts.rendering import Prompt
-from lib.run.records import made_samples
+from lib.run.records import made_samples, save_figure
 from lib.run.run import Run
 from lib.schema import Evaluation, Rubric, Sample
 from lib.settings import headless, short_path

@@ -105,7 +105,7 @@ def side_by_side(made: Made) -> tuple[Made, Made]:
     """The run made again from its manifest, and a copy of it topped up and labelled by people. Both were at work at the same time."""
     outputs, copy = made.folder.parent, made.folder.with_name("topped_up")
     shutil.copytree(made.folder, copy)
-    sheet = write_sheet(Run(Settings.of(outputs_dir=str(outputs), run="topped_up"))).read_text("utf-8")
+    sheet = write_sheet(Run(Settings.of(outputs_dir=str(outputs), run="topped_up")).as_filtered).read_text("utf-8")
     (outputs / "labels.csv").write_text(sheet.replace('"",""\n', '"yes",""\n'), "utf-8")
     top_up = (f"OUTPUTS_DIR={outputs}", "RUN=topped_up", "TOP_UP=true", "TARGET_KEPT=6", f"REVIEW_CSV={outputs / 'labels.csv'}")
     commands = command("rerun", str(made.folder)), command("notebooks", *NOTEBOOKS[1:], *top_up)

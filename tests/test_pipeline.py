@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 
 from lib.errors import KitError
+from lib.generate.inputs import Plan
 from lib.generate.plan import Topics
+from lib.generate.samples import generate_samples
 from lib.generate.seeds import SeedFile
 from lib.llm.budget import PriceError
 from lib.llm.call import ProviderError
@@ -318,15 +320,24 @@ def test_a_reply_is_in_the_journal_with_what_it_cost(provider: Provider, setting
 
 def test_fewer_seeds_than_asked_for_are_reused_and_the_run_says_so(provider: Provider, settings: Settings, seed_file: SeedFile) -> None:
     twelve = replace(seed_file, seeds=seed_file.seeds[:12])
-    made = generate(settings.model_copy(update={"num_seeds": 14, "samples_per_seed": 1}), twelve)
-    assert made.done == 14
-    assert "14 seeds were asked for and 12 are usable" in made.remarks[0]
+    settings = settings.model_copy(update={"num_seeds": 14, "samples_per_seed": 1})
+    assert generate(settings, twelve).done == 14
+    assert "14 seeds were asked for and 12 are usable" in Plan(settings, twelve, {}).remarks[0]
     assert [sample.metadata.seed_row for sample in samples(Run(settings))][12:] == [1, 2]
 
 
-def test_how_the_seed_file_was_read_is_a_remark_of_the_run(provider: Provider, settings: Settings, seed_file: SeedFile) -> None:
+def test_how_the_seed_file_was_read_is_a_remark_of_the_plan(settings: Settings, seed_file: SeedFile, topics: Topics) -> None:
     in_windows_1252 = replace(seed_file, remarks=("seeds.csv was read as Windows-1252.",))
-    assert generate(settings, in_windows_1252).remarks == ("seeds.csv was read as Windows-1252.",)
+    assert Plan(settings, in_windows_1252, topics).remarks == ["seeds.csv was read as Windows-1252."]
+
+
+def test_a_plan_that_was_read_with_other_settings_is_refused_before_anything_is_made(
+    provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics
+) -> None:
+    plan = Plan(settings, seed_file, topics)
+    with pytest.raises(KitError, match="read with another subjects, random_seed: run the cell with read_plan again"):
+        generate_samples(Run(settings.model_copy(update={"random_seed": 9, "subjects": ("ecology",)})), plan)
+    assert not provider.requests
 
 
 def test_the_rubrics_are_not_shown_to_the_tutor_unless_asked(provider: Provider, settings: Settings) -> None:
@@ -349,9 +360,9 @@ def test_a_folder_that_held_another_plan_says_so(provider: Provider, settings: S
     assert smaller.asked == 0
 
 
-def test_a_subject_without_topics_is_told(provider: Provider, settings: Settings, topics: Topics) -> None:
-    made = generate(settings.model_copy(update={"subjects": ("knitting", "finance")}))
-    assert "topics_csv has no topics for knitting" in made.remarks[0]
+def test_a_subject_without_topics_is_told(settings: Settings, seed_file: SeedFile, topics: Topics) -> None:
+    plan = Plan(settings.model_copy(update={"subjects": ("knitting", "finance")}), seed_file, topics)
+    assert "topics_csv has no topics for knitting" in plan.remarks[0]
 
 
 def test_a_benchmark_that_cannot_be_used_is_told_before_a_call_is_paid(provider: Provider, settings: Settings, tmp_path: Path) -> None:

@@ -56,7 +56,7 @@ def compare_runs(tables: Tables) -> Comparison | str:
     settings = tables.run.settings
     if not settings.compare_with:
         return "To compare this run with another one of the same plan, name that one in compare_with."
-    named = settings.model_copy(update={"run": Path(settings.compare_with).name, "review_csv": ""})
+    named = Settings.of(run=Path(settings.compare_with).name, outputs_dir=settings.outputs_dir, review_csv="")
     if named.run == settings.run:
         raise CompareError(f"{settings.run} can't be compared with itself: name another run of the same plan in compare_with.")
     other = Run(named)
@@ -64,8 +64,7 @@ def compare_runs(tables: Tables) -> Comparison | str:
         if not read_manifest(run).has("filtering"):
             raise CompareError(f"{run.dir} has not been made and filtered yet: run 01_generate and 02_filter with RUN={run.settings.run}.")
     _require_same_plan(other, tables.run)
-    threshold = read_manifest(other).filtering.threshold
-    others = read_tables(Run(named.model_copy(update={"critical_pass_threshold": threshold})))
+    others = read_tables(other.as_filtered)
     kept, kept_there = (dict(zip(each.samples["id"], each.samples["kept"], strict=True)) for each in (tables, others))
     cells = [(bool(kept[name]), bool(kept_there[name])) for name in kept.keys() & kept_there.keys()]
     return Comparison(

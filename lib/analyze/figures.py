@@ -2,17 +2,14 @@
 
 from collections.abc import Sequence
 from importlib import import_module
-from pathlib import Path
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from lib.analyze.fonts import drawable, families
-from lib.analyze.statistics import RATES, funnel, rates
+from lib.analyze.groups import RATES, rates
+from lib.analyze.statistics import funnel
 from lib.analyze.tables import Tables
 from lib.filter.planted import SPOILINGS
-from lib.run.files import whole_file
-from lib.run.lock import held
-from lib.run.run import Run
 from lib.taxonomy import AREA_OF, SUBJECTS, TYPE_BY_ID, label
 
 if TYPE_CHECKING:
@@ -100,14 +97,6 @@ def plot_scores(tables: Tables) -> "Figure":
     return figure
 
 
-def save_figure(run: Run, figure: "Figure", *, name: str) -> Path:
-    """Save the figure as `figures/<name>.png` and return the path."""
-    path = run.figures / f"{name}.png"
-    with held(run), whole_file(path, binary=True) as file:
-        figure.savefig(file, format="png", bbox_inches="tight")
-    return path
-
-
 def _ordered(table: "pd.DataFrame", by: str) -> "pd.DataFrame":
     """Return the rates in the order of the taxonomy, those of criteria with the lowest first."""
     if "pass_rate" in table:
@@ -193,7 +182,7 @@ def _style(tables: Tables, *texts: str) -> dict[str, Any]:
 
 def _label(name: str) -> str:
     """Return the name as people read it. A dollar sign would begin a formula."""
-    return drawable(label(name)).replace("$", r"\$")
+    return drawable(label(str(name))).replace("$", r"\$")
 
 
 def _note(figure: "Figure", tables: Tables, *, more: str = "") -> None:

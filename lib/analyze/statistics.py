@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from lib.analyze.rates import wilson_interval
+from lib.analyze.groups import RATES, rate_table, rates, worst_first
 from lib.analyze.tables import Tables
 from lib.analyze.trust import LOW_KEEP_RATE, trust
 from lib.filter.gates import GATES
@@ -24,12 +24,6 @@ from lib.taxonomy import label
 if TYPE_CHECKING:
     import pandas as pd
 
-# Of each table, the names of total, hits and rate. Hits is a column that is true or false.
-RATES = {
-    "samples": ("made", "kept", "keep_rate"),
-    "verdicts": ("judged", "met", "pass_rate"),
-    "planted": ("planted", "caught", "catch_rate"),
-}
 UNJUDGED = "unjudged"
 FUNNEL = (*GATES, UNJUDGED, CRITICAL_RUBRICS_FAILED)
 
@@ -57,29 +51,6 @@ class Statistics(dict[str, Any]):
     def rows(self) -> list[dict[str, Any]]:
         """Return the steps of the funnel that dropped a sample, as rows of a table."""
         return [step | {"step": label(step["step"]).lower()} for step in self["funnel"] if step["dropped"]]
-
-
-def rates(tables: Tables, *by: str) -> "pd.DataFrame":
-    """Return total, hits, rate, low and high for each value of the columns `by`, of samples, verdicts or planted failures.
-
-    A comma-joined value counts for each of its parts.
-    """
-    name = next(name for name in RATES if set(by) <= set(getattr(tables, name).columns))
-    table: pd.DataFrame = getattr(tables, name)
-    if name == "verdicts" and len(table):
-        table = table.assign(**{by[0]: table[by[0]].str.split(r",\s*")}).explode(by[0])
-    return rate_table(table, list(by), names=RATES[name])
-
-
-def rate_table(table: "pd.DataFrame", by: list[str], *, names: tuple[str, str, str]) -> "pd.DataFrame":
-    """Return the rate for each value of the columns `by`. The `names` are those of total, hits and rate, and hits is a column."""
-    import pandas as pd
-
-    rows = []
-    for key, group in table.groupby(by, sort=True):
-        hits, total = int(group[names[1]].astype(bool).sum()), len(group)
-        rows.append((*key, total, hits, hits / total, *wilson_interval(hits, total)))
-    return pd.DataFrame(rows, columns=[*by, *names, "low", "high"])
 
 
 def statistics(tables: Tables) -> Statistics:
@@ -112,11 +83,6 @@ def statistics(tables: Tables) -> Statistics:
         judge=judge.as_record() | {"flip_rate_by_skill": _records(_flip_rates(tables))},
         warnings=judge.warnings,
     )
-
-
-def worst_first(tables: Tables, by: str) -> "pd.DataFrame":
-    """Return the pass rates of criteria by one of their attributes, the lowest first."""
-    return rates(tables, by).sort_values("pass_rate")
 
 
 def funnel(tables: Tables) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ from lib.settings import settings_of
 
 def main(words: list[str]) -> int:
     """Print the estimate. The first word is `plan`, or `full`, which refuses the embedded model unless it was asked for by name."""
-    what, *pairs = words
+    what, *pairs = words or ["plan"]
     settings = settings_of(pairs)
     if what == "full" and settings.provider == "auto" and chosen(settings) == "local":
         raise KitError(

@@ -163,10 +163,17 @@ class Kernel:
             self.end()
             signals.kernel_stopped()
 
+    def is_alive(self) -> bool:
+        from jupyter_core.utils import run_sync
+
+        return not self._problem and bool(run_sync(self._manager.is_alive)())
+
     def end(self) -> None:
         """Stop the kernel at once. Nothing is lost, because what a cell must keep is written when the cell ends."""
         from jupyter_core.utils import run_sync
 
+        if self._stderr.closed:  # it was ended before
+            return
         if self._manager.has_kernel:
             run_sync(self._manager.shutdown_kernel)(now=True)
         else:

@@ -143,10 +143,10 @@ def run_notebooks(names: Iterable[str], pairs: list[str]) -> int:
                 if name != "01_generate":  # a misspelt name must not leave a folder
                     require_run(run)
                 with notebooks_held(run):  # a second `make` must not write over the first one's copies
-                    if name not in kernels:
+                    if name not in kernels or not kernels[name].is_alive():  # it may have died while it waited
                         start([name])
                     following = partial(start, order[place + 1 : place + 2])
-                    run_notebook(name, pairs, kernel=kernels.pop(name), begun=following, signals=signals)
+                    run_notebook(name, pairs, kernel=kernels[name], begun=following, signals=signals)
                 signals.check()
         except KitError as error:
             err.print(f"\n{name}: {error}")

@@ -52,7 +52,7 @@ def _folder_of(named: str) -> Path:
 
 def main(words: list[str]) -> int:
     """Run the notebooks again with the settings of the run that the first word names, changed by the words that follow."""
-    folder, *pairs = words
+    folder, *pairs = words or [""]
     path = _folder_of(folder)
     settings = again(path, pairs)
     print(f"{short_path(path)} again, as {short_path(settings.run_dir)}", *changed_since(path, settings), sep="\n  ", flush=True)

@@ -8,7 +8,7 @@ from lib.settings import settings_of, short_path
 def main(words: list[str]) -> int:
     """Write the sheet and say what to do with it."""
     settings = settings_of(words)
-    path = write_sheet(Run(settings))
+    path = write_sheet(Run(settings).as_filtered)
     rows = read_sheet(path)
     print(f"{short_path(path)}: {len({row.sample_id for row in rows})} samples, {len(rows)} criteria. Write yes or no into the column met,")
     print(f"save it under another name as CSV in UTF-8, then: make analyze RUN={settings.run} REVIEW_CSV=<that file>")

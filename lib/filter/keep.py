@@ -1,6 +1,6 @@
 """sample and evaluation -> kept, or the one reason why not. The run's files are split accordingly, once, and read back from then on."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -8,9 +8,19 @@ from lib.filter.examples import example_line
 from lib.filter.scores import critical_score
 from lib.run.files import RunError, json_line, whole_file, write_jsonl
 from lib.run.lock import holding
-from lib.run.manifest import forget_section
-from lib.run.records import AGAIN, drop_decisions, evaluations, gate_decisions, made_samples, planted_copies, recorded_failures, remove
-from lib.run.run import Run
+from lib.run.manifest import forget_section, update_manifest
+from lib.run.records import (
+    AGAIN,
+    drop_decisions,
+    evaluations,
+    gate_decisions,
+    kept_ids,
+    made_samples,
+    planted_copies,
+    recorded_failures,
+    remove,
+)  # fmt: skip
+from lib.run.run import Run, filtered_from
 from lib.schema import Decision, Evaluation, Planted, Sample
 
 CRITICAL_RUBRICS_FAILED = "critical_rubrics_failed"  # the last reason of the funnel, after the gates'
@@ -71,17 +81,24 @@ def filter_samples(run: Run) -> None:
                 dropped.append(decision)
         _require_none_left(gated, path=run.gated)
     write_jsonl(run.dropped, dropped)
+    update_manifest(run, "filtering", values={"threshold": run.settings.critical_pass_threshold, "of": filtered_from(run)})
 
 
 def judged_samples(run: Run) -> Iterator[Judged]:
     """Yield every made sample of a filtered run, in plan order, one at a time in memory. The decisions are read, not made again.
 
-    Raises RunError where the run's files don't belong together.
+    Raises RunError when the run was not filtered, or has changed since, or where its files don't belong together.
     """
-    others = drop_decisions(run)
+    run.require_filtered()
+    others, kept = drop_decisions(run), kept_ids(run)
     for sample, evaluation in _with_evaluations(run):
-        yield Judged(sample, evaluation, others.pop(sample.id, Decision(id=sample.id, status="kept")))
+        decision = others.pop(sample.id, Decision(id=sample.id, status="kept"))
+        if (decision.status == "kept") != (sample.id in kept) or (decision.status == "kept" and evaluation is None):
+            raise RunError(f"{run.dropped} and {run.filtered.name} do not agree on {sample.id}. {AGAIN}")
+        kept.discard(sample.id)
+        yield Judged(sample, evaluation, decision)
     _require_none_left(others, path=run.dropped)
+    _require_none_left(kept, path=run.filtered)
 
 
 def planted_failures(run: Run) -> Iterator[tuple[Planted, Sample]]:
@@ -129,8 +146,8 @@ def _with_evaluations(run: Run) -> Iterator[tuple[Sample, Evaluation | None]]:
         )
 
 
-def _require_none_left(decisions: dict[str, Decision], *, path: object) -> None:
-    for name in decisions:
+def _require_none_left(names: Iterable[str], *, path: object) -> None:
+    for name in names:
         raise RunError(f"{path}: {name} is no sample of this run. {AGAIN}")
 
 

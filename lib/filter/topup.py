@@ -55,7 +55,7 @@ def top_up_samples(run: Run) -> TopUp | str:
     Raises RunError when the run has not been filtered, ProviderError when no call can succeed. An exhausted budget is no error.
     """
     if not run.settings.top_up:
-        return f"{_expected(run)} To do it, set top_up = True here, or use make topup."
+        return _expected(run)
     with held(run):
         return _topped_up(run)
 
@@ -70,7 +70,7 @@ def _expected(run: Run) -> str:
     cost, left = more * spent_usd / max(1, made), max(0.0, run.settings.budget_usd - spent_usd)
     return (
         f"{kept:,} of {target:,} wanted samples are kept. At this rate, topping up would take about {more:,} more samples and ${cost:.2f}, "
-        f"and budget_usd leaves ${left:.2f}."
+        f"and budget_usd leaves ${left:.2f}. To do it, set top_up = True here, or use make topup."
     )
 
 

@@ -10,13 +10,13 @@ from lib.llm.tally import Tally
 from lib.llm.work import Pass, work_through
 from lib.prompts.answers import GoldAnswer, RubricAnswer, ScenarioAnswer
 from lib.prompts.rendering import gold_prompt, scenario_prompt, template_sha256
-from lib.run.files import sha256_of
+from lib.run.files import RunError, sha256_of
 from lib.run.lock import held
 from lib.run.manifest import read_manifest
 from lib.run.records import forget_top_up, remove, require_sound_records
 from lib.run.run import DECIDES_SAMPLES, Run
 from lib.schema import WEIGHT_OF, Message, Rubric, RubricAttributes, Sample, SampleMetadata, Seed, Slot
-from lib.settings import from_root
+from lib.settings import Settings, from_root
 
 SEEDS_A_CHECKPOINT = 25
 SYSTEM_PROMPT = "You are an expert tutor helping a student who is confused after your initial explanation."
@@ -34,11 +34,13 @@ def generate_samples(run: Run, plan: Plan) -> Tally:
 
 def _generated(run: Run, plan: Plan) -> Tally:
     settings = run.settings
+    if other := [name for name in Settings.names_of("input", "plan") if getattr(settings, name) != getattr(plan.settings, name)]:
+        raise RunError(f"The plan was read with another {', '.join(other)}: run the cell with read_plan again.")
     require_sound_records(run)
     topics_sha256 = sha256_of(from_root(settings.topics_csv))
     if settings.benchmark_csv:  # the gates need it only later, but nothing is paid before it can be read
         read_benchmark(from_root(settings.benchmark_csv))
-    remarks = [*plan.remarks, *_replacement_remarks(run)]
+    remarks = _replacement_remarks(run)
 
     async def make(ask: Asker, slot: Slot) -> Sample:
         return await make_sample(ask, slot, seed=plan.seed_of(slot))

@@ -3,11 +3,11 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
-from lib.run.files import RunError, as_record, read_jsonl, read_object, trouble_told, write_json
+from lib.run.files import RunError, as_record, read_jsonl, read_object, trouble_told, whole_file, write_json
 from lib.run.folder import Folder
 from lib.run.lock import held
 from lib.run.manifest import forget_section, read_manifest
@@ -32,6 +32,15 @@ def made_samples(folder: Folder) -> Iterator[Sample]:
 def kept_samples(folder: Folder) -> Iterator[Sample]:
     """Yield the kept samples. Raises RunError when the run has not been filtered, or where two samples share an id."""
     return _distinct(folder.filtered, set(), made_by="02_filter")
+
+
+class _Kept(BaseModel):
+    id: str
+
+
+def kept_ids(folder: Folder) -> set[str]:
+    """Return the ids of the kept samples. Raises RunError when the run has not been filtered."""
+    return {sample.id for sample in read_jsonl(folder.filtered, _Kept, made_by="02_filter")}
 
 
 def recorded_failures(folder: Folder) -> list[Failure]:
@@ -80,6 +89,14 @@ def write_report(folder: Folder, report: BaseModel) -> None:
     """Write `validation_report.json`."""
     with held(folder):
         write_json(folder.validation, report.model_dump(mode="json"))
+
+
+def save_figure(folder: Folder, figure: Any, *, name: str) -> Path:
+    """Save a matplotlib figure as `figures/<name>.png` and return the path."""
+    path = folder.figures / f"{name}.png"
+    with held(folder), whole_file(path, binary=True) as file:
+        figure.savefig(file, format="png", bbox_inches="tight")
+    return path
 
 
 def forget_top_up(folder: Folder) -> None:

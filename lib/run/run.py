@@ -41,21 +41,31 @@ class Run(Folder):
     def as_filtered(self) -> "Run":
         """Return this run with the threshold it was filtered with and the sheet of people's labels that was last read.
 
-        Raises RunError when the files do not belong to a finished filtering. That is so when there was none, or one at another
-        threshold, or when samples were made, repaired or judged since.
+        Raises RunError as `require_filtered` does. A threshold that nobody asked for need not be that of the filtering.
         """
         manifest, settings = read_manifest(self), self.settings
-        if not manifest.has("filtering"):
-            raise RunError(f"{self.dir} has not been filtered yet: run 02_filter with the same RUN first.")
-        threshold, asked = manifest.filtering.threshold, settings.critical_pass_threshold
-        if "critical_pass_threshold" in settings.model_fields_set and asked != threshold:
-            raise RunError(f"{self.dir} was filtered at {threshold}, not at {asked}: run 02_filter again (make filter) to change that.")
-        if manifest.filtering.of != filtered_from(self):
-            raise RunError(f"{self.dir} has changed since it was filtered: run 02_filter again (make filter) first.")
-        labels, recorded = settings.review_csv, manifest.people.review_csv
+        threshold, labels, recorded = manifest.filtering.threshold, settings.review_csv, manifest.people.review_csv
+        if "critical_pass_threshold" not in settings.model_fields_set:
+            settings = settings.model_copy(update={"critical_pass_threshold": threshold})
         if "review_csv" not in settings.model_fields_set and recorded and is_file(from_root(recorded)):
             labels = recorded
-        return Run(settings.model_copy(update={"critical_pass_threshold": threshold, "review_csv": labels}))
+        run = Run(settings.model_copy(update={"critical_pass_threshold": settings.critical_pass_threshold, "review_csv": labels}))
+        run.require_filtered()
+        return run
+
+    def require_filtered(self) -> None:
+        """Raise RunError when the files do not belong to a finished filtering with this run's threshold.
+
+        That is so when there was no filtering, or one at another threshold, or when samples were made, repaired or judged since.
+        """
+        manifest, asked = read_manifest(self), self.settings.critical_pass_threshold
+        if not manifest.has("filtering"):
+            raise RunError(f"{self.dir} has not been filtered yet: run 02_filter with the same RUN first.")
+        if manifest.filtering.threshold != asked:
+            was = manifest.filtering.threshold
+            raise RunError(f"{self.dir} was filtered at {was}, not at {asked}: run 02_filter again (make filter) to change that.")
+        if manifest.filtering.of != filtered_from(self):
+            raise RunError(f"{self.dir} has changed since it was filtered: run 02_filter again (make filter) first.")
 
 
 def open_run(namespace: Mapping[str, Any]) -> Run:

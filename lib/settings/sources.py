@@ -57,9 +57,8 @@ def headless() -> bool:
 
 def _assigned(source: str) -> list[str]:
     """Return the names that a cell assigns."""
-    statements = ast.parse(source).body
-    targets = [target for line in statements if isinstance(line, ast.Assign) for target in line.targets]
-    targets += [line.target for line in statements if isinstance(line, ast.AnnAssign)]
+    lines = [line for line in ast.parse(source).body if isinstance(line, ast.Assign | ast.AnnAssign)]
+    targets = [target for line in lines for target in (line.targets if isinstance(line, ast.Assign) else [line.target])]
     return [target.id for target in targets if isinstance(target, ast.Name)]
 
 

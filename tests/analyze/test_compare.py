@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from lib.analyze.compare import CompareError, Comparison, compare_runs
 from lib.analyze.rates import Pairs
+from lib.run.files import RunError, write_jsonl
 from lib.run.manifest import update_manifest
 from lib.run.run import Run
 from lib.settings import Settings
@@ -137,3 +138,10 @@ def test_what_the_writer_was_is_told_by_the_making_not_by_the_judging(settings: 
         update_manifest(Run(run), "judging", values=plain)
     found = compare_runs(tables(b))
     assert isinstance(found, Comparison) and found.changed == {}
+
+
+def test_a_run_that_has_changed_since_it_was_filtered_is_not_compared(settings: Settings) -> None:
+    a = filtered(settings, "a", set())
+    write_jsonl(Run(a).evaluations, [an_evaluation(a_sample(f"seed{number:03d}_var1"), failed=["r1"]) for number in range(10)])
+    with pytest.raises(RunError, match="a has changed since it was filtered"):
+        compare_runs(tables(filtered(settings, "b", set(), compare_with="a")))

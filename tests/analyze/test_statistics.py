@@ -6,7 +6,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from lib.analyze.statistics import low_keep_rate_advice, rates, statistics, worst_first
+from lib.analyze.groups import rates, worst_first
+from lib.analyze.statistics import low_keep_rate_advice, statistics
 from lib.analyze.tables import SAMPLE_COLUMNS, VERDICT_COLUMNS, Tables
 from lib.analyze.trust import SAME_MODEL
 from lib.run.manifest import Manifest, update_manifest

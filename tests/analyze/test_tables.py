@@ -1,11 +1,18 @@
 """A run is read once: what notebook 3 and the data card show follows from the tables alone."""
 
+import json
+from collections.abc import Callable
+from typing import Any
+
 import matplotlib
+import pytest
 
 from lib import analyze
 from lib.analyze.costs import costs
 from lib.analyze.statistics import failing_criteria, statistics
+from lib.errors import KitError
 from lib.publish.splits import split_samples
+from lib.run.files import RunError, write_jsonl
 from lib.run.manifest import update_manifest
 from lib.run.run import Run
 from lib.settings import Settings
@@ -40,3 +47,38 @@ def test_a_row_says_what_the_sample_is_about_what_became_of_it_and_how_it_was_sc
     assert (row["level"], row["status"], row["reason"], row["kept"]) == ("college", "dropped", "critical_rubrics_failed", False)
     assert (row["critical_passed"], row["critical_total"], row["critical_pass_rate"], row["quality_score"]) == (1, 2, 0.5, 2)
     assert row["weighted_score"] == 6 / 11
+
+
+@pytest.mark.parametrize("by", ["levle", "met", "response_words"])
+def test_a_column_by_which_there_are_no_rates_is_named_with_those_there_are(by: str, settings: Settings) -> None:
+    with pytest.raises(KitError, match=rf"no rates by {by}\. There are rates of samples: subject, area, topic, level"):
+        analyze.plot_rates(tables(write_run(settings, [a_sample()])), by)
+
+
+EDITS: dict[str, Callable[[list[dict[str, Any]]], list[dict[str, Any]]]] = {
+    "a line is gone": lambda rows: rows[1:],
+    "a dropped sample is called kept": lambda rows: [rows[0] | {"status": "kept"}, *rows[1:]],
+    "a kept sample is called dropped": lambda rows: [*rows, rows[0] | {"id": "s2"}],
+    "a sample that was not made": lambda rows: [*rows, rows[0] | {"id": "s9"}],
+}
+
+
+@pytest.mark.parametrize("how", EDITS)
+def test_decisions_that_were_changed_by_hand_are_one_line_and_publish_nothing(how: str, settings: Settings) -> None:
+    samples = [a_sample(f"s{number}") for number in range(3)]
+    write_run(settings, samples, [an_evaluation(sample, failed=["r1"] if sample is samples[0] else []) for sample in samples])
+    tables(settings)
+    path = Run(settings).dropped
+    rows = EDITS[how]([json.loads(line) for line in path.read_text("utf-8").splitlines()])
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    with pytest.raises(RunError, match=r"do not agree on s\d|s9 is no sample of this run"):
+        tables(settings)
+
+
+def test_a_run_that_was_judged_again_is_not_shown_with_its_old_decisions(settings: Settings) -> None:
+    samples = [a_sample("s0")]
+    write_run(settings, samples, [an_evaluation(samples[0])])
+    tables(settings)
+    write_jsonl(Run(settings).evaluations, [an_evaluation(samples[0], failed=["r1"])])
+    with pytest.raises(RunError, match="has changed since it was filtered"):
+        tables(settings)

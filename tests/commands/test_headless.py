@@ -325,6 +325,14 @@ def test_a_kernel_that_does_not_start_is_one_line_with_the_cause(tmp_path: Path)
     assert "ImportError: half an environment" in done.stderr and sys.executable in done.stderr
 
 
+def test_a_kernel_that_died_while_it_waited_is_known_and_can_be_ended_twice() -> None:
+    waiting = kernel.Kernel(str(PROJECT_ROOT))
+    assert waiting.is_alive()
+    waiting.end()
+    waiting.end()
+    assert not waiting.is_alive()
+
+
 # ── notebooks and disks ──────────────────────────────────────────────────────────────────────────────────────────────
 
 

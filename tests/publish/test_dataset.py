@@ -129,8 +129,8 @@ def test_a_side_without_samples_has_no_files_and_is_not_in_the_header(made: Sett
 
 def test_a_run_that_keeps_nothing_has_a_card_all_the_same(settings: Settings) -> None:
     with_records(settings, [a_sample()])
-    Run(settings).filtered.write_text("")
     Run(settings).evaluations.write_text("")
+    keep(settings)
     assert publish(settings)[0] == {"train": 0, "validation": 0}
     assert "configs" not in header(settings)
 

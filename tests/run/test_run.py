@@ -13,7 +13,6 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from lib.analyze.compare import compare_runs
-from lib.analyze.figures import save_figure
 from lib.analyze.people import write_sheet
 from lib.commands.notebooks import run_notebooks
 from lib.commands.rerun import again, changed_since
@@ -28,7 +27,7 @@ from lib.publish.splits import split_samples
 from lib.run.files import RunError, write_jsonl
 from lib.run.lock import held, notebooks_held
 from lib.run.manifest import read_manifest, update_manifest
-from lib.run.records import kept_samples, made_samples, write_report
+from lib.run.records import kept_samples, made_samples, save_figure, write_report
 from lib.run.run import Run, recorded_settings
 from lib.schema import Decision, Failure
 from lib.settings import PROJECT_ROOT, Settings
@@ -167,7 +166,8 @@ def test_a_notebook_holds_the_folder_while_the_one_that_started_it_holds_the_cop
 WATCH = """
 import fcntl, os, sys
 from pathlib import Path
-from lib.analyze.figures import plot_scores, save_figure
+from lib.analyze.figures import plot_scores
+from lib.run.records import save_figure
 from lib.analyze.people import write_sheet
 from lib.filter.topup import top_up_samples
 from lib.run import Run
