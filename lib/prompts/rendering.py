@@ -30,7 +30,7 @@ OUR_TAGS = re.compile(
 LONGEST_CELL = 5_000  # characters: a list of subjects of the user's own may be long
 # What begins or ends something in Markdown or HTML, wherever it stands; at the beginning of a line, what makes a heading, a list or a rule;
 # and what makes a link of a bare address. An underscore between letters or digits is text.
-MARKDOWN = re.compile(r"[\\`*\[\]~$|<>&@]|(?<![^\W_])_|_(?![^\W_])|^[#+=-]|:(?=//)|(?<=www)\.", re.IGNORECASE)
+MARKDOWN = re.compile(r"[\\`*\[\]~$|<>&@]|(?<![^\W_])_|_(?![^\W_])|^[#+=-]|^\d{1,9}[.)](?=\s|$)|:(?=//)|(?<=www)\.", re.IGNORECASE)
 
 
 class PromptError(KitError):
@@ -95,6 +95,8 @@ def cell(text: object) -> str:
 
 
 def _harmless(mark: str) -> str:
+    if len(mark) > 1:  # the number of a list
+        return f"{mark[:-1]}{_harmless(mark[-1])}"
     if mark in "$\\":  # JupyterLab typesets formulas after entities are read, but not across an element's end
         return f"<span>{mark if mark == '$' else '&#92;'}</span>"
     return {"<": "&lt;", ">": "&gt;", "&": "&amp;"}.get(mark, f"&#{ord(mark)};")

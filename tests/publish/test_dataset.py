@@ -9,7 +9,7 @@ from pathlib import Path
 import mistune
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pyarrow import parquet
 
@@ -252,6 +252,8 @@ def test_foreign_text_stays_text_wherever_it_stands_in_the_card(settings: Settin
     assert (found_header, found_lines) == (usual_header, lines)
 
 
+@example("1.")
+@example("2) b")
 @given(st.text(st.sampled_from("[]()<>!|*_`~$\\#-+=1.:/@&;\n\t abwxyz\x00\u2028\u202e"), max_size=40))
 def test_any_text_is_one_cell_that_shows_it_and_nothing_else(text: str) -> None:
     html = str(mistune.html(f"| a | b |\n|---|---|\n| {cell(text)} | end |"))
