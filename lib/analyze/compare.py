@@ -52,6 +52,7 @@ def compare_runs(tables: Tables) -> Comparison | str:
     """Compare the run with `compare_with`. Return a sentence when that names no run.
 
     Raises CompareError when their plans differ, or when either has not been filtered.
+    Raises RunError when the other one has changed since it was filtered.
     """
     settings = tables.run.settings
     if not settings.compare_with:

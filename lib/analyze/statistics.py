@@ -140,7 +140,7 @@ def low_keep_rate_advice(tables: Tables) -> list[str]:
 def failing_criteria(tables: Tables, *, count: int = 10) -> list[dict[str, Any]]:
     """Return the first criteria that were not met, critical ones first, as rows of a table."""
     failed = tables.verdicts[~tables.verdicts["met"].astype(bool)].sort_values("critical", ascending=False, kind="stable").head(count)
-    return failed[["id", "severity", "tutoring_skill", "criteria"]].to_dict("records")  # type: ignore[return-value]
+    return failed[["id", "severity", "tutoring_skill", "criteria"]].to_dict("records")  # type: ignore[return-value]  # columns have names
 
 
 def _flip_rates(tables: Tables) -> "pd.DataFrame":

@@ -1,4 +1,4 @@
-"""An earlier run's folder -> the same run again under another name, from its manifest; what has changed since is said.
+"""An earlier run's folder -> the same run again under another name, with a word on what has changed since.
 
 python -m lib.commands rerun outputs/<run> [run=<name> and any other setting]
 """

@@ -52,7 +52,7 @@ def summary(run: Run) -> str:
     kept, dropped, unjudged = found.kept_samples, found.removed_samples, found.unjudged_samples
     made = done + more.repaired + more.added
     if planned != done + failed or not made == found.total_samples == kept + dropped + unjudged:
-        raise KitError(f"{run.dir}: the books don't balance ({counts}, {found.total_samples} judged or not). Run all notebooks again.")
+        raise KitError(f"{run.dir}: the counts don't add up ({counts}, {found.total_samples} judged or not). Run all notebooks again.")
     cost, where = sum(line.cost_usd for line in ledger), short_path(run.dir)
     lines = [
         "",

@@ -3,7 +3,7 @@
 from lib.commands.notebooks import require_run, run_notebooks
 from lib.commands.summary import summary
 from lib.run.run import Run
-from lib.settings import Settings, check_names, setting_pairs, settings_of
+from lib.settings import Settings, setting_pairs, settings_of
 
 NOTEBOOKS = ("02_filter", "03_analyze", "04_validate")
 
@@ -14,7 +14,6 @@ def main(words: list[str]) -> int:
     run = Run(named)
     require_run(run)
     changes = named.model_dump(mode="json", include=named.model_fields_set)
-    check_names(changes)
     settings = Settings.of(**run.made_with.model_dump(mode="json") | changes | {"top_up": True})
     if code := run_notebooks(NOTEBOOKS, setting_pairs(settings)):
         return code

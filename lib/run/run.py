@@ -41,15 +41,15 @@ class Run(Folder):
     def as_filtered(self) -> "Run":
         """Return this run with the threshold it was filtered with and the sheet of people's labels that was last read.
 
-        Raises RunError as `require_filtered` does. A threshold that nobody asked for need not be that of the filtering.
+        A threshold or a sheet that somebody asked for stays. Raises RunError as `require_filtered` does.
         """
-        manifest, settings = read_manifest(self), self.settings
-        threshold, labels, recorded = manifest.filtering.threshold, settings.review_csv, manifest.people.review_csv
-        if "critical_pass_threshold" not in settings.model_fields_set:
-            settings = settings.model_copy(update={"critical_pass_threshold": threshold})
-        if "review_csv" not in settings.model_fields_set and recorded and is_file(from_root(recorded)):
-            labels = recorded
-        run = Run(settings.model_copy(update={"critical_pass_threshold": settings.critical_pass_threshold, "review_csv": labels}))
+        manifest, asked = read_manifest(self), self.settings.model_fields_set
+        found: dict[str, Any] = {}
+        if "critical_pass_threshold" not in asked:
+            found["critical_pass_threshold"] = manifest.filtering.threshold
+        if "review_csv" not in asked and (recorded := manifest.people.review_csv) and is_file(from_root(recorded)):
+            found["review_csv"] = recorded
+        run = Run(self.settings.model_copy(update=found))
         run.require_filtered()
         return run
 
