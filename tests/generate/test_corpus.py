@@ -14,7 +14,9 @@ from typing import Any
 
 import pytest
 
+from lib.analyze.marks import UNSURE
 from lib.filter.similar import shingled_words
+from lib.generate.objections import is_compound
 from lib.generate.seeds import read_seeds
 from lib.prompts.answers import EvalDimension, TutoringSkill
 from lib.schema import WEIGHT_OF
@@ -27,6 +29,9 @@ TUTORBENCH_SUBJECTS = ("Physics", "Chemistry", "Biology", "Calculus", "Statistic
 TYPES = tuple(kind.id for kind in MISCONCEPTION_TYPES)
 WORD = re.compile(r"\w+")
 RUN_WORDS = 10
+SMALL_WORDS = set(
+    "a an the of in on to for and or as by with from versus between after its is at into than per when that under not".split()
+)
 by_text = pytest.mark.parametrize("column", TEXTS)
 
 
@@ -110,6 +115,13 @@ def test_follow_ups_are_terse_and_rambling() -> None:
     assert percentile(lengths, 0.1) <= 25 and percentile(lengths, 0.9) >= 100
 
 
+def test_students_ask_as_real_ones_do() -> None:
+    """Among TutorBench's text rows that were at hand, 93 % of follow-ups hold a question mark, and 68 % say confused or not sure."""
+    follow_ups = [row["FOLLOW_UP_PROMPT"] for row in SEEDS]
+    assert sum("?" in text for text in follow_ups) / len(follow_ups) >= 0.85
+    assert sum(UNSURE.search(text) is not None for text in follow_ups) / len(follow_ups) >= 0.4
+
+
 @pytest.mark.parametrize(("column", "spread"), [("UC1_INITIAL_EXPLANATION", 8), ("FOLLOW_UP_PROMPT", 6)])
 def test_readability_differs_as_it_does_among_people(column: str, spread: float) -> None:
     """From the 10th to the 90th percentile of the grade level."""
@@ -167,6 +179,11 @@ def test_attributes_are_the_kits_own_terms() -> None:
         assert attributes["explicitness"] in ("explicit", "implicit") and attributes["objectivity"] in ("objective", "subjective")
 
 
+def test_each_criterion_asks_one_thing() -> None:
+    """No "must state … and …"."""
+    assert [text for rubrics in RUBRICS for rubric in rubrics if is_compound(text := rubric["criteria"])] == []
+
+
 def test_criteria_are_specific_to_their_seed() -> None:
     """None stands in two seeds."""
     repeated = [text for text, count in Counter(rubric["criteria"] for rubrics in RUBRICS for rubric in rubrics).items() if count > 1]
@@ -180,7 +197,28 @@ def test_each_of_the_kits_28_subjects_has_40_topics_and_any_other_at_least_3() -
     counts = Counter(row["subject"] for row in TOPICS)
     assert counts.keys() == set(SUBJECTS)
     assert sorted(counts.values())[-28:] == [40] * 28 and min(counts.values()) >= 3
-    assert {row["level"] for row in TOPICS} == {"high_school", "undergraduate"}
+
+
+def test_levels_go_from_middle_school_to_graduate() -> None:
+    """Where the subject has them: nobody meets quantum mechanics in middle school."""
+    levels = Counter((row["subject"], row["level"]) for row in TOPICS)
+    assert {level for _, level in levels} == {"middle_school", "high_school", "undergraduate", "graduate"}
+    for level, fewest in (("middle_school", 18), ("graduate", 27), ("undergraduate", 28), ("high_school", 28)):
+        assert sum((subject, level) in levels for subject in SUBJECTS) >= fewest, level
+
+
+def test_every_kind_is_carried_by_at_least_12_topics_of_every_subject() -> None:
+    """And no topic claims to carry all eight."""
+    carried = Counter((row["subject"], kind) for row in TOPICS for kind in row["kinds"].split())
+    assert [(subject, kind) for subject in SUBJECTS for kind in TYPES if carried[subject, kind] < 12] == []
+    assert max(len(row["kinds"].split()) for row in TOPICS) <= 5
+
+
+def test_no_topic_stands_in_two_subjects() -> None:
+    """Content words compared across subjects."""
+    sets = [(row["subject"], set(WORD.findall(row["topic"].casefold())) - SMALL_WORDS) for row in TOPICS]
+    pairs = ((one, other) for one, other in combinations(sets, 2) if one[0] != other[0])
+    assert max(len(one[1] & other[1]) / len(one[1] | other[1]) for one, other in pairs) < 0.4
 
 
 def test_topics_are_specific_enough_to_ask_about() -> None:
@@ -191,9 +229,8 @@ def test_topics_are_specific_enough_to_ask_about() -> None:
 def test_no_topic_stands_twice_and_none_is_nearly_another() -> None:
     """Content words compared within a subject, as sets."""
     assert len({row["topic"].casefold() for row in TOPICS}) == len(TOPICS)
-    small = set("a an the of in on to for and or as by with from versus between after its is at into than per when that under not".split())
     for subject in SUBJECTS:
-        sets = [set(WORD.findall(row["topic"].casefold())) - small for row in TOPICS if row["subject"] == subject]
+        sets = [set(WORD.findall(row["topic"].casefold())) - SMALL_WORDS for row in TOPICS if row["subject"] == subject]
         assert max(len(one & other) / len(one | other) for one, other in combinations(sets, 2)) <= 0.6, subject
 
 
