@@ -8,8 +8,9 @@ from itertools import islice
 from typing import Any
 
 from lib.errors import KitError, counted
-from lib.generate.plan import Topics, plan, planned_cells, read_topics
+from lib.generate.plan import plan, planned_cells
 from lib.generate.seeds import SeedFile, read_seeds
+from lib.generate.topics import Topics, kinds_without_topic, read_topics
 from lib.prompts.rendering import Prompt, scenario_prompt
 from lib.run.files import is_file, sha256_of
 from lib.run.manifest import read_manifest
@@ -33,7 +34,7 @@ class Plan:
         return plan(self.settings, seeds=self.seed_file.seeds, topics=self.topics)
 
     def __len__(self) -> int:
-        return self.settings.planned_samples
+        return self.settings.planned_samples + self.settings.planned_controls
 
     def first(self, count: int) -> list[Slot]:
         return list(islice(self, count))
@@ -60,23 +61,29 @@ class Plan:
             found.append(f"{settings.num_seeds} seeds were asked for and {have} are usable: seeds are reused in turn.")
         if without := [subject for subject in settings.subjects if subject not in self.topics]:
             found.append(f"topics_csv has no topics for {', '.join(without)}: the model chose them.")
+        if unfit := kinds_without_topic(self.topics, subjects=settings.subjects, kinds=settings.misconception_types):
+            found.append(f"topics_csv has no topic that carries {', '.join(unfit[:5])}: any topic of the subject was taken.")
         return found
 
     def __str__(self) -> str:
-        cells = planned_cells(self.settings, len(self))
+        planned, controls = self.settings.planned_samples, self.settings.planned_controls
+        cells = planned_cells(self.settings, planned)
         lines = []
         for place, name in enumerate(("subject", "misconception type")):
             counts: Counter[str] = Counter()
             for cell, count in cells.items():
                 counts[cell[place]] += count
-            lines.append(f"{counted(len(self), 'slot')} over {counted(len(counts), name)}, each {_span(counts.values())}")
-        return "\n".join([*lines, f"{counted(len(cells), 'cell')} of subject and kind, each {_span(cells.values())}"])
+            lines.append(f"{counted(planned, 'slot')} over {counted(len(counts), name)}, each {_span(counts.values())}")
+        lines.append(f"{counted(len(cells), 'cell')} of subject and kind, each {_span(cells.values())}")
+        if controls:
+            lines.append(f"{counted(controls, 'control')} beyond the plan, in which the student is right or asks an open question")
+        return "\n".join(lines)
 
     def rows(self) -> list[dict[str, Any]]:
         """Return the first slots as rows of a table."""
         return [
             {"id": slot.id, "seed row": slot.seed_row, "subject": label(slot.subject), "misconception": label(slot.misconception_type)}
-            | {"topic": slot.topic, "level": label(slot.level)}
+            | {"topic": slot.topic, "level": label(slot.level), "student": slot.student.voice}
             for slot in self.first(SHOWN)
         ]
 

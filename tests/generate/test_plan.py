@@ -8,11 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lib.generate.plan import CLOSINGS, OPENINGS, WORDS, TopicFileError, Topics, plan, read_topics
-from lib.schema import Slot
+from lib.generate.plan import plan
+from lib.generate.students import ASKING, VOICES
+from lib.generate.styles import CLOSINGS, OPENINGS, style
+from lib.generate.topics import Topic, TopicFileError, Topics, read_topics
+from lib.schema import Slot, Student
 from lib.settings import PROJECT_ROOT, Settings
 from lib.taxonomy import MISCONCEPTION_TYPES, SUBJECTS
-from tests.build import a_seed
+from tests.build import STUDENT, a_seed
+from tests.build import kit_topics as read_kit_topics
 
 TYPES = [kind.id for kind in MISCONCEPTION_TYPES]
 SLUGS = st.from_regex(r"[a-z]{1,4}_[a-z]{1,4}", fullmatch=True)
@@ -34,6 +38,11 @@ def slots_of(wanted: Settings, *, seeds: int = 5, topics: Topics | None = None) 
 @pytest.fixture(scope="module")
 def full_plan() -> list[Slot]:
     return slots_of(Settings(num_seeds=250, samples_per_seed=4))
+
+
+@pytest.fixture(scope="module")
+def kit_topics() -> Topics:
+    return read_kit_topics()
 
 
 def spread_on_every_prefix(values: Iterable[Hashable], *, among: int) -> int:
@@ -158,45 +167,130 @@ def test_seeds_are_reused_in_turn_when_there_are_fewer_than_asked_for() -> None:
 @quickly
 @given(wanted=PLANS, sizes=st.lists(st.integers(1, 12), min_size=30, max_size=30))
 def test_no_topic_comes_twice_before_all_of_its_subject_have_come(wanted: Settings, sizes: Sequence[int]) -> None:
+    """Where every topic carries every kind: of two that have met a kind equally often, the one that was used less is taken."""
     topics = {
-        subject: tuple((f"{subject} {number}", "") for number in range(size)) for subject, size in zip(wanted.subjects, sizes, strict=False)
+        subject: [Topic(f"{subject} {number}") for number in range(size)] for subject, size in zip(wanted.subjects, sizes, strict=False)
     }
     slots = slots_of(wanted, topics=topics)
     for subject, size in zip(wanted.subjects, sizes, strict=False):
         used = [slot.topic for slot in slots if slot.subject == subject]
-        for start in range(0, len(used), size):
-            round_of_all = used[start : start + size]
-            assert len(set(round_of_all)) == len(round_of_all)
-            assert set(round_of_all) <= {topic for topic, _ in topics[subject]}
+        assert len(set(used[:size])) == min(size, len(used))
+        assert set(used) <= {topic.name for topic in topics[subject]}
+
+
+@quickly
+@given(wanted=PLANS, carried=st.lists(st.frozensets(st.sampled_from(TYPES), min_size=1), min_size=1, max_size=12))
+def test_a_slot_gets_a_topic_that_carries_its_kind_and_no_pair_comes_oftener_than_it_must(
+    wanted: Settings, carried: list[frozenset[str]]
+) -> None:
+    deck = [Topic(f"topic {number}", kinds=kinds) for number, kinds in enumerate(carried)]
+    slots, by_name = slots_of(wanted, topics=dict.fromkeys(wanted.subjects, deck)), {topic.name: topic for topic in deck}
+    cells, pairs = Counter((slot.subject, slot.misconception_type) for slot in slots), Counter[tuple[str, str, str]]()
+    for slot in slots:
+        pairs[slot.subject, slot.misconception_type, slot.topic] += 1
+        if any(topic.carries(slot.misconception_type) for topic in deck):
+            assert by_name[slot.topic].carries(slot.misconception_type)
+    for (subject, kind), count in cells.items():
+        fit = sum(topic.carries(kind) for topic in deck) or len(deck)
+        assert max(times for (one, other, _), times in pairs.items() if (one, other) == (subject, kind)) == -(-count // fit)
+
+
+def test_at_10000_slots_no_topic_meets_a_kind_more_than_four_times(kit_topics: Topics) -> None:
+    """45 slots of a cell, and at least 12 topics that carry its kind."""
+    slots = slots_of(Settings(num_seeds=2_500, samples_per_seed=4), topics=kit_topics)
+    pairs = Counter((slot.subject, slot.misconception_type, slot.topic) for slot in slots)
+    assert max(pairs.values()) <= 4
+    combinations = Counter((slot.style.opening, slot.style.words, slot.style.closing) for slot in slots)
+    assert max(combinations.values()) < 83  # as with 120 styles, before
+
+
+def test_in_a_full_plan_no_topic_comes_more_than_twice(kit_topics: Topics) -> None:
+    slots = slots_of(Settings(num_seeds=250, samples_per_seed=4), topics=kit_topics)
+    counts = Counter((slot.subject, slot.topic) for slot in slots)
+    assert max(counts.values()) <= 2 and len(counts) >= 950
 
 
 def test_a_topic_keeps_its_level() -> None:
     wanted = Settings(num_seeds=4, subjects=("finance",), samples_per_seed=1)
-    slots = slots_of(wanted, topics={"finance": (("bonds", "undergraduate"), ("budgets", "high_school"))})
+    slots = slots_of(wanted, topics={"finance": (Topic("bonds", "undergraduate"), Topic("budgets", "high_school"))})
     assert {(slot.topic, slot.level) for slot in slots} == {("bonds", "undergraduate"), ("budgets", "high_school")}
 
 
 def test_a_subject_without_topics_leaves_the_topic_to_the_model() -> None:
-    slots = slots_of(Settings(subjects=("knitting", "finance"), num_seeds=4), topics={"finance": (("bonds", ""),)})
+    slots = slots_of(Settings(subjects=("knitting", "finance"), num_seeds=4), topics={"finance": (Topic("bonds"),)})
     assert {(slot.subject, slot.topic) for slot in slots} == {("knitting", ""), ("finance", "bonds")}
 
 
 @quickly
 @given(wanted=PLANS)
-def test_openings_lengths_and_closings_are_balanced_to_within_one_on_every_prefix(wanted: Settings) -> None:
-    styles = [slot.style for slot in slots_of(wanted)]
-    assert spread_on_every_prefix((style.opening for style in styles), among=len(OPENINGS)) <= 1
-    assert spread_on_every_prefix((style.words for style in styles), among=len(WORDS)) <= 1
-    assert spread_on_every_prefix((style.closing for style in styles), among=len(CLOSINGS)) <= 1
+def test_openings_and_closings_are_balanced_within_each_kind(wanted: Settings) -> None:
+    """To within one on every prefix. Some moves suit only some kinds."""
+    slots = slots_of(wanted)
+    for kind in wanted.misconception_types:
+        styles = [slot.style for slot in slots if slot.misconception_type == kind]
+        for moves, used in ((OPENINGS, [each.opening for each in styles]), (CLOSINGS, [each.closing for each in styles])):
+            fit = [move.text for move in moves if not move.kinds or kind in move.kinds]
+            assert set(used) <= set(fit)
+            assert spread_on_every_prefix(iter(used), among=len(fit)) <= 1
 
 
-def test_no_subject_is_tied_to_a_few_styles(full_plan: list[Slot]) -> None:
-    """Dealt in step with the subjects, 8 openings would meet a subject (every 28th slot) only twice."""
+def test_no_subject_is_tied_to_a_few_styles_or_students(full_plan: list[Slot]) -> None:
+    """Dealt in step with the subjects, a subject (every 28th slot) would meet few of them."""
     for subject in SUBJECTS:
-        styles = [slot.style for slot in full_plan if slot.subject == subject]
-        assert len({style.opening for style in styles}) > len(OPENINGS) / 2
-        assert len({style.words for style in styles}) > len(WORDS) / 2
-        assert len({style.closing for style in styles}) > len(CLOSINGS) / 2
+        slots = [slot for slot in full_plan if slot.subject == subject]
+        assert len({slot.style.opening for slot in slots}) > len(OPENINGS) / 2
+        assert len({slot.style.closing for slot in slots}) > len(CLOSINGS) / 2
+        assert len({slot.student.voice for slot in slots}) > len(VOICES) / 2
+        assert len({slot.student.asks for slot in slots}) > len(ASKING) / 2
+
+
+def test_no_closing_corrects_a_result_where_only_the_students_own_was_wrong() -> None:
+    """The original question's result was right in the explanation already."""
+    assert not [move.text for move in CLOSINGS if "corrected" in move.text and "result" in move.text]
+
+
+def test_the_length_of_a_response_follows_from_level_kind_and_student() -> None:
+    talks, is_terse = (
+        Student(voice="polite", words=(60, 95), asks="asks", has_question=True),
+        STUDENT.model_copy(update={"words": (12, 25)}),
+    )
+
+    def words(kind: str, level: str, student: Student = talks) -> tuple[int, int]:
+        return style(kind, level, student=student, number=0, random_seed=0).words
+
+    levels = [words("overgeneralization", level) for level in ("middle_school", "high_school", "undergraduate", "graduate")]
+    assert levels == sorted(levels) and len(set(levels)) == 4
+    assert (
+        words("misapplying_formula", "graduate")
+        > words("overgeneralization", "graduate")
+        > words("overgeneralization", "graduate", is_terse)
+    )
+
+
+# ── students and controls ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_follow_ups_are_as_long_and_ask_as_often_as_those_of_real_students(full_plan: list[Slot]) -> None:
+    """Among TutorBench's text rows 26, 53 and 117 words at the 10th, 50th and 90th percentile, and a question mark in 93 %."""
+    middles = sorted(sum(slot.student.words) / 2 for slot in full_plan)
+    low, middle, high = (middles[int(share * len(middles))] for share in (0.1, 0.5, 0.9))
+    assert 18 <= low <= 32 and 45 <= middle <= 60 and 95 <= high <= 125
+    assert sum(slot.student.has_question for slot in full_plan) / len(full_plan) >= 0.85
+
+
+def test_controls_stand_beyond_the_plan_and_are_balanced_over_the_subjects() -> None:
+    wanted = Settings(num_seeds=14, samples_per_seed=4, control_share=1)
+    slots = slots_of(wanted)
+    planned, controls = slots[:56], slots[56:]
+    assert planned == slots_of(wanted.model_copy(update={"control_share": 0.0}))
+    assert {slot.origin for slot in controls} == {"control"} and len({slot.id for slot in slots}) == 112
+    assert set(Counter(slot.subject for slot in controls).values()) == {2}
+    assert Counter(slot.misconception_type for slot in controls) == {"student_is_right": 28, "open_question": 28}
+    assert len(set(Counter((slot.subject, slot.misconception_type) for slot in controls).values())) == 1
+
+
+def test_a_plan_has_no_controls_unless_they_are_asked_for(full_plan: list[Slot]) -> None:
+    assert not any(slot.is_control for slot in full_plan)
 
 
 # ── topics.csv ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -219,11 +313,23 @@ def test_topics_are_read_by_subject_with_their_levels(tmp_path: Path) -> None:
     path = topic_file(
         tmp_path, '\ufeffsubject,topic,level\r\nfinance, bonds ,undergraduate\r\nknitting,"purl, knit",\r\nfinance,stocks,\r\n'
     )
-    assert read_topics(path) == {"finance": (("bonds", "undergraduate"), ("stocks", "")), "knitting": (("purl, knit", ""),)}
+    assert read_topics(path) == {"finance": (Topic("bonds", "undergraduate"), Topic("stocks")), "knitting": (Topic("purl, knit"),)}
+
+
+def test_a_topic_says_which_kinds_it_carries_and_without_a_word_all(tmp_path: Path) -> None:
+    path = topic_file(tmp_path, "subject,topic,level,kinds\nfinance,bonds,,overgeneralization misapplying_formula\nfinance,stocks,,\n")
+    bonds, stocks = read_topics(path)["finance"]
+    assert bonds.kinds == {"overgeneralization", "misapplying_formula"} and not bonds.carries("incorrect_assumption")
+    assert all(stocks.carries(kind) for kind in TYPES)
+
+
+def test_a_misspelt_kind_is_refused_with_those_there_are(tmp_path: Path) -> None:
+    message = refusal(topic_file(tmp_path, "subject,topic,level,kinds\nfinance,bonds,,overgeneralisation\n"))
+    assert "row 1" in message and "overgeneralisation" in message and "misapplying_formula" in message
 
 
 def test_topics_may_come_without_levels(tmp_path: Path) -> None:
-    assert read_topics(topic_file(tmp_path, "subject,topic\nfinance,bonds\n")) == {"finance": (("bonds", ""),)}
+    assert read_topics(topic_file(tmp_path, "subject,topic\nfinance,bonds\n")) == {"finance": (Topic("bonds"),)}
 
 
 def test_a_missing_topic_file_is_named_with_the_setting_to_change(tmp_path: Path) -> None:
@@ -253,7 +359,7 @@ def test_the_shipped_topics_cover_every_subject_with_at_least_3_each_and_none_tw
     topics = read_topics(PROJECT_ROOT / "data" / "topics.csv")
     assert set(topics) == set(SUBJECTS)
     for entries in topics.values():
-        names = [" ".join(topic.casefold().split()) for topic, _ in entries]
+        names = [" ".join(topic.casefold().split()) for topic, *_ in entries]
         assert len(set(names)) == len(names) >= 3
 
 
@@ -277,4 +383,4 @@ def test_a_topic_file_that_would_be_read_wrongly_is_an_error_that_names_the_plac
 
 def test_topics_may_be_separated_as_a_spreadsheet_does_it(tmp_path: Path) -> None:
     path = topic_file(tmp_path, "sep=;\r\nSubject; Topic;Level\r\nfinance;bonds, stocks;#N/A\r\n")
-    assert read_topics(path) == {"finance": (("bonds, stocks", ""),)}
+    assert read_topics(path) == {"finance": (Topic("bonds, stocks"),)}
