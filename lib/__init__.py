@@ -8,7 +8,7 @@
     validate   any file in the chat format -> its problems
     run        a run's settings, folder, files and manifest
     llm        `ask`, the one function through which every call to a model goes
-    generate   notebook 01: seeds -> plan -> samples
+    generate   notebook 01: seeds -> plan -> scenarios, verified -> samples
     filter     notebook 02: samples -> gates -> judge -> kept or dropped
     analyze    notebook 03: a filtered run -> tables -> rates, figures, trust in the judge
     publish    notebook 04: kept samples -> train and validation, data card

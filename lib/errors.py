@@ -14,9 +14,9 @@ BLANK_LETTERS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")  #
 LONE_SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
-def counted(count: int, noun: str) -> str:
+def counted(count: int, noun: str, *, plural: str = "") -> str:
     """Return "1 sample" or "1,000 samples"."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+    return f"{count:,} {noun if count == 1 else plural or f'{noun}s'}"
 
 
 class KitError(Exception):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from lib.filter.keep import judged_samples, planted_failures
 from lib.prompts.rendering import Prompt
-from lib.run.records import made_samples, save_figure
+from lib.run.records import dropped_scenarios, made_samples, save_figure
 from lib.run.run import Run
 from lib.schema import Evaluation, Rubric, Sample
 from lib.settings import headless, short_path
@@ -57,15 +57,31 @@ def prompt(sent: Prompt) -> None:
         _html(f"<details{opened}><summary><b>{name}</b> ({len(text):,} characters)</summary>{_box(text)}</details>")
 
 
-def samples(run: Run, *, count: int) -> None:
-    """Show the first samples as text, with their rubrics."""
+def samples(run: Run, *, count: int, status: Literal["made", "dropped"] = "made") -> None:
+    """Show the first samples as text, with their rubrics, or the first scenarios that the verifier dropped, with its reasons."""
+    if status == "dropped":
+        _dropped_scenarios(run, count=count)
+        return
     for sample in islice(made_samples(run), count):
         about = sample.metadata
         _heading(f"{sample.id} · {label(about.subject)} · {label(about.misconception_type)}", about.misconception)
         _html(f"{_box(sample.messages[1].content)}<b>Gold response</b>{_box(sample.response)}")
-        table(
-            {"weight": rubric.weight, "criterion": rubric.criteria, "skill": rubric.attributes.tutoring_skill} for rubric in about.rubrics
-        )
+        _rubrics(about.rubrics)
+
+
+def _dropped_scenarios(run: Run, *, count: int) -> None:
+    shown = 0
+    for shown, one in enumerate(islice(dropped_scenarios(run), count), start=1):  # noqa: B007  # the count is used below
+        _heading(f"{one.id} · {label(one.subject)} · {label(one.misconception_type)}: {label(one.reason).lower()}", one.misconception)
+        exchange = (("Question", one.question), ("First explanation", one.explanation), ("Student", one.follow_up))
+        _html("".join(f"<b>{name}</b>{_box(text)}" for name, text in (("The verifier", one.detail), *exchange)))
+        _rubrics(one.rubrics)
+    if not shown:
+        print("The verifier dropped no scenario.")
+
+
+def _rubrics(rubrics: Sequence[Rubric]) -> None:
+    table({"weight": rubric.weight, "criterion": rubric.criteria, "skill": rubric.attributes.tutoring_skill} for rubric in rubrics)
 
 
 def judged(run: Run, *, status: Literal["kept", "dropped"], count: int) -> None:

@@ -2,7 +2,8 @@
 
 The answer fits the request's JSON schema. Bounds that `anthropic.transform_schema` moved into descriptions, such as
 "{maxLength: 60, minLength: 3}", are honoured, or all broken with `break_bounds`. Not honoured: pattern, format,
-multipleOf. The prose is English-looking nonsense; verdicts quote the response they judge.
+multipleOf. The prose is English-looking nonsense; verdicts quote the response they judge. A scenario keeps the kit's rules, and its
+verifier finds nothing wrong but what was made wrong on purpose.
 """
 
 import hashlib
@@ -12,6 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from random import Random
+
+from lib.taxonomy import TYPE_BY_ID
 
 NOUNS = """
 slope factor vowel ratio axis orbit ledger margin verb cell proton tariff clause theorem sample variable enzyme
@@ -41,6 +44,13 @@ BOUND = re.compile(r"\b((?:min|max)(?:Length|Items|imum)|exclusive(?:Min|Max)imu
 CRITERION = re.compile(r"<criterion\b[^>]*?\bid=[\"']([^\"']+)[\"']")
 ASSIGNED_WORDS = re.compile(r"^Length: (\d+) to (\d+) words", re.MULTILINE)
 CHARACTERS_A_WORD = 6  # the blank after it included
+ASSIGNED_FOLLOW_UP = re.compile(r"^Length of the follow-up: (\d+) to (\d+) words", re.MULTILINE)
+ASSIGNED_KIND = re.compile(r"^(?:Kind of misconception|What the student does): (.*)$", re.MULTILINE)
+NO_QUESTION = "The follow-up holds no question mark"
+SEVERITIES = ("critical", "critical", "critical", "critical", "critical_negative", "not_critical")
+MISTAKEN = "Mistakenly,"  # begins an explanation that was made wrong on purpose
+KIND_MARK = re.compile(r"\[(\w+)\]")  # in a follow-up: the kind that the stand-in's verifier recognises
+FOLLOW_UP = re.compile(r"<follow_up>(.*?)</follow_up>", re.DOTALL)
 RESPONSE = re.compile(r"<response\b[^>]*>(.*?)</response>", re.DOTALL)
 
 
@@ -154,7 +164,61 @@ class Walker:
 
     def _object(self, schema: dict) -> dict:
         special = {"verdicts": self._verdicts, "response": self._response}
-        return {name: special.get(name, self.value)(part) for name, part in schema.get("properties", {}).items()}
+        answer = {name: special.get(name, self.value)(part) for name, part in schema.get("properties", {}).items()}
+        if self.break_bounds:
+            return answer
+        if {"follow_up", "rubrics"} <= answer.keys():
+            return answer | self._scenario(answer)
+        if "own_answer" in answer:
+            return answer | self._verification(answer)
+        if "verdicts" in answer and "quality_score" in answer:
+            weaknesses = [name for name in answer["weaknesses"] if name != "factual_error"]
+            return answer | {"weaknesses": weaknesses, "quality_score": max(3, answer["quality_score"])}
+        if {"fault", "explanation"} <= answer.keys():
+            return answer | {"explanation": f"{MISTAKEN} {answer['explanation']}"}
+        return answer
+
+    def _scenario(self, answer: dict) -> dict:
+        """Return the parts of a scenario as its assignment wants them."""
+        user = self.user_texts[-1]
+        found = ASSIGNED_FOLLOW_UP.search(user)
+        low, high = (int(found[1]), int(found[2])) if found else (40, 60)
+        rubrics = [rubric | {"severity": severity} for rubric, severity in zip(answer["rubrics"], SEVERITIES, strict=False)]
+        for rubric in rubrics:
+            start = "The response must not " if rubric["severity"] == "critical_negative" else "The response must "
+            rubric["criteria"] = start + rubric["criteria"]
+        told = self._words(low, high).replace("?", ".").rstrip(".").split()
+        told[len(told) // 2] += f" [{self._kind(user)}]"  # neither where follow-ups open nor where they close
+        mark = "." if NO_QUESTION in user else "?"
+        return {"explanation": self._words(100, 200), "follow_up": f"{' '.join(told)}{mark}", "rubrics": rubrics}
+
+    def _words(self, low: int, high: int) -> str:
+        """Return between `low` and `high` words of prose."""
+        text = prose(self.random, shortest=12 * high, longest=12 * high + 100)
+        return " ".join(text.split()[: (low + high) // 2]).rstrip(" ,:?.") + "."
+
+    def _kind(self, user: str) -> str:
+        """Return the id of the kind that the assignment describes."""
+        assigned = ASSIGNED_KIND.search(user)
+        return next((kind.id for kind in TYPE_BY_ID.values() if assigned and kind.description in assigned[1]), "unknown")
+
+    def _verification(self, answer: dict) -> dict:
+        """Return a verification that finds nothing wrong but an explanation that is mistaken on purpose."""
+        user = self.user_texts[-1]
+        follow_up, is_right = (FOLLOW_UP.findall(user) or [""])[-1], MISTAKEN not in user
+        kind = (KIND_MARK.findall(follow_up) or ["unknown"])[-1]
+        control = kind in ("student_is_right", "open_question")
+        criterion = {"problem": "", "fair": True, "single": True, "decidable": True}
+        return {
+            "equations": [{"expression": "6*7", "claimed": "42", "tolerance": 0.0}],
+            "explanation_problem": "" if is_right else "its first claim is false",
+            "explanation_agrees": is_right,
+            "explanation_right": is_right,
+            "belief": "" if control else answer["belief"],
+            "beliefs": "none" if control else "one",
+            "kind": "no_misconception" if control or kind == "unknown" else kind,
+            "criteria": [{"rubric_id": name} | criterion for name in dict.fromkeys(CRITERION.findall(user))],
+        }
 
     def _array(self, schema: dict) -> list:
         low, high = self._range(schema, unit="Items", default=(schema.get("minItems", 0), 4))

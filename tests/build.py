@@ -22,8 +22,8 @@ from lib.filter import filter_samples, gate_samples, judge_samples
 from lib.filter.gates import Gating
 from lib.generate import generate_samples
 from lib.generate.inputs import Plan
-from lib.generate.plan import Topics, read_topics
 from lib.generate.seeds import SeedFile, read_seeds
+from lib.generate.topics import Topics, read_topics
 from lib.llm.tally import Tally
 from lib.prompts.answers import RubricAnswer, ScenarioAnswer
 from lib.publish.card import write_card
@@ -47,6 +47,7 @@ from lib.schema import (
     Severity,
     Slot,
     Spoiling,
+    Student,
     Style,
     Verdict,
 )
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
     import tiktoken
 
 SEVERITY_OF: dict[int, Severity] = {5: "critical", -5: "critical_negative", 1: "not_critical"}
+STUDENT = Student(voice="terse", words=(10, 40), asks="asks whether the conclusion is right", has_question=True)
 STYLE = Style(opening="begin with a case", words=(90, 150), closing="end with a question")
 
 
@@ -101,8 +103,14 @@ def a_slot(**changes: Any) -> Slot:
         "topic": "sunk costs",
         "level": "high_school",
         "style": STYLE,
+        "student": STUDENT,
     }
     return Slot(**values | changes)
+
+
+def a_control(**changes: Any) -> Slot:
+    """Return a slot in which the student is right."""
+    return a_slot(**{"id": "control001", "misconception_type": "student_is_right", "origin": "control"} | changes)
 
 
 def a_rubric_answer(severity: Severity = "critical", **changes: Any) -> RubricAnswer:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from lib.generate.plan import Topics
 from lib.generate.seeds import SeedFile, read_seeds
+from lib.generate.topics import Topics
 from lib.settings import PROJECT_ROOT, Settings
 from tests.build import kit_topics, make_run, validate_run
 from tests.provider import Provider
@@ -75,8 +75,9 @@ def settings(tmp_path: Path, seeds_csv: Path) -> Settings:
 
 
 def small_settings(folder: Path, seeds_csv: Path) -> Settings:
+    """Return settings for six samples of two calls each. What asks for more calls is on in the tests that are about it."""
     where = {"run": "t", "outputs_dir": str(folder / "out puts"), "seeds_csv": str(seeds_csv)}
-    return Settings.of(num_seeds=3, samples_per_seed=2, max_concurrency=4, **where)
+    return Settings.of(num_seeds=3, samples_per_seed=2, max_concurrency=4, verify_scenarios=False, second_vote=False, **where)
 
 
 @pytest.fixture(scope="module")

@@ -13,9 +13,9 @@ import pytest
 
 from lib.errors import KitError
 from lib.generate.inputs import Plan
-from lib.generate.plan import Topics
 from lib.generate.samples import generate_samples
 from lib.generate.seeds import SeedFile
+from lib.generate.topics import Topics
 from lib.llm.budget import PriceError
 from lib.llm.call import ProviderError
 from lib.llm.tally import RunFailed

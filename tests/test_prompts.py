@@ -14,17 +14,19 @@ from lib.prompts.rendering import (
     STAGES,
     Prompt,
     PromptError,
-    Stage,
+    Template,
     data,
     gold_prompt,
     judge_prompt,
+    misstate_prompt,
     repair_prompt,
     scenario_prompt,
     spoil_prompt,
     template_sha256,
+    verify_prompt,
 )
 from lib.schema import Sample, Spoiling
-from tests.build import a_rubric, a_sample, a_scenario, a_seed, a_slot, rubrics_of
+from tests.build import a_control, a_rubric, a_sample, a_scenario, a_seed, a_slot, rubrics_of
 
 TAGS = sorted({tag for file in prompts.TEMPLATES.glob("*.md") for tag in re.findall(r"</?([a-z_]+)", file.read_text("utf-8"))})
 
@@ -44,6 +46,25 @@ def scenario(text: str = "half of it") -> Prompt:
     return scenario_prompt(a_slot(topic=f"T {text}", level=f"L {text}"), seed)
 
 
+def control(text: str = "half of it") -> Prompt:
+    seed = a_seed(prompt=f"Q {text}", explanation=f"E {text}", follow_up=f"F {text}", rubrics=(a_rubric(criteria=f"Must say {text}"),))
+    return scenario_prompt(a_control(topic=f"T {text}", level=f"L {text}"), seed)
+
+
+def gold_control(text: str = "half of it") -> Prompt:
+    scenario = a_scenario(question=f"Q {text}", explanation=f"E {text}", follow_up=f"F {text}")
+    return gold_prompt(a_control(), scenario, rubrics=[a_rubric(criteria=f"Must say {text}")])
+
+
+def verification(text: str = "half of it") -> Prompt:
+    scenario = a_scenario(question=f"Q {text}", explanation=f"E {text}", follow_up=f"F {text}")
+    return verify_prompt(a_slot(), scenario, rubrics=[a_rubric(criteria=f"Must say {text}")])
+
+
+def misstatement(text: str = "half of it") -> Prompt:
+    return misstate_prompt(a_scenario(question=f"Q {text}", explanation=f"E {text}"), "wrong_claim")
+
+
 def sample_about(text: str) -> Sample:
     ban = a_rubric("r2", -5, criteria=f"Must not say {text}")
     about = {"question": f"Q {text}", "explanation": f"E {text}", "follow_up": f"F {text}", "misconception": f"M {text}"}
@@ -58,7 +79,10 @@ def repair(text: str = "half of it") -> Prompt:
     return repair_prompt(sample_about(text), [f"O {text}"])
 
 
-BUILDERS: dict[Stage, Callable[..., Prompt]] = {"scenario": scenario, "gold": gold, "judge": judged, "spoil": spoil, "repair": repair}
+BUILDERS: dict[Template, Callable[..., Prompt]] = {
+    "scenario": scenario, "control": control, "verify": verification, "misstate": misstatement, "gold": gold, "gold_control": gold_control,
+    "judge": judged, "spoil": spoil, "repair": repair,
+}  # fmt: skip
 
 
 # ── what each prompt holds ───────────────────────────────────────────────────────────────────────────────────────────
@@ -129,7 +153,7 @@ def test_the_judge_sees_neither_severity_nor_weight() -> None:
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_the_system_text_is_the_same_for_all_samples_so_that_it_can_be_cached(stage: Stage) -> None:
+def test_the_system_text_is_the_same_for_all_samples_so_that_it_can_be_cached(stage: Template) -> None:
     one, other = BUILDERS[stage]("one text"), BUILDERS[stage]("another text")
     assert one.system == other.system
     assert one.user != other.user
@@ -170,7 +194,7 @@ def test_the_templates_tags_are_those_this_test_knows() -> None:
 @pytest.mark.parametrize("stage", STAGES)
 @settings(deadline=None, max_examples=60)
 @given(hostile=HOSTILE)
-def test_text_that_imitates_our_tags_neither_closes_nor_opens_one(stage: Stage, hostile: str) -> None:
+def test_text_that_imitates_our_tags_neither_closes_nor_opens_one(stage: Template, hostile: str) -> None:
     assert tags_in(BUILDERS[stage](hostile).user) == tags_in(BUILDERS[stage]("half of it").user)
 
 
@@ -218,7 +242,7 @@ def forget() -> None:
 
 @pytest.mark.parametrize("role", ["system", "user"])
 @pytest.mark.parametrize("stage", STAGES)
-def test_a_template_digest_changes_with_either_of_its_stages_templates(templates: Path, stage: Stage, role: str) -> None:
+def test_a_template_digest_changes_with_either_of_its_stages_templates(templates: Path, stage: Template, role: str) -> None:
     before = {name: template_sha256(name) for name in STAGES}
     with (templates / f"{stage}_{role}.md").open("a") as file:
         file.write("Be brief.\n")

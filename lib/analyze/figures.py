@@ -10,6 +10,7 @@ from lib.analyze.groups import RATES, rates
 from lib.analyze.statistics import funnel
 from lib.analyze.tables import Tables
 from lib.filter.planted import SPOILINGS
+from lib.generate.verify import DROP_REASONS
 from lib.taxonomy import AREA_OF, SUBJECTS, TYPE_BY_ID, label
 
 if TYPE_CHECKING:
@@ -130,8 +131,9 @@ def _draw_rates(axes: "Axes", table: "pd.DataFrame", *, names: Sequence[str], ti
 
 
 def _draw_funnel(axes: "Axes", steps: Sequence[dict[str, Any]]) -> None:
-    """Draw what is left after each step that drops anything. The first bar is what was made."""
-    left = [("made", steps[0]["samples"])] + [(f"− {_label(step['step']).lower()}", step["left"]) for step in steps if step["dropped"]]
+    """Draw what is left after each step that drops anything. The first bar is what was made, or the scenarios where some were dropped."""
+    left = [("scenarios" if steps[0]["step"] in DROP_REASONS else "made", steps[0]["samples"])]
+    left += [(f"− {_label(step['step']).lower()}", step["left"]) for step in steps if step["dropped"]]
     made = max(1, left[0][1])
     axes.barh(range(len(left)), [count for _, count in left], color=[GREY, *[BLUE] * (len(left) - 1)], height=0.7)
     for place, (_, count) in enumerate(left):
@@ -141,7 +143,7 @@ def _draw_funnel(axes: "Axes", steps: Sequence[dict[str, Any]]) -> None:
     axes.set_xlim(0, made)
     axes.grid(visible=False, axis="y")
     axes.locator_params(axis="x", integer=True)
-    axes.set_title("From made to kept")
+    axes.set_title(f"From {left[0][0]} to kept")
 
 
 def _draw_cells(axes: "Axes", cells: "pd.DataFrame", *, counts: bool) -> Any:

@@ -25,13 +25,16 @@ BY = {  # the columns of each table by which there are rates
 def rates(tables: Tables, *by: str) -> "pd.DataFrame":
     """Return total, hits, rate, low and high for each value of the columns `by`, of samples, verdicts or planted failures.
 
-    A comma-joined value counts for each of its parts.
+    Controls, in which the student is not wrong, count only where samples are grouped by their origin. A comma-joined value counts for
+    each of its parts.
     """
     name = next((name for name in RATES if set(by) <= set(BY[name])), "")
     if not name:
         known = "; ".join(f"of {table}: {', '.join(columns)}" for table, columns in BY.items())
         raise KitError(f"There are no rates by {' and '.join(by)}. There are rates {known}.")
     table: pd.DataFrame = getattr(tables, name)
+    if name == "samples" and "origin" not in by:
+        table = table[table["origin"] != "control"]
     if name == "verdicts" and len(table):
         table = table.assign(**{by[0]: table[by[0]].str.split(r",\s*")}).explode(by[0])
     return rate_table(table, list(by), names=RATES[name])

@@ -11,9 +11,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from lib.analyze.rates import Pairs, Share
+from lib.analyze.rates import Pairs, Share, rounded
 from lib.errors import KitError, plain
 from lib.filter.keep import judged_samples
 from lib.generate.tabular import Row, read_table
@@ -67,6 +67,20 @@ class Agreement:
     def specificity(self) -> Share:
         """Of the samples that people find bad, those that the judge drops. These are natural failures, unlike planted ones."""
         return Share(self.samples.neither, self.samples.neither + self.samples.only_second)
+
+    def as_record(self) -> dict[str, Any]:
+        """Return what `filtering_statistics.json` holds under `people`."""
+
+        def agreed(pairs: Pairs) -> dict[str, Any]:
+            return pairs.agreed.as_record("agreement", total="labelled", hits="agreed") | {"cohen_kappa": rounded(pairs.kappa)}
+
+        return {
+            "criteria": agreed(self.criteria),
+            "samples": agreed(self.samples),
+            "sensitivity": self.sensitivity.as_record("sensitivity", total="good", hits="passed"),
+            "specificity": self.specificity.as_record("specificity", total="bad", hits="dropped"),
+            "rows_not_filled_in": self.unlabelled,
+        }
 
 
 @holding

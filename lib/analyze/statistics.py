@@ -5,27 +5,28 @@ Every rate has its count and a Wilson interval, because at four samples a keep r
 
 import math
 from collections import Counter
-from collections.abc import Sequence
-from fractions import Fraction
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lib.analyze.groups import RATES, rate_table, rates, worst_first
 from lib.analyze.tables import Tables
 from lib.analyze.trust import LOW_KEEP_RATE, trust
+from lib.analyze.verifier import verifier
 from lib.filter.gates import GATES
-from lib.filter.keep import CRITICAL_RUBRICS_FAILED
+from lib.filter.keep import VERDICT_REASONS
+from lib.generate.verify import DROP_REASONS
 from lib.llm.journal import ledger
 from lib.run.files import write_json
 from lib.run.lock import holding
 from lib.run.manifest import update_manifest
-from lib.run.run import Run, filtered_from
+from lib.run.run import Run, filtered_with
 from lib.taxonomy import label
 
 if TYPE_CHECKING:
     import pandas as pd
 
 UNJUDGED = "unjudged"
-FUNNEL = (*GATES, UNJUDGED, CRITICAL_RUBRICS_FAILED)
+FUNNEL = (*GATES, UNJUDGED, *VERDICT_REASONS)
 
 
 class Statistics(dict[str, Any]):
@@ -41,6 +42,8 @@ class Statistics(dict[str, Any]):
             quality, score = ("–" if self[name] is None else self[name] for name in ("average_quality_score", "average_weighted_score"))
             lines.append(f"keep rate {self['keep_rate']:.1%} (95 % interval {low:.0%} to {high:.0%})")
             lines.append(f"average quality {quality} of 5, average weighted score {score}")
+        for row in self["controls"]:
+            lines.append(f"controls, {label(row['misconception_type']).lower()}: {row['kept']:,} of {row['made']:,} kept")
         return "\n".join([*lines, self["planted_failures"]])
 
     @property
@@ -73,9 +76,11 @@ def statistics(tables: Tables) -> Statistics:
         filtering_threshold=tables.run.settings.critical_pass_threshold,
         common_strengths=_counted(judged["strengths"]),
         common_weaknesses=_counted(judged["weaknesses"]),
+        verifier=verifier(tables).as_record(),
         funnel=funnel(tables),
         by_reason={reason: int(count) for reason, count in reasons.items()},
         by_origin=_records(rates(tables, "origin")),
+        controls=_records(controls(tables)),
         by_subject=_records(rates(tables, "subject")),
         by_misconception_type=_records(rates(tables, "misconception_type")),
         by_cell=_records(rates(tables, "subject", "misconception_type")),
@@ -86,14 +91,24 @@ def statistics(tables: Tables) -> Statistics:
 
 
 def funnel(tables: Tables) -> list[dict[str, Any]]:
-    """Return one row a step, in the order in which samples meet them, with the samples that came, were dropped and are left."""
+    """Return one row a step, in the order in which samples meet them, with the samples that came, were dropped and are left.
+
+    Where scenarios were dropped, their reasons are the first steps.
+    """
     reasons = Counter(tables.samples[tables.samples["status"] == "dropped"]["reason"])
     reasons[UNJUDGED] = int((tables.samples["status"] == UNJUDGED).sum())
-    left, rows = len(tables.samples), []
-    for step in FUNNEL:
+    reasons.update(tables.scenarios["reason"])
+    left, rows = len(tables.samples) + len(tables.scenarios), []
+    for step in (*(reason for reason in DROP_REASONS if reasons[reason]), *FUNNEL):
         rows.append({"step": step, "samples": left, "dropped": reasons[step], "left": left - reasons[step]})
         left -= reasons[step]
     return rows
+
+
+def controls(tables: Tables) -> "pd.DataFrame":
+    """Return the keep rate of the samples in which the student is right, and of those in which they ask an open question."""
+    apart = tables.samples[tables.samples["origin"] == "control"]
+    return rate_table(apart, ["misconception_type"], names=RATES["samples"])
 
 
 def write_statistics(tables: Tables) -> Statistics:
@@ -110,37 +125,42 @@ def _written(run: Run, *, tables: Tables) -> Statistics:
     costs = {"cost_usd": round(cost_usd, 6), "cost_usd_a_kept_sample": round(cost_usd / kept, 6) if kept else None}
     if run.settings.review_csv:
         update_manifest(run, "people", values={"review_csv": run.settings.review_csv})
-    values = {"threshold": run.settings.critical_pass_threshold, "kept": kept, "of": filtered_from(run), **costs}
-    update_manifest(run, "filtering", values=values)
+    update_manifest(run, "filtering", values=filtered_with(run) | {"kept": kept} | costs)
     return found
 
 
 def low_keep_rate_advice(tables: Tables) -> list[str]:
     """Return the likely causes of a keep rate below one half, and the settings to change. There is no advice for a higher rate."""
-    samples, criteria = tables.samples, tables.verdicts
-    generation, threshold = tables.manifest.generation, tables.run.settings.threshold
-    if not len(samples) or (tables.kept.rate or 0.0) >= LOW_KEEP_RATE or generation.notice:  # the embedded model needs no advice
+    samples = tables.samples
+    if not len(samples) or (tables.kept.rate or 0.0) >= LOW_KEEP_RATE or tables.manifest.generation.notice:  # no advice helps there
         return []
     advice = []
     if (share := (samples["status"] == UNJUDGED).mean()) > 0.1:
         advice.append(f"{share:.0%} are unjudged: raise `max_tokens`, or set `judge_model` to one that answers completely.")
-    critical = criteria[criteria["critical"].astype(bool)]
-    skills = rate_table(critical, ["tutoring_skill"], names=RATES["verdicts"]).sort_values("pass_rate")
-    if len(skills):
-        worst = skills.iloc[0]
-        which = f"Critical criteria on `{worst['tutoring_skill']}` pass least ({worst['pass_rate']:.0%})"
-        advice.append(f"{which}: read some in 02, then edit lib/prompts/gold_system.md.")
-    if threshold >= Fraction(3, 4):
-        most = math.floor(1 / (1 - threshold))
-        advice.append(f"Up to {most} critical criteria must all pass now. `critical_pass_threshold` = 0.7 lets one of four fail.")
-    advice.append('Raise `gold_effort` to "high", or set `model` to a stronger one, and compare the two runs.')
+    advice.extend(_why_criteria_fail(tables))
+    if names := [f"{label(name).lower()} ({count:,})" for name, count in _counted(samples[~samples["kept"]]["weaknesses"]).items()]:
+        advice.append(f"What the judge finds most often in dropped responses: {', '.join(names[:3])}.")
+    advice.append(
+        'Read some dropped samples in 02, and edit lib/prompts/gold_system.md. Or raise `gold_effort` to "high", and compare the runs.'
+    )
     return advice
 
 
+def _why_criteria_fail(tables: Tables) -> Iterator[str]:
+    """Yield which critical criteria fail most, by tutoring skill, with an example and the judge's reason."""
+    critical = tables.verdicts[tables.verdicts["critical"].astype(bool)]
+    skills = rate_table(critical, ["tutoring_skill"], names=RATES["verdicts"]).sort_values("pass_rate")
+    for _, worst in skills[skills["pass_rate"] < 1].head(1).iterrows():
+        skill = worst["tutoring_skill"]
+        first = critical[(critical["tutoring_skill"] == skill) & ~critical["met"].astype(bool)].iloc[0]
+        which = f"Critical criteria on {label(skill).lower()} pass least ({worst['pass_rate']:.0%} of {worst['judged']:,})"
+        yield f"{which}. For example {first['id']}: “{first['criteria']}” The judge: “{first['why_not']}”"
+
+
 def failing_criteria(tables: Tables, *, count: int = 10) -> list[dict[str, Any]]:
-    """Return the first criteria that were not met, critical ones first, as rows of a table."""
+    """Return the first criteria that were not met, critical ones first, and the judge's reasons, as rows of a table."""
     failed = tables.verdicts[~tables.verdicts["met"].astype(bool)].sort_values("critical", ascending=False, kind="stable").head(count)
-    return failed[["id", "severity", "tutoring_skill", "criteria"]].to_dict("records")  # type: ignore[return-value]  # columns have names
+    return failed[["id", "severity", "tutoring_skill", "criteria", "why_not"]].to_dict("records")  # type: ignore[return-value]  # columns have names
 
 
 def _flip_rates(tables: Tables) -> "pd.DataFrame":

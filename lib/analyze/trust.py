@@ -6,6 +6,7 @@ from typing import Any
 from lib.analyze.people import Agreement, agreement
 from lib.analyze.rates import Share, corrected_rate, rounded
 from lib.analyze.tables import Tables, catch_line, total_of
+from lib.analyze.verifier import Verifier, verifier
 from lib.settings import FEWEST_PLANTED
 from lib.taxonomy import label
 
@@ -35,7 +36,9 @@ class Trust:
     planted: int  # some of them may be unjudged
     unfound: Share  # of the quotes, those that do not stand in the response
     flipped: Share  # of the verdicts, those whose votes differ
+    voted_again: Share  # of the judged samples, those that were close and judged again
     people: Agreement | None
+    verifier: Verifier
 
     @property
     def all_caught(self) -> Share:
@@ -74,7 +77,13 @@ class Trust:
         """What a reader of the keep rate must know."""
         if self.notice:  # it says that verdicts are chance
             return [self.notice]
-        return [*([SAME_MODEL] if self.own_judge else []), *self._about_the_keep_rate(), *self._about_catches(), *self._about_quotes()]
+        return [
+            *([SAME_MODEL] if self.own_judge else []),
+            *self._about_the_keep_rate(),
+            *self._about_catches(),
+            *self._about_quotes(),
+            *self.verifier.warnings,
+        ]
 
     def _about_the_keep_rate(self) -> list[str]:
         rate, (low, _) = self.kept.rate, self.all_caught.interval or (0.0, 1.0)
@@ -106,8 +115,10 @@ class Trust:
     def __str__(self) -> str:
         lines = [f"{self.corrected_line}", *(f"  {line}" for line in self.assumptions)] if self.corrected_line else []
         lines.append(f"evidence quoted {self.unfound.total:,} times, not found in the response {self.unfound.hits:,} times")
+        if self.voted_again.hits:
+            lines.append(f"close, and judged again: {self.voted_again}")
         if self.flipped.total:
-            lines.append(f"criteria on which the votes differ: {self.flipped}")
+            lines.append(f"criteria on which the votes differ{', in these samples' if self.voted_again.hits else ''}: {self.flipped}")
         people = self.people if self.people and self.people.criteria.total else None
         if self.people and not people:
             lines.append("no row of the sheet is filled in")
@@ -120,7 +131,7 @@ class Trust:
             lines += [f"{people.unlabelled:,} rows of the sheet are not filled in"] if people.unlabelled else []
         if self.all_caught.total < FEWEST_PLANTED:
             lines.append(f"too few failures were planted to tell how good the judge is: at least {FEWEST_PLANTED} are needed")
-        return "\n".join(lines)
+        return "\n".join([*lines, *([str(self.verifier)] if self.verifier.passed.total else [])])
 
     def rows(self) -> list[dict[str, Any]]:
         """Return the kinds of planted failures as rows of a table."""
@@ -145,8 +156,9 @@ class Trust:
             "corrected_pass_rate_interval": None if estimate is None else [rounded(low), rounded(high)],
             "corrected_under": self.assumptions,
             "evidence": {"quoted": self.unfound.total, "not_found": self.unfound.hits},
+            "judged_again": self.voted_again.as_record("share", total="judged", hits="again"),
             "votes": self.flipped.as_record("flip_rate", total="criteria", hits="flipped"),
-            "people": _people_record(self.people) if self.people else None,
+            "people": self.people.as_record() if self.people else None,
         }
 
 
@@ -164,22 +176,12 @@ def trust(tables: Tables) -> Trust:
         planted=manifest.judging.planted.get("total", 0),
         unfound=Share(int((~quoted["evidence_found"].astype(bool)).sum()), len(quoted)),
         flipped=Share(int(voted["flipped"].astype(bool).sum()), len(voted)),
+        voted_again=Share(
+            int((judged["votes"].astype(int) > 1).sum()) if manifest.judging.settings.get("votes", 1) == 1 else 0, len(judged)
+        ),
+        verifier=verifier(tables),
         people=agreement(tables.run, samples=samples, verdicts=verdicts),
     )
-
-
-def _people_record(people: Agreement) -> dict[str, Any]:
-    def agreed(pairs: Any) -> dict[str, Any]:
-        record: dict[str, Any] = pairs.agreed.as_record("agreement", total="labelled", hits="agreed")
-        return record | {"cohen_kappa": rounded(pairs.kappa)}
-
-    return {
-        "criteria": agreed(people.criteria),
-        "samples": agreed(people.samples),
-        "sensitivity": people.sensitivity.as_record("sensitivity", total="good", hits="passed"),
-        "specificity": people.specificity.as_record("specificity", total="bad", hits="dropped"),
-        "rows_not_filled_in": people.unlabelled,
-    }
 
 
 def _short(share: Share) -> str:

@@ -7,7 +7,7 @@ texts, and so does the distance of the nearest neighbour. So sets are compared a
 import re
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lib.analyze.tables import MOST_COMPARED, Tables
 
@@ -38,6 +38,8 @@ def _measures(table: "pd.DataFrame", responses: dict[str, str], *, compared: int
     some = [WORD.findall(held[int(place * step)].casefold()) for place in range(min(len(held), compared))]
     topics, shares = table["topic"].str.casefold().value_counts(), table[["praise", "you", "question", "em_dash"]].mean()
     low, middle, high = _percentiles(table["response_words"].tolist())
+    shortest, usual, longest = _percentiles(table["follow_up_words"].tolist())
+    asks = table[["follow_up_question", "follow_up_unsure"]].mean()
     return {
         "samples": f"{len(table):,}",
         f"distinct-1, distinct-2 (of {len(some):,} responses)": f"{_distinct(some, 1):.3f}, {_distinct(some, 2):.3f}",
@@ -52,7 +54,17 @@ def _measures(table: "pd.DataFrame", responses: dict[str, str], *, compared: int
         "ends with a question": f"{shares['question']:.0%}",
         "holds an em dash": f"{shares['em_dash']:.0%}",
         "words, 10th to 90th percentile": f"{low} to {high}, median {middle}",
+        "opens as assigned, closes as assigned": f"{_held(table['opening_as_assigned'])}, {_held(table['closing_as_assigned'])}",
+        "follow-up holds a question mark": f"{asks['follow_up_question']:.0%}",
+        "follow-up says confused or not sure": f"{asks['follow_up_unsure']:.0%}",
+        "words of the follow-up, 10th to 90th percentile": f"{shortest} to {longest}, median {usual}",
     }
+
+
+def _held(column: "pd.Series[Any]") -> str:
+    """Return the share that is true, of those where a program can tell."""
+    known = column.dropna()
+    return f"{known.astype(bool).mean():.0%} of {len(known):,}" if len(known) else "–"
 
 
 def _distinct(texts: Sequence[Sequence[str]], size: int) -> float:

@@ -1,7 +1,8 @@
 """Every parameter of a run on the screen, with its default, what it may be, and what it means."""
 
 from lib.settings.bounds import allowed
-from lib.settings.parameters import Settings, part_of
+from lib.settings.parameters import Settings
+from lib.settings.parts import part_of
 
 HEADINGS = {  # by the part of a run that the settings decide
     "place": "Where files are",

@@ -48,15 +48,15 @@ def summary(run: Run) -> str:
     more = read_manifest(run).top_up
     found = read_result(run.statistics, _Statistics, made_by="02_filter")
     report = read_result(run.validation, _Validation, made_by="04_validate")
-    planned, done, failed = (counts.get(name, 0) for name in ("total", "done", "failed"))
+    planned, done, failed, unverified = (counts.get(name, 0) for name in ("total", "done", "failed", "dropped"))
     kept, dropped, unjudged = found.kept_samples, found.removed_samples, found.unjudged_samples
     made = done + more.repaired + more.added
-    if planned != done + failed or not made == found.total_samples == kept + dropped + unjudged:
+    if planned != done + unverified + failed or not made == found.total_samples == kept + dropped + unjudged:
         raise KitError(f"{run.dir}: the counts don't add up ({counts}, {found.total_samples} judged or not). Run all notebooks again.")
     cost, where = sum(line.cost_usd for line in ledger), short_path(run.dir)
     lines = [
         "",
-        f"{planned:,} planned = {done:,} made + {failed:,} failed",
+        f"{planned:,} planned = {done:,} made + {f'{unverified:,} dropped by the verifier + ' if unverified else ''}{failed:,} failed",
         *([f"topped up: {more.repaired:,} repaired, {more.added:,} made anew; {more.why}"] if more.why else []),
         f"{made:,} made = {kept:,} kept + {dropped:,} dropped + {unjudged:,} unjudged{_rate(found)}",
         found.planted_failures,

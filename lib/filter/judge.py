@@ -9,22 +9,21 @@ import random
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from statistics import median_low
 
-from lib.filter.evidence import quote_found
-from lib.filter.planted import MARK, SPOILINGS, Plant, drawn, spoil, spoiled_copy, with_plants
-from lib.filter.rubric_ids import OwnIds
+from lib.filter.planted import MARK, SPOILINGS, Plant, spoil, spoiled_copy, to_plant, with_plants
+from lib.filter.votes import differ, evaluation, is_close, votes_of
 from lib.llm.ask import Asker
 from lib.llm.call import Reply
 from lib.llm.tally import Tally
 from lib.llm.work import Pass, again, work_through
-from lib.prompts.answers import JudgementAnswer, VerdictAnswer
+from lib.prompts.answers import JudgementAnswer
 from lib.prompts.rendering import judge_prompt, template_sha256
+from lib.prompts.rubric_ids import OwnIds
 from lib.run.files import RunError
 from lib.run.lock import holding
 from lib.run.records import gate_decisions, made_samples, require_sound_records
 from lib.run.run import Run
-from lib.schema import Evaluation, Failure, Planted, Rubric, Sample, Verdict
+from lib.schema import Evaluation, Failure, Planted, Rubric, Sample
 
 NONE_GIVEN_UP: Mapping[str, Failure] = {}
 
@@ -42,12 +41,16 @@ def judge_samples(run: Run, *, may_fall_short: bool = False, given_up: Mapping[s
     if not ids and next(made_samples(run), None) is None:
         raise RunError(f"{run.generated}: no sample was made. See failures.jsonl beside it.")
     # Drawn from the plan's own samples only, so that topping up leaves the draw as it was.
-    ranks = drawn([name for name, origin in ids if origin == "plan"], share=settings.planted_share, random_seed=settings.random_seed)
+    ranks = to_plant([name for name, origin in ids if origin == "plan"], share=settings.planted_share, random_seed=settings.random_seed)
 
-    async def judge(ask: Asker, thing: Sample | Plant) -> Evaluation | Planted:
+    votes = Counter[int]()  # how many samples and copies were judged so often
+
+    async def judge(ask: Asker, thing: Sample | Plant) -> tuple[Evaluation | Planted]:
         if failure := given_up.get(thing.id):
             raise again(failure)
-        return await (judge_sample(ask, thing) if isinstance(thing, Sample) else _judge_plant(ask, thing))
+        found = await (judge_sample(ask, thing) if isinstance(thing, Sample) else _judge_plant(ask, thing))
+        votes[votes_of(found if isinstance(found, Evaluation) else found.evaluation)] += 1
+        return (found,)
 
     work = Pass(
         verb="judged",
@@ -60,8 +63,10 @@ def judge_samples(run: Run, *, may_fall_short: bool = False, given_up: Mapping[s
     )
     tally = work_through(run, work)
     lost = sum(map(is_planted, tally.failures))
-    note = f"{len(ranks) - lost:,} of {len(ranks):,} planted failures were judged among them" if ranks else ""
-    tally = replace(_of_samples(tally, len(ids)), note=note)
+    notes = [f"{len(ranks) - lost:,} of {len(ranks):,} planted failures were judged among them"] if ranks else []
+    if settings.votes == 1 and (again_judged := votes[2] + votes[3]):
+        notes.append(f"{again_judged:,} were close and judged again, {votes[3]:,} of them a third time")
+    tally = replace(_of_samples(tally, len(ids)), note="; ".join(notes))
     tally.record(
         run,
         "judging",
@@ -79,15 +84,29 @@ def to_judge(run: Run) -> Iterator[Sample]:
 
 
 async def judge_sample(ask: Asker, sample: Sample) -> Evaluation:
-    """Ask for the verdicts of one sample, `votes` times. Raises CallFailed when they can't be had complete."""
-    votes = [_vote(ask, sample, vote=vote) for vote in range(ask.settings.votes)]
-    outcomes = await asyncio.gather(*votes, return_exceptions=True)  # all are paid for, so none is cancelled for another's failure
-    for outcome in outcomes:
-        if isinstance(outcome, BaseException):
-            raise outcome
-    replies = [outcome for outcome in outcomes if isinstance(outcome, Reply)]
+    """Ask for the verdicts of one sample, `votes` times or as often as needed. Raises CallFailed when they can't be had complete."""
+    if ask.settings.votes == 1:
+        replies = await _close_votes(ask, sample)
+    else:
+        votes = [_vote(ask, sample, vote=vote) for vote in range(ask.settings.votes)]
+        outcomes = await asyncio.gather(*votes, return_exceptions=True)  # all are paid for, so none is cancelled for another's failure
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException):
+                raise outcome
+        replies = [outcome for outcome in outcomes if isinstance(outcome, Reply)]
     answers = [reply.answer for reply in replies]
     return evaluation(sample, answers, model=replies[0].model, provider=ask.provider.id, notice=ask.provider.notice)
+
+
+async def _close_votes(ask: Asker, sample: Sample) -> list[Reply[JudgementAnswer]]:
+    """Return one vote, or where it is close a second, and where the two differ a third."""
+    first = await _vote(ask, sample, vote=0)
+    if ask.provider.is_embedded or not ask.settings.second_vote or not is_close(sample, first.answer):
+        return [first]
+    second = await _vote(ask, sample, vote=1)
+    if not differ(sample, (first.answer, second.answer)):
+        return [first, second]
+    return [first, second, await _vote(ask, sample, vote=2)]
 
 
 async def _judge_plant(ask: Asker, plant: Plant) -> Planted:
@@ -129,64 +148,7 @@ def shown_order(rubrics: Sequence[Rubric], seed: str) -> list[Rubric]:
 def complete_for(rubric_ids: Sequence[str]) -> Callable[[JudgementAnswer], str]:
     """Return the objection to a judgement that lacks, repeats or invents an id. It is "" when each id has one verdict."""
     own = OwnIds(rubric_ids)
-
-    def objection(answer: JudgementAnswer) -> str:
-        given = Counter(own.of(verdict.rubric_id) for verdict in answer.verdicts)
-        wanted = Counter(rubric_ids)
-        if given == wanted:
-            return ""
-        missing, surplus = sorted((wanted - given).elements()), sorted((given - wanted).elements())
-        return f"verdicts missing for {missing or 'none'}, surplus {surplus or 'none'}"
-
-    return objection
-
-
-def evaluation(sample: Sample, answers: Sequence[JudgementAnswer], *, model: str, provider: str, notice: str = "") -> Evaluation:
-    """Return the evaluation by the majority of an odd number of answers.
-
-    Verdicts stand in the rubrics' own order, whatever order they were shown or answered in. The quality score is the median. Strengths
-    and weaknesses are those that more than half of the answers name.
-    """
-    given = _by_own_id([rubric.id for rubric in sample.metadata.rubrics], answers)
-    return Evaluation(
-        id=sample.id,
-        verdicts=tuple(_verdict(rubric.id, given[rubric.id], response=sample.response) for rubric in sample.metadata.rubrics),
-        quality_score=median_low(answer.quality_score for answer in answers),
-        strengths=_named([answer.strengths for answer in answers]),
-        weaknesses=_named([answer.weaknesses for answer in answers]),
-        provider=provider,
-        model=model,
-        prompt_sha256=template_sha256("judge"),
-        notice=notice,
-    )
-
-
-def _by_own_id(rubric_ids: Sequence[str], answers: Sequence[JudgementAnswer]) -> dict[str, list[VerdictAnswer]]:
-    """Return the verdicts of each rubric, in the order of the answers."""
-    own, found = OwnIds(rubric_ids), dict[str, list[VerdictAnswer]]()
-    for answer in answers:
-        for verdict in answer.verdicts:
-            found.setdefault(own.of(verdict.rubric_id), []).append(verdict)
-    return found
-
-
-def _verdict(rubric_id: str, given: Sequence[VerdictAnswer], *, response: str) -> Verdict:
-    votes = tuple(verdict.met for verdict in given)
-    met = sum(votes) * 2 > len(votes)
-    shown = given[votes.index(met)]
-    return Verdict(
-        rubric_id=rubric_id,
-        met=met,
-        reasoning=shown.reasoning,
-        evidence=shown.evidence,
-        evidence_found=quote_found(shown.evidence, response),
-        votes=votes if len(votes) > 1 else (),
-    )
-
-
-def _named(lists: Sequence[Sequence[str]]) -> tuple[str, ...]:
-    counts = Counter(name for names in lists for name in dict.fromkeys(names))
-    return tuple(name for name, count in counts.items() if count * 2 > len(lists))
+    return lambda answer: own.objection((verdict.rubric_id for verdict in answer.verdicts), what="verdicts")
 
 
 def _of_samples(tally: Tally, samples: int) -> Tally:

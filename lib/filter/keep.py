@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from fractions import Fraction
 
 from lib.filter.examples import example_line
 from lib.filter.scores import critical_score
@@ -20,10 +19,14 @@ from lib.run.records import (
     recorded_failures,
     remove,
 )  # fmt: skip
-from lib.run.run import Run, filtered_from
-from lib.schema import Decision, Evaluation, Planted, Sample
+from lib.run.run import Run, filtered_with
+from lib.schema import Decision, Evaluation, Planted, Rubric, Sample
+from lib.settings import Settings
+from lib.taxonomy import label
 
-CRITICAL_RUBRICS_FAILED = "critical_rubrics_failed"  # the last reason of the funnel, after the gates'
+BAN_BROKEN, CRITICAL_RUBRICS_FAILED, FACTUAL_ERROR, LOW_QUALITY = VERDICT_REASONS = (  # in the order of the funnel, after the gates'
+    "ban_broken", "critical_rubrics_failed", "factual_error", "low_quality",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,21 +42,34 @@ class Judged:
         return self.decision.status == "kept"
 
 
-def drop_reason(sample: Sample, evaluation: Evaluation, *, threshold: Fraction) -> tuple[str, str] | None:
-    """Return the reason why the verdicts drop the sample, with its detail, or None when it is kept."""
-    score = critical_score(sample, evaluation)
-    if score.above(threshold):
-        return None
+def drop_reason(sample: Sample, evaluation: Evaluation, *, settings: Settings) -> tuple[str, str] | None:
+    """Return the first reason why the judge's answer drops the sample, with its detail, or None when it is kept."""
+    score, found = critical_score(sample, evaluation), f"quality score {evaluation.quality_score} of 5"
+    failed = critical_failures(sample, evaluation)
+    if settings.ban_is_veto and (broken := [rubric.id for rubric in failed if rubric.weight < 0]):
+        return BAN_BROKEN, f"the response breaks the ban {', '.join(broken)}"
+    if not score.above(settings.threshold):
+        names = ", ".join(rubric.id for rubric in failed)
+        return CRITICAL_RUBRICS_FAILED, f"{score.passed} of {score.total} critical rubrics pass; failed: {names}"
+    if settings.drop_factual_errors and FACTUAL_ERROR in evaluation.weaknesses:
+        return FACTUAL_ERROR, f"the judge finds a factual error; {found}"
+    if evaluation.quality_score < settings.min_quality_score:
+        weaknesses = ", ".join(label(name).lower() for name in evaluation.weaknesses)
+        return LOW_QUALITY, f"{found}{f' ({weaknesses})' if weaknesses else ''}, and at least {settings.min_quality_score} is wanted"
+    return None
+
+
+def critical_failures(sample: Sample, evaluation: Evaluation) -> list[Rubric]:
+    """Return the critical rubrics that are not met."""
     met = {verdict.rubric_id: verdict.met for verdict in evaluation.verdicts}
-    failed = [rubric.id for rubric in sample.metadata.rubrics if rubric.critical and not met[rubric.id]]
-    return CRITICAL_RUBRICS_FAILED, f"{score.passed} of {score.total} critical rubrics pass; failed: {', '.join(failed)}"
+    return [rubric for rubric in sample.metadata.rubrics if rubric.critical and not met[rubric.id]]
 
 
-def decide(sample: Sample, evaluation: Evaluation | None, *, threshold: Fraction, why_unjudged: str = "") -> Decision:
+def decide(sample: Sample, evaluation: Evaluation | None, *, settings: Settings, why_unjudged: str = "") -> Decision:
     """Return what becomes of a made sample, which is kept, dropped with one reason, or unjudged."""
     if evaluation is None:
         return Decision(id=sample.id, status="unjudged", reason=why_unjudged or "not_judged")
-    if found := drop_reason(sample, evaluation, threshold=threshold):
+    if found := drop_reason(sample, evaluation, settings=settings):
         return Decision(id=sample.id, status="dropped", reason=found[0], detail=found[1])
     return Decision(id=sample.id, status="kept")
 
@@ -72,7 +88,7 @@ def filter_samples(run: Run) -> None:
     dropped: list[Decision] = []
     with whole_file(run.filtered) as filtered, whole_file(run.finetune) as finetune:
         for sample, evaluation in _with_evaluations(run):
-            judged = decide(sample, evaluation, threshold=run.settings.threshold, why_unjudged=unjudged.get(sample.id, ""))
+            judged = decide(sample, evaluation, settings=run.settings, why_unjudged=unjudged.get(sample.id, ""))
             decision = gated.pop(sample.id, judged)
             if decision.status == "kept":
                 filtered.write(json_line(sample))
@@ -81,7 +97,7 @@ def filter_samples(run: Run) -> None:
                 dropped.append(decision)
         _require_none_left(gated, path=run.gated)
     write_jsonl(run.dropped, dropped)
-    update_manifest(run, "filtering", values={"threshold": run.settings.critical_pass_threshold, "of": filtered_from(run)})
+    update_manifest(run, "filtering", values=filtered_with(run))
 
 
 def judged_samples(run: Run) -> Iterator[Judged]:

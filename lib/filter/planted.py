@@ -4,12 +4,12 @@ The copies are drawn by the run's random seed, never exported, and each differs 
 are written by the generator's model. Idea: judges miss over half of planted errors (FBI, arXiv 2406.13439).
 """
 
-import hashlib
 import random
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import get_args
 
+from lib.generate.dealing import drawn
 from lib.llm.ask import Asker
 from lib.prompts.answers import SpoiledAnswer
 from lib.prompts.rendering import spoil_prompt
@@ -43,10 +43,10 @@ class Plant:
         return f"{self.sample.id}{MARK}{self.spoiling}"
 
 
-def drawn(ids: Collection[str], *, share: float, random_seed: int) -> dict[str, int]:
+def to_plant(ids: Collection[str], *, share: float, random_seed: int) -> dict[str, int]:
     """Return the ids to plant, with their rank in the draw."""
-    ranked = sorted(ids, key=lambda name: hashlib.sha256(f"{random_seed}/{name}/planted".encode()).digest())
-    return {name: rank for rank, name in enumerate(ranked[: planted_count(len(ids), share)])}
+    names = drawn(ids, count=planted_count(len(ids), share), seed=f"{random_seed}/planted")
+    return {name: rank for rank, name in enumerate(names)}
 
 
 def with_plants(samples: Iterable[Sample], ranks: dict[str, int], *, random_seed: int) -> Iterator[Sample | Plant]:

@@ -7,8 +7,7 @@ blind, under an id of its own.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from lib.filter.keep import CRITICAL_RUBRICS_FAILED, judged_samples
-from lib.filter.scores import critical_score
+from lib.filter.keep import BAN_BROKEN, CRITICAL_RUBRICS_FAILED, critical_failures, judged_samples
 from lib.llm.ask import Asker
 from lib.llm.work import Pass, work_through
 from lib.prompts.answers import GoldAnswer
@@ -36,7 +35,7 @@ def repair(run: Run) -> tuple[Failure, ...]:
         verb="repaired",
         things=misses,
         total=len(misses),
-        make=repaired_sample,
+        make=_repaired,
         targets={Sample: run.repaired},
         is_own=lambda failure: failure.stage == "repair",
     )
@@ -47,13 +46,15 @@ def near_misses(run: Run) -> Iterator[NearMiss]:
     """Yield the samples that were dropped for one critical criterion. A sample that was repaired is not repaired again."""
     for judged in judged_samples(run):
         sample, evaluation = judged.sample, judged.evaluation
-        if evaluation is None or judged.decision.reason != CRITICAL_RUBRICS_FAILED or sample.metadata.origin == "repair":
+        if evaluation is None or judged.decision.reason not in (BAN_BROKEN, CRITICAL_RUBRICS_FAILED) or sample.metadata.origin == "repair":
             continue
-        score = critical_score(sample, evaluation)
-        if score.total - score.passed == 1:
-            critical = {rubric.id for rubric in sample.metadata.rubrics if rubric.critical}
-            failed = (verdict.reasoning for verdict in evaluation.verdicts if verdict.rubric_id in critical and not verdict.met)
-            yield NearMiss(sample, tuple(failed))
+        if len(failed := critical_failures(sample, evaluation)) == 1:
+            why = (verdict.reasoning for verdict in evaluation.verdicts if verdict.rubric_id == failed[0].id)
+            yield NearMiss(sample, tuple(why))
+
+
+async def _repaired(ask: Asker, miss: NearMiss) -> tuple[Sample]:
+    return (await repaired_sample(ask, miss),)
 
 
 async def repaired_sample(ask: Asker, miss: NearMiss) -> Sample:

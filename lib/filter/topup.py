@@ -14,8 +14,9 @@ from lib.filter.judge import NONE_GIVEN_UP, judge_samples
 from lib.filter.keep import filter_samples
 from lib.filter.repair import repair
 from lib.generate.inputs import Plan, seeds_as_used
-from lib.generate.plan import REFILL, Cell, Refills, planned_cells, read_topics
-from lib.generate.samples import make_sample
+from lib.generate.plan import REFILL, Cell, Refills, planned_cells
+from lib.generate.samples import Made, make_sample
+from lib.generate.topics import read_topics
 from lib.llm.ask import Asker
 from lib.llm.journal import ledger
 from lib.llm.tally import ledger_rows
@@ -26,7 +27,7 @@ from lib.run.lock import held
 from lib.run.manifest import update_manifest
 from lib.run.records import forget_top_up, kept_samples, made_samples, recorded_failures
 from lib.run.run import Run
-from lib.schema import Failure, Sample, Slot
+from lib.schema import DroppedScenario, Failure, Sample, Slot
 from lib.settings import from_root
 
 MOST_ROUNDS = 8  # at a keep rate of one half, one in 256 is then still missing
@@ -119,7 +120,7 @@ class _Refilling:
         """Make the samples and return the failures."""
         given_up = _given_up(self._run)
 
-        async def make(ask: Asker, slot: Slot) -> Sample:
+        async def make(ask: Asker, slot: Slot) -> Made:
             if failure := given_up.get(slot.id):
                 raise again(failure)
             return await make_sample(ask, slot, seed=self._plan.seed_of(slot))
@@ -130,13 +131,13 @@ class _Refilling:
             things=self._slots,
             total=len(self._slots),
             make=make,
-            targets={Sample: self._run.topped_up},
+            targets={Sample: self._run.topped_up, DroppedScenario: self._run.dropped_beyond},
             is_own=lambda failure: failure.id.startswith(REFILL),
             stages=("scenario",),
         )
-        tally = work_through(self._run, work)
-        self.rounds, self.stuck, self._made = self.rounds + 1, tally.done == self._made, tally.done
-        return tally.failures
+        failures, made = work_through(self._run, work).failures, work.done[Sample]
+        self.rounds, self.stuck, self._made = self.rounds + 1, made == self._made, made
+        return failures
 
 
 def _given_up(run: Run) -> dict[str, Failure]:
@@ -153,7 +154,9 @@ def _judged_anew(run: Run, *, given_up: Mapping[str, Failure] = NONE_GIVEN_UP) -
 
 
 def _kept_by_cell(run: Run) -> Counter[Cell]:
-    return Counter((sample.metadata.subject, sample.metadata.misconception_type) for sample in kept_samples(run))
+    """Return how many samples are kept in each cell. Controls belong to none."""
+    about = (sample.metadata for sample in kept_samples(run) if sample.metadata.origin != "control")
+    return Counter((each.subject, each.misconception_type) for each in about)
 
 
 def _target(run: Run) -> int:
@@ -167,7 +170,8 @@ def _why_to_stop(kept: int, target: int, *, refill: _Refilling, failures: Sequen
     if any(failure.reason == "over_budget" for failure in failures):
         return "budget_usd is reached; raise it and run again"
     if refill.stuck:
-        return f"none of the last round's samples could be made ({failures[-1].reason}); see failures.jsonl"
+        why = failures[-1].reason if failures else "the verifier dropped their scenarios"
+        return f"none of the last round's samples could be made ({why}); see failures.jsonl and scenarios_dropped_topped_up.jsonl"
     if refill.rounds == MOST_ROUNDS:
         return f"{MOST_ROUNDS} rounds did not suffice; read the dropped samples before you make more"
     return ""

@@ -11,12 +11,13 @@ from typing import Any
 
 from lib.errors import counted
 from lib.generate.inputs import Plan
+from lib.llm.ask import SETTINGS_OF
 from lib.llm.budget import CHARACTERS_PER_TOKEN, price_for
 from lib.llm.call import Usage, wire_schema
 from lib.llm.journal import ledger
 from lib.llm.journal_file import JournalError
 from lib.llm.provider import chosen
-from lib.prompts.answers import GoldAnswer, JudgementAnswer, ScenarioAnswer, SpoiledAnswer
+from lib.prompts.answers import GoldAnswer, JudgementAnswer, MisstatedAnswer, ScenarioAnswer, SpoiledAnswer, VerificationAnswer
 from lib.prompts.rendering import Stage, scenario_prompt, template_text
 from lib.run.run import Run
 from lib.settings import Settings
@@ -25,14 +26,19 @@ from lib.settings import Settings
 # The rest is room for thinking, which was not measured.
 OUTPUT_TOKENS: dict[Stage, tuple[int, int]] = {
     "scenario": (1_500, 5_000),
+    "verify": (1_000, 4_000),
+    "misstate": (350, 2_500),
     "gold": (400, 3_000),
     "judge": (800, 2_500),
     "spoil": (350, 2_500),
 }
-SECONDS_A_CALL: dict[Stage, tuple[float, float]] = {"scenario": (15, 60), "gold": (8, 40), "judge": (10, 30), "spoil": (8, 40)}
+SECONDS_A_CALL: dict[Stage, tuple[float, float]] = {
+    "scenario": (15, 60), "verify": (10, 50), "misstate": (8, 40), "gold": (8, 40), "judge": (10, 30), "spoil": (8, 40),
+}  # fmt: skip
 SECONDS_A_LOCAL_CALL = 12.0
 SLOTS_SAMPLED = 200
 WRITTEN_TOKENS = 900  # what a scenario and its response add to the later prompts
+SECOND_VOTE_SHARE = 0.25  # of the judgements, further ones where it is close; 5 of 23 in a trial (Nov 2026)
 WRITTEN_SHARE = 4 / 7  # of the kinds of planted failures, those that a model writes
 
 
@@ -118,15 +124,22 @@ def _stages(plan: Plan, settings: Settings, *, seen: dict[str, float], is_local:
     prompts = [scenario_prompt(slot, plan.seed_of(slot)) for slot in plan.first(SLOTS_SAMPLED)]
     written = WRITTEN_TOKENS * CHARACTERS_PER_TOKEN
     made, planted = len(plan), settings.planned_planted
+    judged = (made + planted) * settings.votes
+    second = math.ceil(SECOND_VOTE_SHARE * judged) if settings.votes == 1 and settings.second_vote and not is_local else 0
+    verified, misstated = (made, planted) if settings.verify_scenarios and not is_local else (0, 0)
     # stage -> calls, and characters of one prompt with its schema
     uses: dict[Stage, tuple[int, float]] = {
         "scenario": (made, sum(len(one.system) + len(one.user) for one in prompts) / len(prompts) + wire_schema(ScenarioAnswer).characters),
+        "verify": (verified + misstated, len(template_text("verify")) + written + wire_schema(VerificationAnswer).characters),
+        "misstate": (misstated, len(template_text("misstate")) + written + wire_schema(MisstatedAnswer).characters),
         "gold": (made, len(template_text("gold")) + written + wire_schema(GoldAnswer).characters),
-        "judge": ((made + planted) * settings.votes, len(template_text("judge")) + 2 * written + wire_schema(JudgementAnswer).characters),
+        "judge": (judged + second, len(template_text("judge")) + 2 * written + wire_schema(JudgementAnswer).characters),
         "spoil": (math.ceil(planted * WRITTEN_SHARE), len(template_text("spoil")) + 2 * written + wire_schema(SpoiledAnswer).characters),
     }
     for stage, (calls, characters) in uses.items():
-        model = settings.judge_model if stage == "judge" else settings.model
+        if not calls:
+            continue
+        model = getattr(settings, SETTINGS_OF[stage][0])
         price, tokens_in = price_for(model, settings, is_local=is_local), int(calls * characters / CHARACTERS_PER_TOKEN)
         low, high = (seen[stage] * 0.8, seen[stage] * 1.25) if stage in seen else OUTPUT_TOKENS[stage]
         output = int(calls * low), int(calls * high)

@@ -1,23 +1,42 @@
-"""slot -> scenario and rubrics -> gold response -> sample; and all slots of a plan, through one window of calls."""
+"""slot -> scenario and rubrics -> verified -> gold response -> sample; and all slots of a plan, through one window of calls."""
 
 import math
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import replace
 
 from lib.generate.benchmark import read_benchmark
 from lib.generate.inputs import Plan
+from lib.generate.objections import objection_for
+from lib.generate.verify import dropped, planted_explanation, to_misstate, verify
 from lib.llm.ask import Asker
+from lib.llm.call import Reply, no_objection
 from lib.llm.tally import Tally
 from lib.llm.work import Pass, work_through
 from lib.prompts.answers import GoldAnswer, RubricAnswer, ScenarioAnswer
-from lib.prompts.rendering import gold_prompt, scenario_prompt, template_sha256
+from lib.prompts.rendering import Template, gold_prompt, scenario_prompt, template_sha256
 from lib.run.files import RunError, sha256_of
 from lib.run.lock import held
 from lib.run.manifest import read_manifest
-from lib.run.records import forget_top_up, remove, require_sound_records
+from lib.run.records import dropped_scenarios, forget_top_up, remove, require_sound_records
 from lib.run.run import DECIDES_SAMPLES, Run
-from lib.schema import WEIGHT_OF, Message, Rubric, RubricAttributes, Sample, SampleMetadata, Seed, Slot
+from lib.schema import (
+    WEIGHT_OF,
+    DroppedScenario,
+    Message,
+    Misstating,
+    PlantedExplanation,
+    Rubric,
+    RubricAttributes,
+    Sample,
+    SampleMetadata,
+    Seed,
+    Slot,
+    Verification,
+)
 from lib.settings import Settings, from_root
 
+Made = tuple[Sample | DroppedScenario | PlantedExplanation, ...]  # the first is what became of the slot
 SEEDS_A_CHECKPOINT = 25
 SYSTEM_PROMPT = "You are an expert tutor helping a student who is confused after your initial explanation."
 
@@ -42,20 +61,22 @@ def _generated(run: Run, plan: Plan) -> Tally:
         read_benchmark(from_root(settings.benchmark_csv))
     remarks = _replacement_remarks(run)
 
-    async def make(ask: Asker, slot: Slot) -> Sample:
-        return await make_sample(ask, slot, seed=plan.seed_of(slot))
+    misstated = to_misstate(plan)
+
+    async def make(ask: Asker, slot: Slot) -> Made:
+        return await make_sample(ask, slot, seed=plan.seed_of(slot), misstating=misstated.get(slot.id))
 
     work = Pass(
         verb="made",
         things=plan,
         total=len(plan),
         make=make,
-        targets={Sample: run.generated},
-        is_own=lambda failure: failure.stage in ("scenario", "gold", "repair"),
+        targets={Sample: run.generated, DroppedScenario: run.dropped_scenarios, PlantedExplanation: run.planted_explanations},
+        is_own=lambda failure: failure.stage in ("scenario", "verify", "gold", "repair"),
         chunk=SEEDS_A_CHECKPOINT * settings.samples_per_seed,
         stages=("scenario",),
     )
-    tally = work_through(run, work)
+    tally = counted_by_kind(work_through(run, work), work, reasons=(scenario.reason for scenario in dropped_scenarios(run)))
     forget_top_up(run)
     for path in run.checkpoints_beyond(math.ceil(work.total / work.chunk)):
         remove(path)
@@ -65,17 +86,51 @@ def _generated(run: Run, plan: Plan) -> Tally:
         "generation",
         inputs_sha256={"seeds": seeds.sha256, "topics": topics_sha256},
         seeds={"usable": len(seeds.seeds), "set_aside": seeds.reasons, "rubrics_deleted": seeds.rubrics_deleted},
-        prompt_sha256={stage: template_sha256(stage) for stage in ("scenario", "gold")},
+        prompt_sha256={name: template_sha256(name) for name in _templates(settings)},
     )
-    return replace(tally, remarks=(*remarks, *tally.remarks)).require_enough(run)
+    return replace(tally, remarks=(*remarks, *tally.remarks, *_unchecked(run, tally))).require_enough(run)
 
 
-async def make_sample(ask: Asker, slot: Slot, *, seed: Seed) -> Sample:
-    """Make one sample with two calls. Raises CallFailed when either can't be had."""
-    scenario = await ask("scenario", slot.id, prompt=scenario_prompt(slot, seed), answer=ScenarioAnswer)
+def _unchecked(run: Run, tally: Tally) -> list[str]:
+    """Return a remark when scenarios could not be verified."""
+    if not (run.settings.verify_scenarios and tally.is_embedded):
+        return []
+    return ["Scenarios were neither checked nor verified (verify_scenarios), because the embedded model can do neither."]
+
+
+def _templates(settings: Settings) -> list[Template]:
+    """Return the names of the templates that a run uses before its samples are judged."""
+    names: list[Template] = ["scenario", "gold"]
+    names += ["verify", "misstate"] if settings.verify_scenarios else []
+    return names + (["control", "gold_control"] if settings.planned_controls else [])
+
+
+async def make_sample(ask: Asker, slot: Slot, *, seed: Seed, misstating: Misstating | None = None) -> Made:
+    """Make one sample: scenario, verification, gold response. A scenario that is not verified is returned as dropped.
+
+    With `misstating`, a copy of its explanation with that error is verified too. Raises CallFailed when a reply can't be had.
+    """
+    embedded = ask.provider.is_embedded
+    objection = no_objection if embedded else objection_for(slot)
+    scenario = await ask("scenario", slot.id, prompt=scenario_prompt(slot, seed), answer=ScenarioAnswer, objection=objection)
     rubrics = tuple(_rubric(number, answer) for number, answer in enumerate(scenario.answer.rubrics, start=1))
+    if embedded or not ask.settings.verify_scenarios:
+        return (await _answered(ask, slot, scenario=scenario, rubrics=rubrics, seed=seed, verification=None),)
+    found = await verify(ask, slot, scenario=scenario.answer, rubrics=rubrics)
+    if found.reason:
+        return (dropped(slot, scenario.answer, rubrics=rubrics, found=found),)
+    sample = await _answered(ask, slot, scenario=scenario, rubrics=found.rubrics, seed=seed, verification=found.record)
+    planted = await planted_explanation(ask, slot, scenario=scenario.answer, rubrics=rubrics, misstating=misstating) if misstating else None
+    return (sample, planted) if planted else (sample,)
+
+
+async def _answered(
+    ask: Asker, slot: Slot, *, scenario: Reply[ScenarioAnswer], rubrics: tuple[Rubric, ...], seed: Seed, verification: Verification | None
+) -> Sample:
+    """Return the sample with the gold response that is asked for here."""
     prompt = gold_prompt(slot, scenario.answer, rubrics=rubrics if ask.settings.show_rubrics_to_tutor else ())
     gold = await ask("gold", slot.id, prompt=prompt, answer=GoldAnswer)
+    templates: tuple[Template, Template] = ("control", "gold_control") if slot.is_control else ("scenario", "gold")
     about, question = scenario.answer, scenario.answer.question
     user = f"## Question\n{question}\n\n## My Explanation\n{about.explanation}\n\n## Student Follow-up\n{about.follow_up}"
     return Sample(
@@ -96,16 +151,23 @@ async def make_sample(ask: Asker, slot: Slot, *, seed: Seed) -> Sample:
             follow_up=about.follow_up,
             rubrics=rubrics,
             style=slot.style,
+            student=slot.student,
+            verification=verification,
             seed_row=seed.row,
             seed_sha256=seed.sha256,
             seed_prompt_sha256=seed.prompt_sha256,
             origin=slot.origin,
             provider=ask.provider.id,
             models={"scenario": scenario.model, "gold": gold.model},
-            prompt_sha256={"scenario": template_sha256("scenario"), "gold": template_sha256("gold")},
+            prompt_sha256={stage: template_sha256(name) for stage, name in zip(("scenario", "gold"), templates, strict=True)},
             notice=ask.provider.notice,
         ),
     )
+
+
+def counted_by_kind(tally: Tally, work: Pass, *, reasons: Iterable[str]) -> Tally:
+    """Return the tally of a pass that makes samples, with the scenarios that were dropped counted apart, by reason."""
+    return replace(tally, done=work.done[Sample], dropped=Counter(reasons))
 
 
 def _replacement_remarks(run: Run) -> list[str]:

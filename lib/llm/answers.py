@@ -26,6 +26,8 @@ def reply_or_failure(call: Call[A], raw: RawReply, *, replayed: bool) -> Reply[A
         return CallFailed("truncated", "prompt and answer do not fit into the model's context window", may_repeat=False)
     answer = _answer_or_problem(call, raw.text)
     if not isinstance(answer, str):
+        if objection := call.objection(answer):
+            return CallFailed("invalid_answer", objection, objection=objection, may_repeat=raw.stop_reason in ENDED)
         return Reply(answer, raw.model or call.model, replayed)
     if raw.stop_reason in ENDED:
         return CallFailed("invalid_answer", answer)
@@ -46,5 +48,5 @@ def _answer_or_problem(call: Call[A], text: str) -> A | str:
         except ValidationError as error:
             problem = problem or first_problem(error, name=call.answer.__name__)
         else:
-            return call.objection(answer) or answer
+            return answer
     return problem

@@ -19,13 +19,15 @@ from lib.llm.live import LiveTransport
 from lib.llm.loop import Stopping
 from lib.llm.provider import Provider
 from lib.llm.window import Window
-from lib.prompts.rendering import Prompt, Stage
+from lib.prompts.rendering import Prompt, Stage, again_prompt
 from lib.settings import Settings
 
 A = TypeVar("A", bound=BaseModel)
 Transport = LiveTransport | BatchTransport
 SETTINGS_OF: dict[Stage, tuple[str, str]] = {  # the names of the settings that hold a stage's model and its effort
     "scenario": ("model", "scenario_effort"),
+    "verify": ("verifier_model", "verify_effort"),
+    "misstate": ("model", "gold_effort"),
     "gold": ("model", "gold_effort"),
     "spoil": ("model", "gold_effort"),
     "repair": ("model", "gold_effort"),
@@ -99,17 +101,23 @@ class Asker:
         return await self._until_valid(call, key=key, paid=found.paid)
 
     async def _until_valid(self, call: Call[A], *, key: str, paid: int) -> Reply[A] | CallFailed:
-        """Ask again while the answer is cut off or invalid and another may be better. `paid` replies are in the journal before."""
+        """Ask again while the answer is cut off or invalid and another may be better. `paid` replies are in the journal before.
+
+        When the caller objects to an answer, it is asked for once more, with the answer and the objection.
+        """
+        objected = False
         for answer in range(1, ANSWERS_TO_PAY + 1):
             asked = self.books.asked(call, key=key)
             raw = await self._until_reached(call, asked)
             outcome = reply_or_failure(call, raw, replayed=False)
             await self.books.journal.store(asked, raw, number=paid + answer, outcome=outcome.reason)
             self._require_json(call.stage, raw=raw, outcome=outcome)
-            if isinstance(outcome, Reply) or not outcome.may_repeat:
+            if isinstance(outcome, Reply) or not outcome.may_repeat or (objected and outcome.objection):
                 break
             if outcome.reason == "truncated":
                 call = replace(call, max_tokens=min(MOST_TOKENS, call.max_tokens * 2))
+            if outcome.objection:
+                objected, call = True, replace(call, prompt=again_prompt(call.prompt, answer=raw.text, objection=outcome.objection))
         return outcome
 
     async def _until_reached(self, call: Call[Any], asked: Asked) -> RawReply:

@@ -90,11 +90,11 @@ class Reply(Generic[A]):
 class CallFailed(Exception):
     """This call can't be had. It is recorded and counted, and the run goes on.
 
-    `may_repeat` is false when the same question would end the same way.
+    `may_repeat` is false when the same question would end the same way. `objection` is the caller's to a valid answer, whole.
     """
 
-    def __init__(self, reason: FailureReason, detail: str, *, stage: str = "", may_repeat: bool = True) -> None:
-        self.reason, self.detail, self.stage, self.may_repeat = reason, plain(detail), stage, may_repeat
+    def __init__(self, reason: FailureReason, detail: str, *, stage: str = "", may_repeat: bool = True, objection: str = "") -> None:
+        self.reason, self.detail, self.stage, self.may_repeat, self.objection = reason, plain(detail), stage, may_repeat, objection
         super().__init__(f"{reason}: {self.detail}")
 
     def at(self, stage: str) -> "CallFailed":

@@ -33,7 +33,8 @@ class Provider:
     id: str  # part of every reply's key
     base_url: str = field(repr=False)
     api_key: str = field(repr=False)
-    local_model: str = ""  # the embedded model's name when it is the one that answers
+    local_model: str = ""  # the name of the model on this machine when it is the one that answers
+    is_embedded: bool = False  # true for the 135M model that comes with the kit, which can neither follow rules nor check anything
     notice: str = ""  # the embedded model's notice, which every record of a run shows
     secrets: tuple[str, ...] = field(default=(), repr=False)  # what must not be shown or stored, wherever the endpoint repeats it
 
@@ -117,7 +118,7 @@ def open_provider(settings: Settings) -> Iterator[Provider]:
 
     file = embedded_model_file()
     with local_server(file) as server:
-        yield Provider(f"local:{file.name}", server.url, "local", server.model, server.notice)
+        yield Provider(f"local:{file.name}", server.url, "local", server.model, server.is_embedded, server.notice)
 
 
 def _endpoint() -> Provider:

@@ -30,7 +30,7 @@ async def open_asker(settings: Settings, *, journal: Path, stopping: Stopping) -
     """
     with open_provider(settings) as provider, Journal(journal) as book:
         books = Books(book, Budget(settings.budget_usd, spent_usd=book.spent_usd()), settings=settings, is_local=provider.is_local)
-        models = [provider.model(name) for name in (settings.model, settings.judge_model)]
+        models = [provider.model(name) for name in settings.models]
         for model in models:
             books.price(model)
         width = provider.width(settings)

@@ -1,7 +1,8 @@
 """The result of a pass over a run's folder: its summary line, its failures, and its section of the manifest."""
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -25,7 +26,7 @@ class RunFailed(KitError):
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """The result of a pass, where total = done + failures."""
+    """The result of a pass, where total = done + dropped + failures."""
 
     verb: str
     total: int
@@ -38,27 +39,34 @@ class Tally:
     provider: str
     notice: str  # of the embedded model, which belongs into every record
     remarks: tuple[str, ...]  # what a person should know
+    is_embedded: bool = False
+    dropped: Mapping[str, int] = field(default_factory=dict)  # scenarios that were not verified, by reason; they are no failures
     note: str = ""  # a harmless addition to the summary line
 
     def __str__(self) -> str:
         reused = f", {self.replayed:,} replies reused" if self.replayed else ""
-        counts = f"{self.done:,} of {counted(self.total, 'sample')} {self.verb}, {len(self.failures):,} failed"
+        not_verified = f", {sum(self.dropped.values()):,} dropped by the verifier" if self.dropped else ""
+        counts = f"{self.done:,} of {counted(self.total, 'sample')} {self.verb}{not_verified}, {len(self.failures):,} failed"
         cost = f"{self.seconds:.0f} s; the run has cost ${self.cost_usd:.2f} so far"
         return f"{counts}; {counted(self.asked, 'call')}{reused}; {cost}{f'; {self.note}' if self.note else ''}"
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return the failures by stage and reason as rows of a table."""
+        """Return what failed or was dropped, by stage and reason, as rows of a table."""
         counts = Counter((failure.stage, failure.reason) for failure in self.failures)
+        counts.update({("verify", reason): count for reason, count in self.dropped.items()})
         return [{"stage": stage, "reason": reason, "samples": count} for (stage, reason), count in counts.most_common()]
 
     def require_enough(self, run: Run) -> "Tally":
         """Return this tally. Raises RunFailed when fewer than `min_call_success` succeeded. Drops by the filter never count here."""
-        if self.done >= run.settings.min_call_success * self.total:
+        wanted = self.total - sum(self.dropped.values())
+        if self.done >= run.settings.min_call_success * wanted and (self.done or not self.dropped):
             return self
+        if not self.failures:
+            raise RunFailed(f"The verifier dropped all {self.total:,} scenarios ({', '.join(self.dropped)}): read {run.dropped_scenarios}.")
         reasons = ", ".join(f"{count} × {reason}" for reason, count in Counter(one.reason for one in self.failures).most_common(3))
         first = self.failures[0]
         raise RunFailed(
-            f"Only {self.done:,} of {self.total:,} samples could be {self.verb} ({reasons}). "
+            f"Only {self.done:,} of {wanted:,} samples could be {self.verb} ({reasons}). "
             f"First: {first.id}, {first.stage}: {first.detail}. "
             f"All are in failures.jsonl. {ADVICE.get(first.reason, '')}Running again asks for the missing ones only."
         )
@@ -67,7 +75,7 @@ class Tally:
         """Write the pass into the manifest."""
         values = {
             "settings": run.settings.model_dump(mode="json"),
-            "counts": {"total": self.total, "done": self.done, "failed": len(self.failures)},
+            "counts": {"total": self.total, "done": self.done, "failed": len(self.failures), "dropped": sum(self.dropped.values())},
             "calls": {"asked": self.asked, "replayed": self.replayed},
             "provider": self.provider,
             "notice": self.notice,

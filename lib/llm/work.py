@@ -4,6 +4,7 @@ Generating (a slot becomes a sample) and judging (a sample becomes an evaluation
 """
 
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -43,12 +44,15 @@ class Pass:
     verb: str  # what happens to a sample, as "made"
     things: Iterable[Any]  # each has an id
     total: int
-    make: Callable[[Asker, Any], Awaitable[BaseModel]]  # raises CallFailed for a thing that can't be made
+    make: Callable[
+        [Asker, Any], Awaitable[Sequence[BaseModel]]
+    ]  # its record, and what else came of it; raises CallFailed if it can't be made
     targets: Mapping[type[BaseModel], Path]  # the file of each kind of record
     is_own: Callable[[Failure], bool]  # true for a failure on record that this pass replaces
     chunk: int = 0  # things in a checkpoint of the first target; 0 means no checkpoints
     stages: tuple[Stage, ...] = ()  # asked for under the thing's own id, so that the journal shows what was paid
     lines: dict[type[BaseModel], OrderedLines] = field(default_factory=dict, init=False, repr=False)
+    done: Counter[type[BaseModel]] = field(default_factory=Counter, init=False, repr=False)  # things, by the kind of their first record
 
 
 def work_through(run: Run, work: Pass) -> Tally:
@@ -62,7 +66,7 @@ def work_through(run: Run, work: Pass) -> Tally:
             stopping = Stopping(GRACE_S if run.settings.mode == "live" else 0.0)  # a batch goes on at the provider
             return finish(_through(run, work, stopping=stopping), stopping)
     except KeyboardInterrupt:
-        done = sum(map(len, work.lines.values()))
+        done = work.done.total()
         raise RunFailed(f"Interrupted: {done:,} of {work.total:,} {work.verb}; run again to continue.") from None
     finally:
         for lines in work.lines.values():
@@ -88,8 +92,10 @@ async def _through(run: Run, work: Pass, *, stopping: Stopping) -> Tally:
             async def one(index: int, thing: HasId) -> None:
                 try:
                     ask.require_budget(thing.id, work.stages)
-                    made = await work.make(ask, thing)
-                    work.lines[type(made)].add(index, json_line(made))
+                    records = await work.make(ask, thing)
+                    for record in records:
+                        work.lines[type(record)].add(index, json_line(record))
+                    work.done[type(records[0])] += 1
                 except CallFailed as failed:
                     failures[index] = Failure(id=thing.id, stage=failed.stage, reason=failed.reason, detail=failed.detail)
                     bar.set_postfix(failed=len(failures), refresh=False)
@@ -106,7 +112,7 @@ async def _through(run: Run, work: Pass, *, stopping: Stopping) -> Tally:
         return Tally(
             verb=work.verb,
             total=work.total,
-            done=sum(map(len, work.lines.values())),
+            done=work.done.total(),
             failures=in_order,
             asked=ask.asked,
             replayed=ask.replayed,
@@ -115,6 +121,7 @@ async def _through(run: Run, work: Pass, *, stopping: Stopping) -> Tally:
             provider=ask.provider.id,
             notice=ask.provider.notice,
             remarks=tuple(ask.transport.remarks),
+            is_embedded=ask.provider.is_embedded,
         )
 
 

@@ -21,6 +21,17 @@ TutoringSkill = Literal[
     "alternative_approach",
     "not_applicable",
 ]
+Kind = Literal[
+    "why_is_step_necessary",
+    "how_concepts_relate",
+    "counterexample_contradiction",
+    "overgeneralization",
+    "confusing_similar_terms",
+    "incorrect_assumption",
+    "procedural_vs_conceptual",
+    "misapplying_formula",
+    "no_misconception",
+]
 EvalDimension = Literal[
     "truthfulness",
     "instruction_following",
@@ -76,6 +87,39 @@ class ScenarioAnswer(Answer):
     misconception: Annotated[Text, Field(description="One clause: what exactly the student has wrong.")]
     follow_up: Annotated[Text, Field(description="What the student writes back, in their own voice.")]
     rubrics: Annotated[list[RubricAnswer], Field(min_length=6, max_length=8)]
+
+
+class EquationAnswer(Answer):
+    expression: Annotated[str, Field(description="Numbers, operators, functions and units only, as the explanation computes it.")]
+    claimed: Annotated[str, Field(description="The value that the explanation gives, as an expression of the same kind.")]
+    tolerance: Annotated[float, Field(description="The relative error that the explanation's rounding allows, 0 to 0.1.")]
+
+
+class CriterionCheckAnswer(Answer):
+    rubric_id: str
+    problem: Annotated[str, Field(description="What is wrong with the criterion; empty when it is fine.")]
+    fair: bool
+    single: bool
+    decidable: bool
+
+
+class VerificationAnswer(Answer):
+    own_answer: Annotated[Text, Field(description="The question solved from the question alone.")]
+    equations: Annotated[list[EquationAnswer], Field(max_length=12)]
+    not_computable: Annotated[str, Field(description="What is claimed by calculation and can't be written as an equation; else empty.")]
+    explanation_problem: Annotated[str, Field(description="Everything false in the explanation; empty when there is nothing.")]
+    explanation_agrees: bool
+    explanation_right: bool
+    belief: Annotated[str, Field(description="One clause: what the student believes that is false; empty when nothing is.")]
+    beliefs: Literal["none", "one", "several", "unclear"]
+    kind_reasoning: str
+    kind: Kind
+    criteria: Annotated[list[CriterionCheckAnswer], Field(min_length=1)]
+
+
+class MisstatedAnswer(Answer):
+    fault: Annotated[Text, Field(description="One clause: what is wrong in the copy, and what would be right.")]
+    explanation: Annotated[Text, Field(description="The explanation with the error.")]
 
 
 class GoldAnswer(Answer):

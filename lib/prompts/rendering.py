@@ -16,17 +16,19 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
 
 from lib.errors import KitError, plain
 from lib.prompts.answers import ScenarioAnswer
-from lib.schema import Rubric, Sample, Seed, Slot, Spoiling
-from lib.taxonomy import TYPE_BY_ID, label
+from lib.schema import Misstating, Rubric, Sample, Seed, Severity, Slot, Spoiling
+from lib.taxonomy import MISCONCEPTION_TYPES, TYPE_BY_ID, has_formulas, label
 
 TEMPLATES = Path(__file__).parent
-Stage = Literal["scenario", "gold", "judge", "spoil", "repair"]
-STAGES: tuple[Stage, ...] = get_args(Stage)
+Stage = Literal["scenario", "verify", "misstate", "gold", "judge", "spoil", "repair"]
+Template = Literal[Stage, "control", "gold_control"]  # a control has templates of its own for its scenario and its response
+STAGES: tuple[Template, ...] = get_args(Template)
 OUR_TAGS = re.compile(
-    r"<(?=[\s\u200b-\u200d\u2060\ufeff/]*(?:seed_\w+|question|explanation|follow_?up|criteri(?:a|on)|response|misconception|ban|objections?|system|assignment)\b)",
+    r"<(?=[\s\u200b-\u200d\u2060\ufeff/]*(?:seed_\w+|question|explanation|follow_?up|criteri(?:a|on)|earlier_answer|response|misconception|ban|objections?|system|assignment)\b)",
     re.IGNORECASE,
 )
 
+SHOWN_OF_SEED: dict[Severity, int] = {"critical": 3, "not_critical": 1, "critical_negative": 1}  # how many of a seed's criteria are shown
 LONGEST_CELL = 5_000  # characters: a list of subjects of the user's own may be long
 # What begins or ends something in Markdown or HTML, wherever it stands; at the beginning of a line, what makes a heading, a list or a rule;
 # and what makes a link of a bare address. An underscore between letters or digits is text.
@@ -43,13 +45,35 @@ class Prompt(NamedTuple):
 
 
 def scenario_prompt(slot: Slot, seed: Seed) -> Prompt:
-    kind = TYPE_BY_ID[slot.misconception_type]
-    return _prompt("scenario", slot=slot, seed=seed, kind=kind, subject=label(slot.subject))
+    kind, subject = TYPE_BY_ID[slot.misconception_type], label(slot.subject)
+    name: Template = "control" if slot.is_control else "scenario"
+    shown = [rubric for severity, count in SHOWN_OF_SEED.items() for rubric in _of_severity(seed, severity)[:count]]
+    return _prompt(name, slot=slot, seed=seed, seed_criteria=shown, kind=kind, subject=subject, has_formulas=has_formulas(slot.subject))
+
+
+def _of_severity(seed: Seed, severity: Severity) -> list[Rubric]:
+    return [rubric for rubric in seed.rubrics if rubric.attributes.severity == severity]
+
+
+def verify_prompt(slot: Slot, scenario: ScenarioAnswer, *, rubrics: Sequence[Rubric]) -> Prompt:
+    """Ask whether the scenario is right. The kind that was assigned is not shown, nor are severities."""
+    return _prompt("verify", slot=slot, scenario=scenario, rubrics=rubrics, subject=label(slot.subject))
+
+
+def misstate_prompt(scenario: ScenarioAnswer, misstating: Misstating) -> Prompt:
+    """Ask for a copy of the explanation with an error of this kind."""
+    return _prompt("misstate", question=scenario.question, explanation=scenario.explanation, misstating=misstating)
 
 
 def gold_prompt(slot: Slot, scenario: ScenarioAnswer, *, rubrics: Sequence[Rubric] = ()) -> Prompt:
     """`rubrics` stays empty unless `show_rubrics_to_tutor` is to measure what seeing them does."""
-    return _prompt("gold", slot=slot, scenario=scenario, rubrics=rubrics, subject=label(slot.subject))
+    name: Template = "gold_control" if slot.is_control else "gold"
+    return _prompt(name, slot=slot, scenario=scenario, rubrics=rubrics, subject=label(slot.subject))
+
+
+def again_prompt(prompt: Prompt, *, answer: str, objection: str) -> Prompt:
+    """Return the same question once more, with the answer that could not be used and what was wrong with it."""
+    return Prompt(prompt.system, render("again_user.md", {"user": prompt.user, "answer": answer, "objection": objection}))
 
 
 def judge_prompt(*, question: str, explanation: str, follow_up: str, rubrics: Sequence[Rubric], response: str) -> Prompt:
@@ -73,13 +97,13 @@ def repair_prompt(sample: Sample, objections: Sequence[str]) -> Prompt:
 
 
 @cache
-def template_sha256(stage: Stage) -> str:
+def template_sha256(stage: Template) -> str:
     """Return the digest of the stage's two templates: changes when a researcher edits either."""
     parts = [(TEMPLATES / f"{stage}_{role}.md").read_bytes() for role in ("system", "user")]
     return hashlib.sha256(b"\x00".join(parts)).hexdigest()
 
 
-def template_text(stage: Stage) -> str:
+def template_text(stage: Template) -> str:
     return "".join((TEMPLATES / f"{stage}_{role}.md").read_text(encoding="utf-8") for role in ("system", "user"))
 
 
@@ -107,7 +131,7 @@ def yaml_text(text: object) -> str:
     return json.dumps(plain(text, longest=LONGEST_CELL), ensure_ascii=False)
 
 
-def _prompt(stage: Stage, **values: object) -> Prompt:
+def _prompt(stage: Template, **values: object) -> Prompt:
     system = render(f"{stage}_system.md", {})
     return Prompt(system, render(f"{stage}_user.md", values))
 
@@ -127,5 +151,6 @@ def _environment(folder: Path) -> Environment:
     environment = Environment(
         loader=FileSystemLoader(folder), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
     )
+    environment.globals["kinds"] = MISCONCEPTION_TYPES
     environment.filters |= {"data": data, "cell": cell, "yaml_text": yaml_text, "label": label}
     return environment

@@ -24,6 +24,7 @@ UNLABELLED = "No people's labels: the corrected rate assumes that the judge pass
 SHOWN_SETTINGS = [
     name for name in Settings.names_of("plan", "writing", "endpoint", "judging", "filtering", "publishing") if name != "benchmark_csv"
 ]
+LEVELS = ("middle_school", "high_school", "undergraduate", "graduate")
 
 
 def write_card(tables: Tables, split: Split) -> Path:
@@ -59,6 +60,7 @@ def card(tables: Tables, split: Split) -> str:
         "kept": kept.total(),
         "writers": writers or ["nobody: nothing is kept"],
         "judges": list(judge.models) or ["nobody"],
+        "verifiers": judge.verifier.models or ("nobody",),
         "provider": generation.provider,
         "keep_rate": str(judge.kept),
         "catch_line": judge.catch_line,
@@ -83,6 +85,10 @@ def card(tables: Tables, split: Split) -> str:
         "groups": split.groups,
         "share": run.settings.validation_share,
         "spread": {name: _spread(split, name) for name in ("subject", "misconception_type")},
+        "controls": found["controls"],
+        "verified": judge.verifier.passed.total > 0,
+        "levels": list(dict.fromkeys(level for level in LEVELS if level in set(samples["level"]))),
+        "rules": _rules(run.settings),
         "variety": variety_table(tables).to_dict("records"),
         "people": judge.people is not None,
     }
@@ -99,6 +105,8 @@ def trust_lines(judge: Trust, writers: list[str]) -> list[str]:
     lines.append(f"{judge.unfound.total - judge.unfound.hits:,} of {judge.unfound.total:,} quotes stand in the reply that was judged.")
     if judge.flipped.total:
         lines.append(f"Criteria on which repeated votes differ: {judge.flipped}.")
+    if judge.verifier.passed.total:
+        lines += str(judge.verifier).splitlines()
     return [*lines, UNLABELLED if judge.people is None else f"People and judge agree on criteria: {judge.people.criteria.agreed}."]
 
 
@@ -121,6 +129,15 @@ def _changed(planned: Settings) -> dict[str, str]:
     defaults, values = Settings(), {name: getattr(planned, name) for name in SHOWN_SETTINGS}
     shown = {name: ", ".join(value) if isinstance(value, tuple) else str(value) for name, value in values.items()}
     return {name: text for name, text in shown.items() if values[name] != getattr(defaults, name)}
+
+
+def _rules(settings: Settings) -> list[str]:
+    """Return the rules that drop a sample although enough of its critical rubrics pass."""
+    return [
+        *(["breaks a ban"] if settings.ban_is_veto else []),
+        *(["holds a factual error, as the judge says"] if settings.drop_factual_errors else []),
+        *([f"has a quality score below {settings.min_quality_score} of 5"] if settings.min_quality_score > 1 else []),
+    ]
 
 
 def _spread(split: Split, name: str) -> str:

@@ -25,6 +25,9 @@ class Folder:
     generated = InFolder("tutoring_samples_generated.jsonl")  # the samples of the plan
     repaired = InFolder("tutoring_samples_repaired.jsonl")  # near misses with a new response
     topped_up = InFolder("tutoring_samples_topped_up.jsonl")  # samples beyond the plan
+    dropped_scenarios = InFolder("scenarios_dropped.jsonl")  # scenarios that the verifier dropped
+    dropped_beyond = InFolder("scenarios_dropped_topped_up.jsonl")  # those among them that topping up asked for
+    planted_explanations = InFolder("planted_explanations.jsonl")  # explanations made wrong on purpose, and what the verifier said
     failures = InFolder("failures.jsonl")  # samples that could not be made or judged
     gated = InFolder("gated.jsonl")  # samples that the gates dropped
     evaluations = InFolder("evaluations.jsonl")  # the judge's verdicts

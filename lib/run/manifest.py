@@ -49,6 +49,7 @@ class Section(BaseModel):
     not_checked: tuple[str, ...] = ()  # gates that could compare nothing
     benchmark: dict[str, Count] = {}  # rows, sequences
     threshold: Annotated[float, Field(ge=0, lt=1)] = 0.8
+    rules: dict[str, Any] = {}  # further settings that decided what is kept; earlier versions had none
     of: dict[str, str] = {}  # the digests of the files that the run was filtered from
     cost_usd_a_kept_sample: float | None = None
     review_csv: str = ""

@@ -11,7 +11,7 @@ from lib.run.files import RunError, as_record, read_jsonl, read_object, trouble_
 from lib.run.folder import Folder
 from lib.run.lock import held
 from lib.run.manifest import forget_section, read_manifest
-from lib.schema import Decision, Evaluation, Failure, Planted, Sample
+from lib.schema import Decision, DroppedScenario, Evaluation, Failure, Planted, PlantedExplanation, Sample
 
 R = TypeVar("R", bound=BaseModel)
 AGAIN = "Run 02_filter again (make filter): it writes the file anew, and nothing is paid twice."
@@ -32,6 +32,19 @@ def made_samples(folder: Folder) -> Iterator[Sample]:
 def kept_samples(folder: Folder) -> Iterator[Sample]:
     """Yield the kept samples. Raises RunError when the run has not been filtered, or where two samples share an id."""
     return _distinct(folder.filtered, set(), made_by="02_filter")
+
+
+def dropped_scenarios(folder: Folder) -> Iterator[DroppedScenario]:
+    """Yield the scenarios that the verifier dropped. Runs of earlier versions have none."""
+    for path, made_by in ((folder.dropped_scenarios, "01_generate"), (folder.dropped_beyond, "make topup")):
+        if os.path.lexists(path):
+            yield from read_jsonl(path, DroppedScenario, made_by=made_by)
+
+
+def planted_explanations(folder: Folder) -> list[PlantedExplanation]:
+    """Return the explanations that were made wrong on purpose. Runs of earlier versions have none."""
+    path = folder.planted_explanations
+    return list(read_jsonl(path, PlantedExplanation, made_by="01_generate")) if os.path.lexists(path) else []
 
 
 class _Kept(BaseModel):
@@ -102,7 +115,7 @@ def save_figure(folder: Folder, figure: Any, *, name: str) -> Path:
 def forget_top_up(folder: Folder) -> None:
     """Remove the files of topping up, because they belong to samples that are made anew. The journal keeps every reply."""
     with held(folder):
-        for path in (folder.repaired, folder.topped_up):
+        for path in (folder.repaired, folder.topped_up, folder.dropped_beyond):
             remove(path)
         forget_section(folder, "top_up")
 

@@ -8,10 +8,12 @@ from typing import Any
 from lib.run.files import RunError, is_file, sha256_of, whole_file
 from lib.run.folder import Folder
 from lib.run.lock import held
-from lib.run.manifest import read_manifest
+from lib.run.manifest import Manifest, read_manifest
 from lib.settings import Settings, from_root, notebook_settings
 
 DECIDES_SAMPLES = Settings.names_of("input", "plan", "writing")
+THRESHOLD = "critical_pass_threshold"
+RULES_BEFORE = {"min_quality_score": 1, "drop_factual_errors": False, "ban_is_veto": False}  # of versions that had the threshold only
 
 
 class Run(Folder):
@@ -39,14 +41,12 @@ class Run(Folder):
 
     @property
     def as_filtered(self) -> "Run":
-        """Return this run with the threshold it was filtered with and the sheet of people's labels that was last read.
+        """Return this run with the rules it was filtered with and the sheet of people's labels that was last read.
 
-        A threshold or a sheet that somebody asked for stays. Raises RunError as `require_filtered` does.
+        A rule or a sheet that somebody asked for stays. Raises RunError as `require_filtered` does.
         """
         manifest, asked = read_manifest(self), self.settings.model_fields_set
-        found: dict[str, Any] = {}
-        if "critical_pass_threshold" not in asked:
-            found["critical_pass_threshold"] = manifest.filtering.threshold
+        found = {name: value for name, value in _rules(manifest).items() if name not in asked}
         if "review_csv" not in asked and (recorded := manifest.people.review_csv) and is_file(from_root(recorded)):
             found["review_csv"] = recorded
         run = Run(self.settings.model_copy(update=found))
@@ -54,16 +54,18 @@ class Run(Folder):
         return run
 
     def require_filtered(self) -> None:
-        """Raise RunError when the files do not belong to a finished filtering with this run's threshold.
+        """Raise RunError when the files do not belong to a finished filtering with this run's rules.
 
-        That is so when there was no filtering, or one at another threshold, or when samples were made, repaired or judged since.
+        That is so when there was no filtering, or one with other rules, or when samples were made, repaired or judged since.
         """
-        manifest, asked = read_manifest(self), self.settings.critical_pass_threshold
+        manifest = read_manifest(self)
         if not manifest.has("filtering"):
             raise RunError(f"{self.dir} has not been filtered yet: run 02_filter with the same RUN first.")
-        if manifest.filtering.threshold != asked:
-            was = manifest.filtering.threshold
-            raise RunError(f"{self.dir} was filtered at {was}, not at {asked}: run 02_filter again (make filter) to change that.")
+        for name, was in _rules(manifest).items():
+            if (asked := getattr(self.settings, name)) != was:
+                raise RunError(
+                    f"{self.dir} was filtered with {name} = {was}, not {asked}: run 02_filter again (make filter) to change that."
+                )
         if manifest.filtering.of != filtered_from(self):
             raise RunError(f"{self.dir} has changed since it was filtered: run 02_filter again (make filter) first.")
 
@@ -89,6 +91,17 @@ def recorded_settings(folder: Folder) -> Settings:
     if not made:
         raise RunError(f"{folder.dir} has no finished run: its manifest.json does not say how it was made.")
     return _accepted((manifest.judging.settings or made) | {name: made[name] for name in DECIDES_SAMPLES if name in made})
+
+
+def filtered_with(run: Run) -> dict[str, Any]:
+    """Return what the manifest says of a filtering: its rules, and the digests of the files that it was made from."""
+    rules = {name: getattr(run.settings, name) for name in RULES_BEFORE}
+    return {"threshold": run.settings.critical_pass_threshold, "rules": rules, "of": filtered_from(run)}
+
+
+def _rules(manifest: Manifest) -> dict[str, Any]:
+    """Return the settings that decided what the run keeps."""
+    return RULES_BEFORE | {THRESHOLD: manifest.filtering.threshold} | manifest.filtering.rules
 
 
 def filtered_from(folder: Folder) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """Every parameter of a run, with its default, unit and bounds."""
 
-from lib.settings.parameters import FEWEST_PLANTED, Settings, planted_count
+from lib.settings.bounds import FEWEST_PLANTED, planted_count
+from lib.settings.parameters import Settings
 from lib.settings.paths import PROJECT_ROOT, SettingsError, from_root, short_path
 from lib.settings.sources import check_names, headless, notebook_settings, setting_pairs, settings_of
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable
+from difflib import get_close_matches
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le, Lt
@@ -11,6 +12,7 @@ from pydantic.fields import FieldInfo
 from lib.errors import CONTROL, LONE_SURROGATE, is_blank, plain
 
 MOST_SAMPLES = 1_000_000
+FEWEST_PLANTED = 16  # all caught, the catch rate is at least 81 % (Wilson); with fewer it can't be told from 80 %
 MOST_SEED = 2**63 - 1
 MOST_USD_PER_MTOK = 100_000.0
 LONGEST_RUN_NAME = 100  # characters
@@ -138,3 +140,18 @@ def _range(bounds: Iterable[Any]) -> str:
             case Lt(lt=high):
                 words.append(f"below {high:,}")
     return " and ".join(words).replace(" and to ", " to ")
+
+
+def planted_count(samples: int, share: float) -> int:
+    """Return how many failures to plant. That is `share` of the samples, but at least 16 when there are as many samples."""
+    count = math.ceil(share * samples)
+    return max(FEWEST_PLANTED, count) if share and samples >= FEWEST_PLANTED else count
+
+
+def nearest(name: str, known: Iterable[str], *, cutoff: float) -> str:
+    """Return the known name that is most like `name`, or "" when none is alike enough (`cutoff`, 0 to 1)."""
+    return next(iter(get_close_matches(name, list(known), n=1, cutoff=cutoff)), "")
+
+
+def distinct(names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(names))

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from lib.errors import KitError
-from lib.settings.parameters import Settings, nearest
+from lib.settings.bounds import nearest
+from lib.settings.parameters import Settings
 from lib.settings.paths import SettingsError
 
 INJECTED_CELL = "# Parameters"  # the first line of the cell that papermill adds

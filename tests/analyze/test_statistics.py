@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 
 from lib.analyze.groups import rates, worst_first
+from lib.analyze.rows import SAMPLE_COLUMNS, SCENARIO_COLUMNS, VERDICT_COLUMNS
 from lib.analyze.statistics import low_keep_rate_advice, statistics
-from lib.analyze.tables import SAMPLE_COLUMNS, VERDICT_COLUMNS, Tables
+from lib.analyze.tables import Tables
 from lib.analyze.trust import SAME_MODEL
 from lib.run.manifest import Manifest, update_manifest
 from lib.run.run import Run
@@ -22,7 +23,9 @@ def these(samples: list[dict[str, Any]] | None = None, verdicts: list[dict[str, 
     """Return tables with these rows; what a row leaves out is missing."""
     planted = pd.DataFrame(columns=["id", "spoiling", "caught"])
     made = pd.DataFrame([row | {"kept": row["status"] == "kept"} for row in samples or []], columns=SAMPLE_COLUMNS)
-    return Tables(Run(Settings()), Manifest(), made, pd.DataFrame(verdicts or [], columns=VERDICT_COLUMNS), planted, {})
+    scenarios, misstated = pd.DataFrame(columns=SCENARIO_COLUMNS), pd.DataFrame(columns=["id", "misstating", "caught"])
+    frames = {"planted": planted, "scenarios": scenarios, "misstated": misstated, "responses": {}}
+    return Tables(Run(Settings()), Manifest(), samples=made, verdicts=pd.DataFrame(verdicts or [], columns=VERDICT_COLUMNS), **frames)
 
 
 TABLE = these(
@@ -61,7 +64,11 @@ def test_keep_rates_carry_their_interval() -> None:
 
 
 def criteria(*rows: tuple[str, str, bool], critical: bool = True) -> list[dict[str, Any]]:
-    return [{"tutoring_skill": skill, "eval_dimension": dimension, "met": met, "critical": critical} for skill, dimension, met in rows]
+    about = {"id": "a", "criteria": "The response must name it.", "critical": critical}
+    return [
+        about | {"tutoring_skill": skill, "eval_dimension": dimension, "met": met, "why_not": "" if met else "It names nothing."}
+        for skill, dimension, met in rows
+    ]
 
 
 def test_a_criterion_of_several_dimensions_counts_in_each() -> None:
@@ -97,7 +104,7 @@ def of_four(settings: Settings) -> dict[str, Any]:
 
 def test_made_is_kept_and_dropped_and_unjudged(of_four: dict[str, Any]) -> None:
     assert [of_four[f"{name}_samples"] for name in ("total", "kept", "removed", "unjudged")] == [4, 2, 1, 1]
-    assert of_four["by_reason"] == {"critical_rubrics_failed": 1, "not_judged": 1}
+    assert of_four["by_reason"] == {"ban_broken": 1, "not_judged": 1}
 
 
 def test_keep_rate_is_of_the_made_and_the_judges_pass_rate_of_the_judged(of_four: dict[str, Any]) -> None:
@@ -152,7 +159,7 @@ def test_statistics_of_two_dimensions_in_one_cell_are_by_dimension(settings: Set
 
 
 def advice_for(*statuses: str, verdicts: list[dict[str, Any]]) -> list[str]:
-    return low_keep_rate_advice(these([{"status": status} for status in statuses], verdicts))
+    return low_keep_rate_advice(these([{"status": status, "weaknesses": ()} for status in statuses], verdicts))
 
 
 FAILING = criteria(("step_by_step_help", "truthfulness", False), ("asks_guiding_question", "truthfulness", True))
@@ -165,13 +172,24 @@ def test_no_advice_where_half_or_more_are_kept() -> None:
 
 def test_below_one_half_the_advice_names_the_skill_that_fails_most() -> None:
     advice = " ".join(advice_for("kept", "dropped", "dropped", verdicts=FAILING))
-    assert "`step_by_step_help`" in advice
-    assert "asks_guiding_question" not in advice
+    assert "step by step help pass least (0% of 1)" in advice
+    assert "For example a: “The response must name it.” The judge: “It names nothing.”" in advice
+    assert "guiding question" not in advice
+
+
+def test_the_advice_never_suggests_a_lower_threshold() -> None:
+    """Four of five would let replies pass that turn the facts round."""
+    assert "threshold" not in " ".join(advice_for("dropped", "dropped", verdicts=FAILING))
+
+
+def test_the_advice_names_what_the_judge_finds_most_often_in_dropped_responses() -> None:
+    rows = [{"status": "dropped", "weaknesses": ("vague", "too_long")}, {"status": "dropped", "weaknesses": ("vague",)}]
+    assert "in dropped responses: vague (2), too long (1)" in " ".join(low_keep_rate_advice(these(rows, FAILING)))
 
 
 def test_criteria_that_are_not_critical_are_not_blamed() -> None:
     minor = criteria(("example_or_analogy", "style_tone", False), critical=False)
-    assert "example_or_analogy" not in " ".join(advice_for("dropped", verdicts=FAILING + minor))
+    assert "example or analogy" not in " ".join(advice_for("dropped", verdicts=FAILING + minor))
 
 
 def test_many_unjudged_samples_are_told_apart_from_dropped_ones() -> None:

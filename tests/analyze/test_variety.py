@@ -43,7 +43,7 @@ def test_one_response_has_no_neighbour(settings: Settings) -> None:
     ],
 )
 def test_moves_are_told_by_their_words(response: str, praise: bool, you: bool, question: bool, em_dash: bool) -> None:
-    found = marks(response)
+    found = marks(a_sample(response=response))
     assert (found["praise"], found["you"], found["question"], found["em_dash"]) == (praise, you, question, em_dash)
 
 

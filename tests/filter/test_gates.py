@@ -14,12 +14,14 @@ from hypothesis import strategies as st
 from lib.analyze.statistics import statistics
 from lib.filter.gates import GATES, Given, benchmark_of, copied_explanation, length_far_off, special_token
 from lib.filter.judge import to_judge
+from lib.filter.keep import VERDICT_REASONS
 from lib.filter.similar import Formulas, Limit, NearDuplicates, Shared, closing, opening, question_and_follow_up, shared
 from lib.generate.benchmark import BenchmarkError, read_benchmark, word_sequences
 from lib.generate.seeds import SeedFile
 from lib.generate.words import words
-from lib.run.files import RunError, read_jsonl
+from lib.run.files import RunError, read_jsonl, write_jsonl
 from lib.run.manifest import read_manifest
+from lib.run.records import made_samples
 from lib.run.run import Run
 from lib.schema import Decision, Sample
 from lib.settings import Settings
@@ -408,15 +410,16 @@ def test_the_funnel_in_the_statistics_counts_every_step_in_order(settings: Setti
     evaluations = [an_evaluation(samples[1]), an_evaluation(samples[2], failed=["r1"])]
     found = statistics(tables(write_run(settings, samples, evaluations, gated=[gone])))
     steps = {step["step"]: (step["samples"], step["dropped"], step["left"]) for step in found["funnel"]}
-    assert list(steps) == [*GATES, "unjudged", "critical_rubrics_failed"]
+    assert list(steps) == [*GATES, "unjudged", *VERDICT_REASONS]
     assert (steps["special_token"], steps["unjudged"], steps["critical_rubrics_failed"]) == ((4, 1, 3), (3, 1, 2), (2, 1, 1))
     assert (found["kept_samples"], found["removed_samples"], found["unjudged_samples"]) == (1, 2, 1)
     assert found["judge_pass_rate"] == 0.5
 
 
 def test_gates_give_the_same_file_every_time(provider: Provider, settings: Settings) -> None:
-    settings = settings.model_copy(update={"num_seeds": 10, "length_tolerance": 0.0})
     generate(settings)
+    samples = list(made_samples(Run(settings)))
+    write_jsonl(Run(settings).generated, [*samples, samples[0].model_copy(update={"id": "seed999_var1"})])
     once = gate(settings), Run(settings).gated.read_bytes()
     assert (gate(settings), Run(settings).gated.read_bytes()) == once
     assert list(read_jsonl(Run(settings).gated, Decision, made_by=""))

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,15 +15,16 @@ from hypothesis import strategies as st
 from lib.analyze.tables import TOO_FEW
 from lib.analyze.trust import Trust, trust
 from lib.filter.evidence import quote_found
-from lib.filter.judge import complete_for, evaluation
-from lib.filter.planted import SPOILINGS, drawn
+from lib.filter.judge import complete_for
+from lib.filter.planted import SPOILINGS, Plant, to_plant, with_plants
+from lib.filter.votes import evaluation
 from lib.prompts.answers import JudgementAnswer, VerdictAnswer
 from lib.run.files import read_jsonl
 from lib.run.manifest import update_manifest
 from lib.run.run import Run
 from lib.schema import Evaluation, Failure, Planted, Sample
 from lib.settings import FEWEST_PLANTED, Settings, SettingsError, planted_count
-from tests.answers import CRITERION, RESPONSE, Request, digest
+from tests.answers import ASSIGNED_FOLLOW_UP, CRITERION, NO_QUESTION, RESPONSE, Request, digest
 from tests.build import (
     a_planted,
     a_sample,
@@ -33,7 +35,6 @@ from tests.build import (
     gate,
     generate,
     judge,
-    make_run,
     rubrics_of,
     tables,
     write_run,
@@ -65,16 +66,24 @@ def scripted(judging: Judge) -> Callable[[Request], dict[str, Any]]:
         if "fault" in fields:
             return {"fault": "spoiled on purpose", "response": f"SPOILED {words(prompt, 120)}"}
         if "question" in fields:
-            return scenario(request.body_hash[:12])
+            return scenario(request.body_hash[:12], prompt)
         return {"response": f"{number_of(prompt)} is answered. {words(request.body_hash, 150)}"}
 
     return answer
 
 
-def scenario(number: str) -> dict[str, Any]:
+def scenario(number: str, prompt: str) -> dict[str, Any]:
+    """Return a scenario as the prompt assigns it."""
+    assigned = ASSIGNED_FOLLOW_UP.search(prompt)
+    assert assigned
+    follow_up = words(f"follow_up{number}", int(assigned[1])) + ("" if NO_QUESTION in prompt else "?")
     about = {"tutoring_skill": "not_applicable", "eval_dimension": ["truthfulness"], "explicitness": "explicit", "objectivity": "objective"}
-    rubrics = [about | {"criteria": f"The response must meet {n}.", "severity": severity} for n, severity in enumerate(SEVERITIES)]
-    texts = {name: words(name + number, 40) for name in ("explanation", "follow_up")}
+    starts = ["The response must not" if severity == "critical_negative" else "The response must" for severity in SEVERITIES]
+    rubrics = [
+        about | {"criteria": f"{start} meet {n}.", "severity": severity}
+        for n, (start, severity) in enumerate(zip(starts, SEVERITIES, strict=True))
+    ]
+    texts = {"explanation": words(f"explanation{number}", 100), "follow_up": follow_up}
     return {"topic": "t", "question": f"{number} is asked", "misconception": "m", "rubrics": rubrics, **texts}
 
 
@@ -226,8 +235,8 @@ def test_none_is_planted_where_none_is_asked_for() -> None:
 
 def test_the_draw_of_a_sample_does_not_depend_on_the_order_of_the_others() -> None:
     ids = [f"seed{number:03d}_var1" for number in range(100)]
-    assert drawn(ids, share=0.05, random_seed=3) == drawn(ids[::-1], share=0.05, random_seed=3)
-    assert drawn(ids, share=0.05, random_seed=3) != drawn(ids, share=0.05, random_seed=4)
+    assert to_plant(ids, share=0.05, random_seed=3) == to_plant(ids[::-1], share=0.05, random_seed=3)
+    assert to_plant(ids, share=0.05, random_seed=3) != to_plant(ids, share=0.05, random_seed=4)
 
 
 def test_all_kinds_are_planted_equally_often_and_each_differs_from_its_original(judged: Judged) -> None:
@@ -240,14 +249,12 @@ def test_all_kinds_are_planted_equally_often_and_each_differs_from_its_original(
     assert all(copy.response != originals[copy.sample_id].response for copy in planted)
 
 
-def test_a_ban_is_broken_only_where_there_is_one(provider: Provider, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tests.filter.test_judge.SEVERITIES", ["critical"] * 6)
-    provider.settings.answer = scripted(right)
-    settings = settings.model_copy(update={"num_seeds": 10})
-    make_run(settings)
-    found = trust(tables(settings))
-    assert found.all_caught.total == FEWEST_PLANTED
-    assert found.caught["ban_broken"].total == 0
+def test_a_ban_is_broken_only_where_there_is_one() -> None:
+    """The verifier may have taken out the ban."""
+    samples = [a_sample(str(number), rubrics=rubrics_of(5, 5), response=f"Response {number}.") for number in range(30)]
+    things = with_plants(samples, {sample.id: rank for rank, sample in enumerate(samples)}, random_seed=0)
+    spoilings = Counter(thing.spoiling for thing in things if isinstance(thing, Plant))
+    assert spoilings.total() == 30 and "ban_broken" not in spoilings
 
 
 def test_the_judge_is_shown_a_planted_failure_as_it_is_shown_a_sample(provider: Provider, judged: Judged) -> None:

@@ -1,7 +1,8 @@
 """A sample is kept when MORE than four fifths of its critical rubrics (weight 5 or -5) are satisfied, compared exactly."""
 
-from fractions import Fraction
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -17,14 +18,15 @@ from lib.schema import Decision, Failure, Sample
 from lib.settings import Settings
 from tests.build import a_sample, an_evaluation, count, keep, rubrics_of, write_run
 
-FOUR_FIFTHS = Fraction(4, 5)
 MINOR = 1
+REASONS = ("ban_broken", "critical_rubrics_failed", "factual_error", "low_quality")
 unhurried = hypothesis_settings(deadline=None)  # the machine may be busy
 
 
-def reason(weights: list[int], failed: list[str], *, threshold: Fraction = FOUR_FIFTHS) -> str | None:
+def reason(weights: list[int], failed: list[str], *, judged: dict[str, Any] | None = None, **changes: Any) -> str | None:
+    """Return why a sample is dropped. `judged` holds further parts of the evaluation, and `changes` settings."""
     sample = a_sample(rubrics=rubrics_of(*weights))
-    found = drop_reason(sample, an_evaluation(sample, failed=failed), threshold=threshold)
+    found = drop_reason(sample, an_evaluation(sample, failed=failed, **judged or {}), settings=Settings.of(**changes))
     return found[0] if found else None
 
 
@@ -51,8 +53,33 @@ def test_exactly_four_fifths_are_not_enough(fifths: int) -> None:
     assert reason([5] * 5 * fifths, [f"r{number}" for number in range(1, fifths)]) is None
 
 
-def test_a_broken_ban_drops_the_sample() -> None:
-    assert reason([5, 5, 5, 5, -5], ["r5"]) == "critical_rubrics_failed"
+def test_a_broken_ban_is_a_veto_whatever_the_share() -> None:
+    """19 of 20 is 95 %."""
+    assert reason([5, 5, 5, 5, -5], ["r5"]) == "ban_broken"
+    assert reason([5] * 19 + [-5], ["r20"]) == "ban_broken"
+    assert reason([5] * 19 + [-5], ["r20"], ban_is_veto=False) is None
+    assert reason([5, -5], ["r2"], critical_pass_threshold=0.0) == "ban_broken"
+
+
+def test_a_factual_error_that_the_judge_names_drops_the_sample_though_all_criteria_pass() -> None:
+    wrong = {"weaknesses": ("factual_error",), "quality_score": 4}
+    assert reason([5, 5], [], judged=wrong) == "factual_error"
+    assert reason([5, 5], [], judged=wrong, drop_factual_errors=False) is None
+    assert reason([5, 5], [], judged={"weaknesses": ("too_long",)}) is None
+
+
+@pytest.mark.parametrize(("score", "dropped"), [(1, True), (2, True), (3, False), (4, False), (5, False)])
+def test_a_quality_score_of_1_or_2_drops_the_sample_though_all_criteria_pass(score: int, dropped: bool) -> None:
+    assert (reason([5, 5], [], judged={"quality_score": score}) == "low_quality") == dropped
+    assert reason([5, 5], [], judged={"quality_score": score}, min_quality_score=1) is None
+
+
+def test_the_first_reason_that_holds_is_named() -> None:
+    bad = {"weaknesses": ("factual_error",), "quality_score": 1}
+    assert reason([5, -5], ["r1", "r2"], judged=bad) == "ban_broken"
+    assert reason([5, -5], ["r1"], judged=bad) == "critical_rubrics_failed"
+    assert reason([5, -5], [], judged=bad) == "factual_error"
+    assert reason([5, -5], [], judged=bad | {"weaknesses": ()}) == "low_quality"
 
 
 @unhurried
@@ -67,8 +94,8 @@ def test_a_sample_without_critical_rubric_is_dropped_for_that() -> None:
 
 
 def test_a_threshold_of_zero_asks_for_one_critical_rubric_to_pass() -> None:
-    assert reason([5, 5], ["r1"], threshold=Fraction(0)) is None
-    assert reason([5, 5], ["r1", "r2"], threshold=Fraction(0)) == "critical_rubrics_failed"
+    assert reason([5, 5], ["r1"], critical_pass_threshold=0.0) is None
+    assert reason([5, 5], ["r1", "r2"], critical_pass_threshold=0.0) == "critical_rubrics_failed"
 
 
 @unhurried
@@ -76,21 +103,20 @@ def test_a_threshold_of_zero_asks_for_one_critical_rubric_to_pass() -> None:
 def test_a_sample_is_kept_if_and_only_if_five_times_the_passed_exceed_four_times_all(verdicts: list[bool], bans: int) -> None:
     weights = [-5 if number < bans else 5 for number in range(len(verdicts))]
     failed = [f"r{number}" for number, met in enumerate(verdicts, start=1) if not met]
-    assert (reason(weights, failed) is None) == (5 * sum(verdicts) > 4 * len(verdicts))
+    assert (reason(weights, failed, ban_is_veto=False) is None) == (5 * sum(verdicts) > 4 * len(verdicts))
 
 
 @unhurried
 @given(verdicts=st.lists(st.booleans(), min_size=1, max_size=12), hundredths=st.integers(0, 99))
 def test_any_threshold_is_compared_exactly(verdicts: list[bool], hundredths: int) -> None:
-    threshold = Settings.of(critical_pass_threshold=hundredths / 100).threshold
     failed = [f"r{number}" for number, met in enumerate(verdicts, start=1) if not met]
-    kept = reason([5] * len(verdicts), failed, threshold=threshold) is None
+    kept = reason([5] * len(verdicts), failed, critical_pass_threshold=hundredths / 100) is None
     assert kept == (100 * sum(verdicts) > hundredths * len(verdicts))
 
 
 def test_the_detail_of_a_drop_says_how_many_pass_and_which_failed() -> None:
     sample = a_sample(rubrics=rubrics_of(5, 5, 1, -5))
-    found = drop_reason(sample, an_evaluation(sample, failed=["r2", "r3", "r4"]), threshold=FOUR_FIFTHS)
+    found = drop_reason(sample, an_evaluation(sample, failed=["r2", "r3", "r4"]), settings=Settings(ban_is_veto=False))
     assert found is not None
     assert "1 of 3" in found[1]
     assert found[1].endswith("r2, r4")
@@ -100,10 +126,10 @@ def test_the_detail_of_a_drop_says_how_many_pass_and_which_failed() -> None:
 
 
 def test_an_unjudged_sample_is_neither_kept_nor_dropped() -> None:
-    assert decide(a_sample(), None, threshold=FOUR_FIFTHS, why_unjudged="truncated") == Decision(
+    assert decide(a_sample(), None, settings=Settings(), why_unjudged="truncated") == Decision(
         id="seed001_var1", status="unjudged", reason="truncated"
     )
-    assert decide(a_sample(), None, threshold=FOUR_FIFTHS).reason == "not_judged"
+    assert decide(a_sample(), None, settings=Settings()).reason == "not_judged"
 
 
 @unhurried
@@ -111,9 +137,9 @@ def test_an_unjudged_sample_is_neither_kept_nor_dropped() -> None:
 def test_a_dropped_sample_has_one_reason_and_a_kept_one_none(weights: list[int], data: st.DataObject) -> None:
     sample = a_sample(rubrics=rubrics_of(*weights))
     failed = data.draw(st.sets(st.sampled_from([rubric.id for rubric in sample.metadata.rubrics])))
-    decision = decide(sample, an_evaluation(sample, failed=sorted(failed)), threshold=FOUR_FIFTHS)
+    decision = decide(sample, an_evaluation(sample, failed=sorted(failed)), settings=Settings())
     assert decision.id == sample.id
-    assert (decision.status == "dropped") == (decision.reason == "critical_rubrics_failed")
+    assert (decision.status == "dropped") == (decision.reason in REASONS)
     assert (decision.status == "kept") == (decision.reason == "")
 
 
@@ -172,8 +198,25 @@ def test_a_run_is_shown_at_the_threshold_it_was_filtered_with(at_half: Settings)
 
 def test_another_threshold_needs_another_filtering(at_half: Settings) -> None:
     asked = Settings.of(run=at_half.run, outputs_dir=at_half.outputs_dir, critical_pass_threshold=0.9)
-    with pytest.raises(RunError, match=r"was filtered at 0\.5, not at 0\.9: run 02_filter again"):
+    with pytest.raises(RunError, match=r"was filtered with critical_pass_threshold = 0\.5, not 0\.9: run 02_filter again"):
         _ = Run(asked).as_filtered.settings
+
+
+def test_another_rule_needs_another_filtering(at_half: Settings) -> None:
+    where = {"run": at_half.run, "outputs_dir": at_half.outputs_dir}
+    for rule, other in {"min_quality_score": 2, "drop_factual_errors": False, "ban_is_veto": False}.items():
+        with pytest.raises(RunError, match=f"was filtered with {rule} = "):
+            _ = Run(Settings.of(**where, **{rule: other})).as_filtered.settings
+
+
+def test_a_run_of_a_version_that_had_the_threshold_only_is_shown_by_that(at_half: Settings) -> None:
+    """What was kept then is not dropped by the rules of today."""
+    run = Run(at_half)
+    manifest = json.loads(run.manifest.read_text("utf-8"))
+    del manifest["filtering"]["rules"]
+    run.manifest.write_text(json.dumps(manifest), "utf-8")
+    settings = Run(Settings.of(run=at_half.run, outputs_dir=at_half.outputs_dir)).as_filtered.settings
+    assert (settings.critical_pass_threshold, settings.min_quality_score, settings.ban_is_veto) == (0.5, 1, False)
 
 
 def test_what_was_not_filtered_is_not_shown(settings: Settings) -> None:

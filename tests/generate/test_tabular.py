@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from lib.analyze.people import read_sheet
 from lib.errors import KitError
 from lib.generate.benchmark import read_benchmark
-from lib.generate.plan import read_topics
 from lib.generate.seeds import read_seeds
 from lib.generate.tabular import Row, Table, read_table
 from lib.generate.text_file import TextFile, decoded, read_bytes
+from lib.generate.topics import read_topics
 
 
 class SheetError(KitError):

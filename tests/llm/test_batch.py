@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from lib.generate.plan import Topics
 from lib.generate.seeds import SeedFile
+from lib.generate.topics import Topics
 from lib.llm.call import ProviderError
 from lib.llm.journal import Journal, ledger
 from lib.run.run import Run

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from lib.generate.plan import Topics
 from lib.generate.seeds import SeedFile
+from lib.generate.topics import Topics
 from lib.llm.budget import Budget, PriceError, cacheable, price_of, price_table
 from lib.llm.call import CallFailed, Usage
 from lib.llm.loop import for_each

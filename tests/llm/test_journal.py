@@ -15,8 +15,8 @@ import pytest
 from lib.errors import KitError
 from lib.generate.estimate import estimate
 from lib.generate.inputs import Plan
-from lib.generate.plan import Topics
 from lib.generate.seeds import SeedFile
+from lib.generate.topics import Topics
 from lib.llm.call import Asked, RawReply, Usage
 from lib.llm.journal import Journal, ledger
 from lib.llm.journal_file import JournalError

@@ -9,8 +9,8 @@ from collections.abc import Callable
 
 import pytest
 
-from lib.generate.plan import Topics
 from lib.generate.seeds import SeedFile
+from lib.generate.topics import Topics
 from lib.llm.loop import Stopped, Stopping, for_each
 from lib.settings import PROJECT_ROOT, Settings
 from tests.build import generate

@@ -12,8 +12,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from lib.generate.plan import Topics
 from lib.generate.seeds import SeedFile
+from lib.generate.topics import Topics
 from lib.run.files import (
     RunError,
     make_folder,

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from lib.generate.plan import Topics
 from lib.generate.seeds import SeedFile
+from lib.generate.topics import Topics
 from lib.run.run import Run
 from lib.settings import Settings
 from tests.build import gate, generate, judge, keep

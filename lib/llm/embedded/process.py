@@ -30,6 +30,7 @@ class LocalModelError(KitError):
 class LocalServer:
     url: str
     model: str
+    is_embedded: bool  # false for a file of the user's own
     notice: str  # stands in every record that is made with this model
 
 
@@ -53,8 +54,9 @@ def local_server(model_file: Path) -> Iterator[LocalServer]:
     with tempfile.TemporaryFile() as log, _started(model_file, log) as process:
         try:
             ready = _ready_line(process, log)
-            notice = NOTICE if model_file == _packaged_file() else OTHER_NOTICE.format(file=model_file.name)
-            yield LocalServer(ready["url"], ready["model"], notice)
+            is_embedded = model_file == _packaged_file()
+            notice = NOTICE if is_embedded else OTHER_NOTICE.format(file=model_file.name)
+            yield LocalServer(ready["url"], ready["model"], is_embedded, notice)
         finally:
             _end(process)
 

@@ -1,0 +1,93 @@
+"""The judge's answers on one sample -> its evaluation, by the majority; and whether a single answer is too close to stand alone.
+
+When 5 % of good criteria are failed by mistake, 23 % of good responses lose one of five. So where exactly one critical criterion fails, or
+where the quality score contradicts the criteria, the judge is asked again, and a third time when the two answers differ.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from statistics import median_low
+
+from lib.filter.evidence import quote_found
+from lib.prompts.answers import JudgementAnswer, VerdictAnswer
+from lib.prompts.rendering import template_sha256
+from lib.prompts.rubric_ids import OwnIds
+from lib.schema import Evaluation, Sample, Verdict
+
+LOW_QUALITY, HIGH_QUALITY = 2, 4  # scores up to, and from, which a response is bad, or good
+FACTUAL_ERROR = "factual_error"  # a weakness
+
+
+def votes_of(evaluation: Evaluation) -> int:
+    """Return how often the judge was asked."""
+    return max([1, *(len(verdict.votes) for verdict in evaluation.verdicts)])
+
+
+def is_close(sample: Sample, answer: JudgementAnswer) -> bool:
+    """Whether one more vote may change what becomes of the sample."""
+    failed, finds_bad = len(_failed(sample, answer)), _finds_bad(answer)
+    return failed == 1 or (not failed and finds_bad) or (failed > 1 and answer.quality_score >= HIGH_QUALITY)
+
+
+def differ(sample: Sample, answers: tuple[JudgementAnswer, JudgementAnswer]) -> bool:
+    """Whether two answers disagree on a critical criterion, or on whether the response is bad."""
+    one, two = answers
+    return _failed(sample, one) != _failed(sample, two) or _finds_bad(one) != _finds_bad(two)
+
+
+def _failed(sample: Sample, answer: JudgementAnswer) -> set[str]:
+    """Return the critical criteria that the answer finds not met."""
+    given = _by_own_id([rubric.id for rubric in sample.metadata.rubrics], [answer])
+    return {rubric.id for rubric in sample.metadata.rubrics if rubric.critical and not given[rubric.id][0].met}
+
+
+def _finds_bad(answer: JudgementAnswer) -> bool:
+    return answer.quality_score <= LOW_QUALITY or FACTUAL_ERROR in answer.weaknesses
+
+
+def evaluation(sample: Sample, answers: Sequence[JudgementAnswer], *, model: str, provider: str, notice: str = "") -> Evaluation:
+    """Return the evaluation by the majority of the answers. Where two are divided, on a minor criterion, the first counts.
+
+    Verdicts stand in the rubrics' own order, whatever order they were shown or answered in. The quality score is the median. Strengths
+    and weaknesses are those that more than half of the answers name.
+    """
+    given = _by_own_id([rubric.id for rubric in sample.metadata.rubrics], answers)
+    return Evaluation(
+        id=sample.id,
+        verdicts=tuple(_verdict(rubric.id, given[rubric.id], response=sample.response) for rubric in sample.metadata.rubrics),
+        quality_score=median_low(answer.quality_score for answer in answers),
+        strengths=_named([answer.strengths for answer in answers]),
+        weaknesses=_named([answer.weaknesses for answer in answers]),
+        provider=provider,
+        model=model,
+        prompt_sha256=template_sha256("judge"),
+        notice=notice,
+    )
+
+
+def _by_own_id(rubric_ids: Sequence[str], answers: Sequence[JudgementAnswer]) -> dict[str, list[VerdictAnswer]]:
+    """Return the verdicts of each rubric, in the order of the answers."""
+    own, found = OwnIds(rubric_ids), dict[str, list[VerdictAnswer]]()
+    for answer in answers:
+        for verdict in answer.verdicts:
+            found.setdefault(own.of(verdict.rubric_id), []).append(verdict)
+    return found
+
+
+def _verdict(rubric_id: str, given: Sequence[VerdictAnswer], *, response: str) -> Verdict:
+    votes = tuple(verdict.met for verdict in given)
+    met = votes[0] if sum(votes) * 2 == len(votes) else sum(votes) * 2 > len(votes)
+    shown = given[votes.index(met)]
+    return Verdict(
+        rubric_id=rubric_id,
+        met=met,
+        reasoning=shown.reasoning,
+        evidence=shown.evidence,
+        evidence_found=quote_found(shown.evidence, response),
+        votes=votes if len(votes) > 1 else (),
+    )
+
+
+def _named(lists: Sequence[Sequence[str]]) -> tuple[str, ...]:
+    counts = Counter(name for names in lists for name in dict.fromkeys(names))
+    return tuple(name for name, count in counts.items() if count * 2 > len(lists))
