@@ -67,7 +67,8 @@ def card(tables: Tables, split: Split) -> str:
         "corrected_line": judge.corrected_line,
         "weighted_score": found["average_weighted_score"],
         "trust_lines": trust_lines(judge, writers),
-        "planned": generation.counts.get("total", 0),
+        "planned": planned.planned_samples,
+        "planned_controls": planned.planned_controls,
         "threshold": f"{run.settings.critical_pass_threshold:.0%}",
         "funnel": [step for step in found["funnel"] if step["step"] not in gating.not_checked],
         "not_checked": gating.not_checked,
@@ -134,9 +135,9 @@ def _changed(planned: Settings) -> dict[str, str]:
 def _rules(settings: Settings) -> list[str]:
     """Return the rules that drop a sample although enough of its critical rubrics pass."""
     return [
-        *(["breaks a ban"] if settings.ban_is_veto else []),
-        *(["holds a factual error, as the judge says"] if settings.drop_factual_errors else []),
-        *([f"has a quality score below {settings.min_quality_score} of 5"] if settings.min_quality_score > 1 else []),
+        *(["it breaks a ban"] if settings.ban_is_veto else []),
+        *(["the judge finds a factual error in it"] if settings.drop_factual_errors else []),
+        *([f"its quality score is below {settings.min_quality_score} of 5"] if settings.min_quality_score > 1 else []),
     ]
 
 
