@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from lib.filter.keep import judged_samples, planted_failures
 from lib.prompts.rendering import Prompt
-from lib.run.records import dropped_scenarios, made_samples, save_figure
+from lib.run.records import dropped_scenarios, made_samples, planted_explanations, save_figure
 from lib.run.run import Run
 from lib.schema import Evaluation, Rubric, Sample
 from lib.settings import headless, short_path
@@ -57,10 +57,13 @@ def prompt(sent: Prompt) -> None:
         _html(f"<details{opened}><summary><b>{name}</b> ({len(text):,} characters)</summary>{_box(text)}</details>")
 
 
-def samples(run: Run, *, count: int, status: Literal["made", "dropped"] = "made") -> None:
-    """Show the first samples as text, with their rubrics, or the first scenarios that the verifier dropped, with its reasons."""
-    if status == "dropped":
-        _dropped_scenarios(run, count=count)
+def samples(run: Run, *, count: int, status: Literal["made", "dropped", "made wrong"] = "made") -> None:
+    """Show the first samples as text, with their rubrics.
+
+    Or show the first scenarios that the verifier dropped, or the first explanations that were made wrong on purpose.
+    """
+    if status != "made":
+        (_dropped_scenarios if status == "dropped" else _wrong_explanations)(run, count=count)
         return
     for sample in islice(made_samples(run), count):
         about = sample.metadata
@@ -77,7 +80,16 @@ def _dropped_scenarios(run: Run, *, count: int) -> None:
         _html("".join(f"<b>{name}</b>{_box(text)}" for name, text in (("The verifier", one.detail), *exchange)))
         _rubrics(one.rubrics)
     if not shown:
-        print("The verifier dropped no scenario.")
+        print("No scenario was dropped.")
+
+
+def _wrong_explanations(run: Run, *, count: int) -> None:
+    copies = planted_explanations(run)[:count]
+    if not copies:
+        print("No explanation was made wrong on purpose.")
+    for copy in copies:
+        _heading(f"{copy.sample_id}, {label(copy.misstating).lower()}: {'caught' if copy.reason else 'NOT CAUGHT'}", copy.fault)
+        _html(_box(copy.explanation))
 
 
 def _rubrics(rubrics: Sequence[Rubric]) -> None:

@@ -108,6 +108,10 @@ def _prompts(run: Run) -> dict[str, str]:
 def _measures(other: Tables, this: Tables) -> Iterator[tuple[str, str, str]]:
     one, two = trust(other), trust(this)
     yield "kept", str(one.kept), str(two.kept)
+    dropped = [f"{sum(found.verifier.dropped.values()):,} of {found.verifier.passed.total:,}" for found in (one, two)]
+    yield "scenarios dropped by the verifier", dropped[0], dropped[1]
+    caught = [found.verifier.catch_line.partition(": ")[2] for found in (one, two)]
+    yield "wrong explanations caught", caught[0], caught[1]
     yield "planted failures caught", one.catch_line.partition(": ")[2], two.catch_line.partition(": ")[2]
     costs = [tables.manifest.filtering.cost_usd_a_kept_sample for tables in (other, this)]
     shown = ["–" if cost is None else f"{cost:.4f}" for cost in costs]

@@ -40,7 +40,7 @@ def plot_rates(tables: Tables, by: str) -> "Figure":
     with plt.rc_context(_style(tables, *names)):
         figure: Figure
         figure, axes = plt.subplots(figsize=(9, 1.6 + 0.32 * max(len(table), 2)))
-        _draw_rates(axes, table, names=names, title=_title(table, by))
+        _draw_rates(axes, table, names=names, title=_title(tables, table, by=by))
         figure.legend(*axes.get_legend_handles_labels(), loc="outside lower right", ncols=3, frameon=False, fontsize=9)
         _note(figure, tables)
     return figure
@@ -54,7 +54,7 @@ def plot_cells(tables: Tables) -> "Figure":
         figure: Figure
         figure, axes = plt.subplots(figsize=(3.6 + 0.95 * types, 2.4 + 0.26 * subjects))
         image = _draw_cells(axes, cells, counts=True)
-        axes.set_title("Kept / made in each cell")
+        axes.set_title(f"Kept / made in each cell{_without_controls(tables)}")
         figure.colorbar(image, ax=axes, label="keep rate", shrink=0.8 if subjects > 6 else 1.0)
         _note(figure, tables)
     return figure
@@ -71,9 +71,9 @@ def plot_overview(tables: Tables) -> "Figure":
         _draw_funnel(panels["funnel"], funnel(tables))
         for by in ("misconception_type", "spoiling"):
             table = _ordered(rates(tables, by), by)
-            _draw_rates(panels[by], table, names=[_label(value) for value in table[by]], title=_title(table, by))
+            _draw_rates(panels[by], table, names=[_label(value) for value in table[by]], title=_title(tables, table, by=by))
         image = _draw_cells(panels["cells"], rates(tables, "subject", "misconception_type"), counts=False)
-        panels["cells"].set_title("Keep rate by subject and kind")
+        panels["cells"].set_title(f"Keep rate by subject and kind{_without_controls(tables)}")
         figure.colorbar(image, ax=panels["cells"], shrink=0.5)
         _note(figure, tables, more="  ·  grey bars: 95 % Wilson intervals, dashed: all together")
     return figure
@@ -106,11 +106,17 @@ def _ordered(table: "pd.DataFrame", by: str) -> "pd.DataFrame":
     return table.sort_values(by, key=lambda names: names.map(lambda name: (order.index(name) if name in order else len(order), name)))
 
 
-def _title(table: "pd.DataFrame", by: str) -> str:
+def _title(tables: Tables, table: "pd.DataFrame", *, by: str) -> str:
     of = next(name for name, (_, _, rate) in RATES.items() if rate in table)
     if of == "planted":
         return TITLES[of]
-    return f"{TITLES[of]}{',' if of == 'verdicts' else ''} by {NAMES.get(by, label(by).lower())}"
+    title = f"{TITLES[of]}{',' if of == 'verdicts' else ''} by {NAMES.get(by, label(by).lower())}"
+    return f"{title}{_without_controls(tables)}" if of == "samples" else title
+
+
+def _without_controls(tables: Tables) -> str:
+    """Return what a title adds where the run has samples that the plot leaves out."""
+    return ", without controls" if (tables.samples["origin"] == "control").any() else ""
 
 
 def _draw_rates(axes: "Axes", table: "pd.DataFrame", *, names: Sequence[str], title: str) -> None:

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 UNJUDGED = "unjudged"
+RULE_OF = {  # the setting that decides a reason
+    "ban_broken": "ban_is_veto", "factual_error": "drop_factual_errors", "low_quality": "min_quality_score",
+    "length_far_off": "length_tolerance", "formulaic_opening": "max_alike_share", "formulaic_closing": "max_alike_share",
+}  # fmt: skip
 FUNNEL = (*GATES, UNJUDGED, *VERDICT_REASONS)
 
 
@@ -39,9 +43,10 @@ class Statistics(dict[str, Any]):
         lines = [f"{made:,} made = {kept:,} kept + {dropped:,} dropped + {unjudged:,} unjudged"]
         if self["keep_rate"] is not None:
             low, high = self["keep_rate_interval"]
-            quality, score = ("–" if self[name] is None else self[name] for name in ("average_quality_score", "average_weighted_score"))
+            quality, score = (self[name] for name in ("average_quality_score", "average_weighted_score"))
+            judged = quality is not None and score is not None
             lines.append(f"keep rate {self['keep_rate']:.1%} (95 % interval {low:.0%} to {high:.0%})")
-            lines.append(f"average quality {quality} of 5, average weighted score {score}")
+            lines.append(f"average quality {quality:.2f} of 5, average weighted score {score:.2f}" if judged else "nothing was judged")
         for row in self["controls"]:
             lines.append(f"controls, {label(row['misconception_type']).lower()}: {row['kept']:,} of {row['made']:,} kept")
         return "\n".join([*lines, self["planted_failures"]])
@@ -137,6 +142,7 @@ def low_keep_rate_advice(tables: Tables) -> list[str]:
     advice = []
     if (share := (samples["status"] == UNJUDGED).mean()) > 0.1:
         advice.append(f"{share:.0%} are unjudged: raise `max_tokens`, or set `judge_model` to one that answers completely.")
+    advice.extend(_why_dropped(tables))
     advice.extend(_why_criteria_fail(tables))
     if names := [f"{label(name).lower()} ({count:,})" for name, count in _counted(samples[~samples["kept"]]["weaknesses"]).items()]:
         advice.append(f"What the judge finds most often in dropped responses: {', '.join(names[:3])}.")
@@ -144,6 +150,15 @@ def low_keep_rate_advice(tables: Tables) -> list[str]:
         'Read some dropped samples in 02, and edit lib/prompts/gold_system.md. Or raise `gold_effort` to "high", and compare the runs.'
     )
     return advice
+
+
+def _why_dropped(tables: Tables) -> Iterator[str]:
+    """Yield the most frequent reason of the dropped samples, and what decides it."""
+    reasons = tables.samples[tables.samples["status"] == "dropped"]["reason"].value_counts()
+    if len(reasons):
+        reason, count = str(reasons.index[0]), int(reasons.iloc[0])
+        rule = RULE_OF.get(reason, "")
+        yield f"Of {reasons.sum():,} dropped samples, {count:,} are dropped as {reason}{f' (`{rule}`)' if rule else ''}."
 
 
 def _why_criteria_fail(tables: Tables) -> Iterator[str]:

@@ -131,7 +131,7 @@ class Trust:
             lines += [f"{people.unlabelled:,} rows of the sheet are not filled in"] if people.unlabelled else []
         if self.all_caught.total < FEWEST_PLANTED:
             lines.append(f"too few failures were planted to tell how good the judge is: at least {FEWEST_PLANTED} are needed")
-        return "\n".join([*lines, *([str(self.verifier)] if self.verifier.passed.total else [])])
+        return "\n".join([*lines, str(self.verifier)])
 
     def rows(self) -> list[dict[str, Any]]:
         """Return the kinds of planted failures as rows of a table."""
@@ -139,7 +139,7 @@ class Trust:
             {"planted failure": label(kind).lower(), "planted": share.total, "caught": share.hits, "catch rate": _short(share)}
             for kind, share in self.caught.items()
             if share.total
-        ]
+        ] + self.verifier.rows()
 
     def as_record(self) -> dict[str, Any]:
         """Return what `filtering_statistics.json` holds under `judge`."""

@@ -9,7 +9,9 @@ from lib.analyze.tables import TOO_FEW, Tables, caught_by, total_of
 from lib.errors import counted
 from lib.generate.verify import DROP_REASONS
 from lib.settings import FEWEST_PLANTED
+from lib.taxonomy import label
 
+SAME_MODEL = "The verifier is the same model as the writer, and models overlook their own mistakes. Set VERIFIER_MODEL to another."
 LOW_CATCH_RATE = 0.60  # of the interval's lower end
 
 
@@ -18,6 +20,7 @@ class Verifier:
     """What is known of the verifier. All of it is empty when scenarios were not verified."""
 
     models: tuple[str, ...]
+    own_verifier: bool  # true when the writer verified its own scenarios
     passed: Share  # of the scenarios that were verified
     dropped: dict[str, int]  # scenarios by reason
     caught: dict[str, Share]  # of the explanations that were made wrong on purpose, by the kind of error
@@ -36,10 +39,11 @@ class Verifier:
     @property
     def warnings(self) -> list[str]:
         """What a reader must know before relying on the verifier."""
-        caught = total_of(self.caught)
+        caught, same = total_of(self.caught), [SAME_MODEL] if self.own_verifier else []
         if caught.total < FEWEST_PLANTED or (caught.interval or (1.0, 1.0))[0] >= LOW_CATCH_RATE:
-            return []
-        return [f"The verifier caught only {caught.hits} of {caught.total} wrong explanations. Set VERIFIER_MODEL to a stronger one."]
+            return same
+        weak = f"The verifier caught only {caught.hits} of {caught.total} wrong explanations. Set VERIFIER_MODEL to a stronger one."
+        return [*same, weak]
 
     def __str__(self) -> str:
         if not self.passed.total:
@@ -51,6 +55,18 @@ class Verifier:
                 f"{counted(self.criteria_removed, 'unfair criterion', plural='unfair criteria')} taken out of the scenarios that passed"
             )
         return "\n".join([*lines, self.catch_line])
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return the kinds of error as rows of the table of planted failures."""
+        return [
+            {
+                "planted failure": f"explanation: {label(kind).lower()}",
+                "planted": share.total,
+                "caught": share.hits,
+                "catch rate": str(share),
+            }
+            for kind, share in self.caught.items()
+        ]
 
     def as_record(self) -> dict[str, Any]:
         """Return what `filtering_statistics.json` holds under `verifier`."""
@@ -73,6 +89,7 @@ def verifier(tables: Tables) -> Verifier:
     counts = Counter(tables.scenarios["reason"])
     return Verifier(
         models=tuple(sorted(set(verified["verifier"]))),
+        own_verifier=any(name in writers for name, writers in zip(verified["verifier"], verified["writers"], strict=True)),
         passed=Share(len(verified), len(verified) + len(tables.scenarios)),
         dropped={reason: counts[reason] for reason in DROP_REASONS if counts[reason]},
         caught=caught_by(tables.misstated, "misstating"),

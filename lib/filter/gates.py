@@ -107,7 +107,9 @@ class Gating:
 
     def __str__(self) -> str:
         out = sum(self.dropped.values())
-        counts = f"{self.made:,} samples, {out:,} dropped before judging, {self.made - out:,} go to the judge"
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in self.dropped.items() if count)
+        dropped = f"{out:,} dropped before judging{f' ({reasons})' if reasons else ''}"
+        counts = f"{self.made:,} samples, {dropped}, {self.made - out:,} go to the judge"
         return "\n".join((counts, *self.notes))
 
     def rows(self) -> list[dict[str, Any]]:

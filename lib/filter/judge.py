@@ -65,7 +65,7 @@ def judge_samples(run: Run, *, may_fall_short: bool = False, given_up: Mapping[s
     lost = sum(map(is_planted, tally.failures))
     notes = [f"{len(ranks) - lost:,} of {len(ranks):,} planted failures were judged among them"] if ranks else []
     if settings.votes == 1 and (again_judged := votes[2] + votes[3]):
-        notes.append(f"{again_judged:,} were close and judged again, {votes[3]:,} of them a third time")
+        notes.append(f"{again_judged:,} of both were close and judged again, {votes[3]:,} of them a third time")
     tally = replace(_of_samples(tally, len(ids)), note="; ".join(notes))
     tally.record(
         run,

@@ -65,13 +65,13 @@ def _expected(run: Run) -> str:
     """Return what topping up would take, from what the run's samples have cost so far."""
     target, made, kept = _target(run), sum(1 for _ in made_samples(run)), _kept_by_cell(run).total()
     if kept >= target:
-        return f"{kept:,} of {target:,} wanted samples are kept, so there is nothing to top up."
+        return f"{kept:,} of {target:,} wanted samples are kept, without controls, so there is nothing to top up."
     spent_usd = sum(line.cost_usd for line in ledger(run.journal))
     more = math.ceil((target - kept) * made / max(1, kept))
     cost, left = more * spent_usd / max(1, made), max(0.0, run.settings.budget_usd - spent_usd)
     return (
-        f"{kept:,} of {target:,} wanted samples are kept. At this rate, topping up would take about {more:,} more samples and ${cost:.2f}, "
-        f"and budget_usd leaves ${left:.2f}. To do it, set top_up = True here, or use make topup."
+        f"{kept:,} of {target:,} wanted samples are kept, without controls. At this rate, topping up would take about {more:,} more samples "
+        f"and ${cost:.2f}, and budget_usd leaves ${left:.2f}. To do it, set top_up = True here, or use make topup."
     )
 
 
@@ -113,7 +113,7 @@ class _Refilling:
         topics = read_topics(from_root(settings.topics_csv))
         self._run, self._plan, self._slots = run, Plan(settings, seed_file, topics), list[Slot]()
         self._refills = Refills(settings, seeds=seed_file.seeds, topics=topics)
-        self.rounds, self._made = 0, 0
+        self.rounds, self._written = 0, 0  # scenarios, those that the verifier dropped among them
         self.stuck = False  # true when the last round added no sample
 
     def make(self, cells: Iterable[Cell]) -> tuple[Failure, ...]:
@@ -135,8 +135,8 @@ class _Refilling:
             is_own=lambda failure: failure.id.startswith(REFILL),
             stages=("scenario",),
         )
-        failures, made = work_through(self._run, work).failures, work.done[Sample]
-        self.rounds, self.stuck, self._made = self.rounds + 1, made == self._made, made
+        failures, written = work_through(self._run, work).failures, work.done.total()
+        self.rounds, self.stuck, self._written = self.rounds + 1, written == self._written, written
         return failures
 
 
@@ -170,8 +170,7 @@ def _why_to_stop(kept: int, target: int, *, refill: _Refilling, failures: Sequen
     if any(failure.reason == "over_budget" for failure in failures):
         return "budget_usd is reached; raise it and run again"
     if refill.stuck:
-        why = failures[-1].reason if failures else "the verifier dropped their scenarios"
-        return f"none of the last round's samples could be made ({why}); see failures.jsonl and scenarios_dropped_topped_up.jsonl"
+        return f"none of the last round's samples could be made ({failures[-1].reason}); see failures.jsonl"
     if refill.rounds == MOST_ROUNDS:
         return f"{MOST_ROUNDS} rounds did not suffice; read the dropped samples before you make more"
     return ""

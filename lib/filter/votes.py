@@ -1,4 +1,4 @@
-"""The judge's answers on one sample -> its evaluation, by the majority; and whether a single answer is too close to stand alone.
+"""The judge's answers on one sample -> its evaluation by the majority, and whether a single answer is too close to stand alone.
 
 When 5 % of good criteria are failed by mistake, 23 % of good responses lose one of five. So where exactly one critical criterion fails, or
 where the quality score contradicts the criteria, the judge is asked again, and a third time when the two answers differ.
@@ -24,7 +24,10 @@ def votes_of(evaluation: Evaluation) -> int:
 
 
 def is_close(sample: Sample, answer: JudgementAnswer) -> bool:
-    """Whether one more vote may change what becomes of the sample."""
+    """Whether the answer is so close that another vote is worth its price.
+
+    The settings that decide what is kept have no part in it, so that changing them asks nothing.
+    """
     failed, finds_bad = len(_failed(sample, answer)), _finds_bad(answer)
     return failed == 1 or (not failed and finds_bad) or (failed > 1 and answer.quality_score >= HIGH_QUALITY)
 

@@ -26,7 +26,7 @@ DECIMALS = re.compile(r"^[^\d]*\d*\.(\d+)(?:[eE]([+-]?\d+))?")
 
 
 def check(equation: EquationAnswer) -> Found:
-    """Return whether the expression gives what is claimed, to within the tolerance and the claimed value's last digit."""
+    """Return whether the expression gives what is claimed, to within the tolerance (at most 10 %) and the claimed value's last digit."""
     try:
         value, claimed = _value(equation.expression), _value(equation.claimed)
         if type(value) is type(claimed) is int and not equation.tolerance:
@@ -87,7 +87,7 @@ def _comparable(value: Any, claimed: Any) -> tuple[float, float]:
 
 def _half_of_last_digit(claimed: str) -> float:
     """Return half a unit of the last decimal that is written, or 0 for a whole number."""
-    found = DECIMALS.match(claimed.strip())
+    found = DECIMALS.match(THOUSANDS.sub("", claimed.strip()))
     return 0.5 * 10.0 ** (int(found[2] or 0) - len(found[1])) if found else 0.0
 
 
@@ -129,6 +129,6 @@ OPERATORS = {
 FUNCTIONS = {
     "sqrt": lambda x: x**0.5, "cbrt": lambda x: x ** (1 / 3), "abs": abs, "min": min, "max": max, "round": round,
     **{name: _of_number(getattr(math, name)) for name in "exp log10 log2 sin cos tan asin acos atan floor ceil".split()},
-    "ln": _of_number(math.log), "log": _of_number(math.log),
+    "ln": _of_number(math.log),  # and no `log`, which stands for either logarithm
     **{name: _counted(getattr(math, name)) for name in "factorial comb perm gcd lcm".split()},
 }  # fmt: skip

@@ -1,7 +1,7 @@
 """A run and its plan -> calls, tokens, US dollars and minutes, before anything is spent.
 
 Input is counted from prompts as they are sent. Output is what each stage used in this run so far. Before the first reply it is what the
-prompts were measured to give, with room for thinking. Topping up is not included.
+prompts were measured to give, with room for thinking. Topping up, and answers that are asked for again, are not included.
 """
 
 import math
@@ -11,6 +11,7 @@ from typing import Any
 
 from lib.errors import counted
 from lib.generate.inputs import Plan
+from lib.generate.verify import misstated_count
 from lib.llm.ask import SETTINGS_OF
 from lib.llm.budget import CHARACTERS_PER_TOKEN, price_for
 from lib.llm.call import Usage, wire_schema
@@ -22,8 +23,8 @@ from lib.prompts.rendering import Stage, scenario_prompt, template_text
 from lib.run.run import Run
 from lib.settings import Settings
 
-# Output tokens of one answer, low and high end. The JSON alone took 1,390, 280 and 680 tokens (mean of 8, 8 and 12 trials, Nov 2026).
-# The rest is room for thinking, which was not measured.
+# Output tokens of one answer, low and high end. The JSON of scenario, verification, gold response and judgement alone took about 1,230,
+# 630, 230 and 640 tokens (mean of 24, 24, 23 and 23 trials, Nov 2026). The rest is room for thinking, which was not measured.
 OUTPUT_TOKENS: dict[Stage, tuple[int, int]] = {
     "scenario": (1_500, 5_000),
     "verify": (1_000, 4_000),
@@ -81,6 +82,7 @@ class Estimate:
         source = "output as measured in this run" if self.measured else "output as these prompts usually give"
         low, high = (f"{minutes:.0f}" for minutes in self.minutes)
         minutes = "less than a minute" if high == "0" else f"about {low if low == high else f'{low} to {high}'} minutes"
+        minutes = f"up to {high} minutes" if low == "0" and high != "0" else minutes
         return f"{counted(self.samples, 'sample')}: {counted(calls, 'call')}, {money}, {minutes} ({source})"
 
     def rows(self) -> list[dict[str, Any]]:
@@ -126,7 +128,7 @@ def _stages(plan: Plan, settings: Settings, *, seen: dict[str, float], is_local:
     made, planted = len(plan), settings.planned_planted
     judged = (made + planted) * settings.votes
     second = math.ceil(SECOND_VOTE_SHARE * judged) if settings.votes == 1 and settings.second_vote and not is_local else 0
-    verified, misstated = (made, planted) if settings.verify_scenarios and not is_local else (0, 0)
+    verified, misstated = (made, misstated_count(settings)) if settings.verify_scenarios and not is_local else (0, 0)
     # stage -> calls, and characters of one prompt with its schema
     uses: dict[Stage, tuple[int, float]] = {
         "scenario": (made, sum(len(one.system) + len(one.user) for one in prompts) / len(prompts) + wire_schema(ScenarioAnswer).characters),

@@ -17,7 +17,7 @@ from lib.run.manifest import read_manifest
 from lib.run.run import Run
 from lib.schema import Seed, Slot
 from lib.settings import Settings, from_root
-from lib.taxonomy import label
+from lib.taxonomy import SUBJECTS, label
 
 SHOWN = 8  # slots
 
@@ -61,6 +61,8 @@ class Plan:
             found.append(f"{settings.num_seeds} seeds were asked for and {have} are usable: seeds are reused in turn.")
         if without := [subject for subject in settings.subjects if subject not in self.topics]:
             found.append(f"topics_csv has no topics for {', '.join(without)}: the model chose them.")
+        if unused := [name for name in self.topics if name not in settings.subjects and name not in SUBJECTS]:
+            found.append(f"topics_csv has topics for {', '.join(unused[:5])}, which SUBJECTS does not name: they are not used.")
         if unfit := kinds_without_topic(self.topics, subjects=settings.subjects, kinds=settings.misconception_types):
             found.append(f"topics_csv has no topic that carries {', '.join(unfit[:5])}: any topic of the subject was taken.")
         return found

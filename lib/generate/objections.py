@@ -1,6 +1,6 @@
-"""A scenario's answer -> what it must be and is not. The writer is told once, and then the scenario counts as an invalid answer.
+"""A scenario -> the rules that it breaks. The writer is told once, and a scenario that still breaks one counts as an invalid answer.
 
-These are the rules of `lib/prompts/scenario_system.md` that a program can check.
+These are the rules of `lib/prompts/scenario_system.md` and `control_system.md` that a program can check.
 """
 
 import re
@@ -23,8 +23,8 @@ DEMANDS = (
     "tie uphold"
 ).replace(" ", "|")
 COMPOUND = re.compile(
-    rf"\b(?:and|as well as)\s+(?:also |then |thereby |so |must |not )*(?:{DEMANDS})\b|\band (?:that|why|how)\b|;\s"
-    r"|^The response must (?:state|say|mention)\b[^,]*\band\b",
+    rf"\b(?:and|as well as)\s+(?:also |then |thereby |so |must |not )*(?:{DEMANDS})\b|\band (?:that|why|how)\b"
+    r"|;\s+(?:and|also|it|that|then|they|this)\b",
     re.IGNORECASE,
 )
 

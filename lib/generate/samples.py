@@ -106,7 +106,7 @@ def _templates(settings: Settings) -> list[Template]:
 
 
 async def make_sample(ask: Asker, slot: Slot, *, seed: Seed, misstating: Misstating | None = None) -> Made:
-    """Make one sample: scenario, verification, gold response. A scenario that is not verified is returned as dropped.
+    """Make one sample of scenario, verification and gold response. A scenario that does not pass is returned as dropped.
 
     With `misstating`, a copy of its explanation with that error is verified too. Raises CallFailed when a reply can't be had.
     """
@@ -166,7 +166,7 @@ async def _answered(
 
 
 def counted_by_kind(tally: Tally, work: Pass, *, reasons: Iterable[str]) -> Tally:
-    """Return the tally of a pass that makes samples, with the scenarios that were dropped counted apart, by reason."""
+    """Return the tally of a pass that makes samples. The scenarios that were dropped are counted apart, by reason."""
     return replace(tally, done=work.done[Sample], dropped=Counter(reasons))
 
 

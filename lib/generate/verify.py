@@ -2,9 +2,10 @@
 
 Another model than the writer solves the question, says whether the explanation is right, names the misconception without knowing which
 was assigned, and weighs each criterion. The kit recomputes the equations that it lists. Of some scenarios it also checks a copy whose
-explanation was made wrong on purpose, which measures how much it lets through.
+explanation was made wrong on purpose, which measures how much it lets through. Such copies are only made of scenarios that passed.
 """
 
+import math
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,10 +16,11 @@ from lib.generate.equations import check
 from lib.generate.inputs import Plan
 from lib.llm.ask import Asker
 from lib.llm.call import CallFailed
-from lib.prompts.answers import MisstatedAnswer, ScenarioAnswer, VerificationAnswer
+from lib.prompts.answers import EquationAnswer, MisstatedAnswer, ScenarioAnswer, VerificationAnswer
 from lib.prompts.rendering import misstate_prompt, verify_prompt
 from lib.prompts.rubric_ids import OwnIds
 from lib.schema import DroppedScenario, Misstating, PlantedExplanation, Rubric, Slot, Verification
+from lib.settings import Settings
 from lib.taxonomy import label
 
 FEWEST_CRITERIA, FEWEST_CRITICAL = 5, 3  # that must stay when unfair ones are taken out
@@ -27,6 +29,7 @@ MISCONCEPTION = ("no_definite_belief", "belief_in_control", "other_kind")
 UNFAIR_CRITERIA = "unfair_criteria"
 DROP_REASONS = (*WRONG_EXPLANATION, *MISCONCEPTION, UNFAIR_CRITERIA)  # in the order in which they are looked for
 MISSTATINGS: tuple[Misstating, ...] = get_args(Misstating)
+MORE_TO_MISSTATE = 1.25  # times the number of planted failures, because a scenario that is dropped gets no copy
 MARK = "+"  # between a slot's id and the error in the copy of its explanation, because no slot's id holds one
 
 
@@ -50,10 +53,12 @@ async def verify(ask: Asker, slot: Slot, *, scenario: ScenarioAnswer, rubrics: t
     prompt = verify_prompt(slot, scenario, rubrics=rubrics)
     reply = await ask("verify", name or slot.id, prompt=prompt, answer=VerificationAnswer, objection=objection)
     answer = reply.answer
-    computed = Counter(check(equation) for equation in answer.equations)
+    results = [check(equation) for equation in answer.equations]
+    computed = Counter(results)
     unfair = {own.of(found.rubric_id) for found in answer.criteria if not (found.fair and found.single and found.decidable)}
     kept = tuple(rubric for rubric in rubrics if rubric.id not in unfair)
-    reason, detail = next(_objections(answer, slot=slot, kept=kept), ("", ""))
+    wrong = next((equation for equation, result in zip(answer.equations, results, strict=True) if result == "wrong"), None)
+    reason, detail = next(_objections(answer, slot=slot, kept=kept, wrong=wrong), ("", ""))
     record = Verification(
         model=reply.model,
         kind=answer.kind,
@@ -65,11 +70,12 @@ async def verify(ask: Asker, slot: Slot, *, scenario: ScenarioAnswer, rubrics: t
     return Verified(reason, detail, kept, record)
 
 
-def _objections(answer: VerificationAnswer, *, slot: Slot, kept: tuple[Rubric, ...]) -> Iterator[tuple[str, str]]:
-    """Yield each reason to drop the scenario, with its detail."""
-    for equation in answer.equations:
-        if check(equation) == "wrong":
-            yield "wrong_number", f"{equation.expression} is not {equation.claimed}"
+def _objections(
+    answer: VerificationAnswer, *, slot: Slot, kept: tuple[Rubric, ...], wrong: EquationAnswer | None
+) -> Iterator[tuple[str, str]]:
+    """Yield each reason to drop the scenario, with its detail. `wrong` is the first equation that does not hold."""
+    if wrong:
+        yield "wrong_number", f"{wrong.expression} is not {wrong.claimed}"
     if not (answer.explanation_right and answer.explanation_agrees):
         differs = f"the verifier's own answer differs: {answer.own_answer}"
         yield "wrong_explanation", answer.explanation_problem or differs
@@ -102,6 +108,9 @@ def dropped(slot: Slot, scenario: ScenarioAnswer, *, rubrics: tuple[Rubric, ...]
         explanation=scenario.explanation,
         follow_up=scenario.follow_up,
         rubrics=rubrics,
+        style=slot.style,
+        student=slot.student,
+        verification=found.record,
     )
 
 
@@ -120,10 +129,16 @@ async def planted_explanation(
     return PlantedExplanation(id=name, sample_id=slot.id, reason=found.reason, **about)
 
 
+def misstated_count(settings: Settings) -> int:
+    """Return how many slots are drawn for a copy with a wrong explanation."""
+    return min(settings.planned_samples, math.ceil(MORE_TO_MISSTATE * settings.planned_planted))
+
+
 def to_misstate(plan: Plan) -> dict[str, Misstating]:
     """Return the slots whose explanation is verified once more in a copy with an error, and which error."""
     settings = plan.settings
     if not (settings.verify_scenarios and settings.planned_planted):
         return {}
-    ids = drawn((slot.id for slot in plan if not slot.is_control), count=settings.planned_planted, seed=f"{settings.random_seed}/misstated")
+    slots = (slot.id for slot in plan if not slot.is_control)
+    ids = drawn(slots, count=misstated_count(settings), seed=f"{settings.random_seed}/misstated")
     return {name: MISSTATINGS[rank % len(MISSTATINGS)] for rank, name in enumerate(ids)}

@@ -40,13 +40,14 @@ class Tally:
     notice: str  # of the embedded model, which belongs into every record
     remarks: tuple[str, ...]  # what a person should know
     is_embedded: bool = False
-    dropped: Mapping[str, int] = field(default_factory=dict)  # scenarios that were not verified, by reason; they are no failures
+    dropped: Mapping[str, int] = field(default_factory=dict)  # scenarios that the verifier dropped, by reason; they are no failures
     note: str = ""  # a harmless addition to the summary line
 
     def __str__(self) -> str:
         reused = f", {self.replayed:,} replies reused" if self.replayed else ""
-        not_verified = f", {sum(self.dropped.values()):,} dropped by the verifier" if self.dropped else ""
-        counts = f"{self.done:,} of {counted(self.total, 'sample')} {self.verb}{not_verified}, {len(self.failures):,} failed"
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in Counter(self.dropped).most_common())
+        dropped = f", {sum(self.dropped.values()):,} dropped by the verifier ({reasons})" if reasons else ""
+        counts = f"{self.done:,} of {counted(self.total, 'sample')} {self.verb}{dropped}, {len(self.failures):,} failed"
         cost = f"{self.seconds:.0f} s; the run has cost ${self.cost_usd:.2f} so far"
         return f"{counts}; {counted(self.asked, 'call')}{reused}; {cost}{f'; {self.note}' if self.note else ''}"
 

@@ -102,7 +102,7 @@ def trust_lines(judge: Trust, writers: list[str]) -> list[str]:
     lines = list(judge.warnings)
     if families and not judge.own_judge:
         lines.append(f"Writer and judge are of one family ({', '.join(sorted(families))}): judges tend to be lenient with their own kind.")
-    lines += [f"{kind.replace('_', ' ')}: {share}" for kind, share in judge.caught.items() if share.total]
+    lines += [f"planted failures caught, {kind.replace('_', ' ')}: {share}" for kind, share in judge.caught.items() if share.total]
     lines.append(f"{judge.unfound.total - judge.unfound.hits:,} of {judge.unfound.total:,} quotes stand in the reply that was judged.")
     if judge.flipped.total:
         lines.append(f"Criteria on which repeated votes differ: {judge.flipped}.")

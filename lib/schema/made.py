@@ -12,7 +12,7 @@ class Message(Record):
 
 
 class Verification(Record):
-    """What the verifier found in a scenario that it let pass."""
+    """What the verifier found in a scenario."""
 
     model: str
     kind: str  # of the misconception, as the verifier named it blind
@@ -62,7 +62,7 @@ class Sample(Record):
 
 
 class DroppedScenario(Record):
-    """A scenario that the verifier dropped before its response was paid for."""
+    """A scenario that the verifier dropped before its response was paid for, with what it found."""
 
     id: str
     reason: str
@@ -77,6 +77,9 @@ class DroppedScenario(Record):
     explanation: str
     follow_up: str
     rubrics: tuple[Rubric, ...]
+    style: Style
+    student: Student
+    verification: Verification
 
 
 class PlantedExplanation(Record):

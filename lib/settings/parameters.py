@@ -40,7 +40,7 @@ class Settings(BaseModel):
     run: RunName = setting("place", "quick", means="name of the run: its folder is outputs/<run>")
     outputs_dir: PathText = setting("place", "outputs", means="where run folders are")
     seeds_csv: PathText = setting("input", "data/seeds.csv", means="seed prompts in TutorBench's columns")
-    topics_csv: PathText = setting("input", "data/topics.csv", means="columns subject, topic, level")
+    topics_csv: PathText = setting("input", "data/topics.csv", means="columns subject, topic, level, kinds")
     on_bad_row: Literal["skip", "stop"] = setting("input", "skip", means="set an unusable seed row aside, or stop")
     num_seeds: int = setting("plan", 2, ge=1, le=MOST_SAMPLES, means="seeds used")
     samples_per_seed: int = setting("plan", 2, ge=1, le=MOST_SAMPLES, means="variations made of each seed")
