@@ -1,5 +1,6 @@
 """What notebooks display. All text from a file or a model is escaped, and nothing is computed here."""
 
+import re
 from collections.abc import Iterable, Sequence
 from html import escape
 from itertools import islice
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 BOX = "border-left:3px solid #0072B2;padding:2px 12px;margin:6px 0;white-space:pre-wrap;font-family:inherit;background:transparent"
 WARN = "border-left:3px solid #D55E00;padding:2px 12px;margin:6px 0"
 CELL = "text-align:left;vertical-align:top;max-width:38em;white-space:pre-wrap"
+UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all control characters but tab and line feed
 FOUND = {True: "found", False: "NOT FOUND", None: "none quoted"}
 
 
@@ -187,7 +189,7 @@ def _box(text: str) -> str:
 
 def _text(value: object) -> str:
     """Return a value escaped for HTML. A dollar sign stands in an element of its own, or JupyterLab would begin a formula there."""
-    return escape(str(value)).replace("$", "<span>$</span>")
+    return escape(UNPRINTABLE.sub("", str(value))).replace("$", "<span>$</span>")
 
 
 def _html(markup: str) -> None:

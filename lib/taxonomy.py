@@ -109,6 +109,7 @@ NO_MISCONCEPTION: tuple[MisconceptionType, ...] = (
         "The student claims nothing false. They want to know something that the explanation left open.",
     ),
 )
+CONTROL_KINDS = frozenset(kind.id for kind in NO_MISCONCEPTION)
 TYPE_BY_ID: dict[str, MisconceptionType] = {kind.id: kind for kind in (*MISCONCEPTION_TYPES, *NO_MISCONCEPTION)}
 
 

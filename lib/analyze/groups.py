@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from lib.analyze.rates import wilson_interval
 from lib.analyze.tables import Tables
 from lib.errors import KitError
+from lib.taxonomy import CONTROL_KINDS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,7 +35,7 @@ def rates(tables: Tables, *by: str) -> "pd.DataFrame":
         raise KitError(f"There are no rates by {' and '.join(by)}. There are rates {known}.")
     table: pd.DataFrame = getattr(tables, name)
     if name == "samples" and "origin" not in by:
-        table = table[table["origin"] != "control"]
+        table = table[~table["misconception_type"].isin(CONTROL_KINDS)]
     if name == "verdicts" and len(table):
         table = table.assign(**{by[0]: table[by[0]].str.split(r",\s*")}).explode(by[0])
     return rate_table(table, list(by), names=RATES[name])

@@ -66,8 +66,8 @@ OF_SUBJECT = [
 PRAISE = re.compile(
     "|".join(
         (
-            rf"{OF_STUDENT}[^.!?;]*{PRAISING}",
-            rf"{PRAISING}[^.!?;]*{OF_STUDENT}",
+            rf"{OF_STUDENT}[^.!?;]{{0,150}}{PRAISING}",
+            rf"{PRAISING}[^.!?;]{{0,150}}{OF_STUDENT}",
             rf"^\W*(?:\w+,? )?(?:{'|'.join(ESTEEM)})\w*\b[!,.]|^\W*(?:bravo|kudos|respect|hats off|top marks|points)\b|\bbeautifully\b",
             r"\byou(?:['’]re| are| were) (?:\w+ )?(?:right|correct|wise|smart) (?:not )?to\b",
             r"\b(?:good for|points to|speaks well of|no wonder) you\b",
@@ -88,12 +88,14 @@ PRAISE = re.compile(
     re.IGNORECASE,
 )
 NOT_OF_STUDENT = re.compile("|".join(OF_SUBJECT), re.IGNORECASE)
+LONGEST = 600  # characters that are looked at
 FIRST_SENTENCES = re.compile(r"^(?:.+?[.!?](?=\s|$)\s*){1,2}", re.DOTALL)
 QUOTED = re.compile(r"[\"“][^\"”]*[\"”]")
 
 
 def praises(response: str) -> bool:
     """Return whether the first two sentences compliment the student or what they did."""
-    first = FIRST_SENTENCES.match(response.strip())
-    text = NOT_OF_STUDENT.sub(" ", QUOTED.sub(" ", first[0] if first else response))
+    beginning = response.strip()[:LONGEST]
+    first = FIRST_SENTENCES.match(beginning)
+    text = NOT_OF_STUDENT.sub(" ", QUOTED.sub(" ", first[0] if first else beginning))
     return PRAISE.search(text) is not None

@@ -39,7 +39,7 @@ def judge_samples(run: Run, *, may_fall_short: bool = False, given_up: Mapping[s
     require_sound_records(run)
     ids = [(sample.id, sample.metadata.origin) for sample in to_judge(run)]
     if not ids and next(made_samples(run), None) is None:
-        raise RunError(f"{run.generated}: no sample was made. See failures.jsonl beside it.")
+        raise RunError(f"{run.generated}: no sample was made. See failures.jsonl and scenarios_dropped.jsonl beside it.")
     # Drawn from the plan's own samples only, so that topping up leaves the draw as it was.
     ranks = to_plant([name for name, origin in ids if origin == "plan"], share=settings.planted_share, random_seed=settings.random_seed)
 

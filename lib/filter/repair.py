@@ -43,10 +43,14 @@ def repair(run: Run) -> tuple[Failure, ...]:
 
 
 def near_misses(run: Run) -> Iterator[NearMiss]:
-    """Yield the samples that were dropped for one critical criterion. A sample that was repaired is not repaired again."""
+    """Yield the samples that were dropped for one critical criterion. Controls, and what was repaired before, are not repaired."""
     for judged in judged_samples(run):
         sample, evaluation = judged.sample, judged.evaluation
-        if evaluation is None or judged.decision.reason not in (BAN_BROKEN, CRITICAL_RUBRICS_FAILED) or sample.metadata.origin == "repair":
+        if (
+            evaluation is None
+            or judged.decision.reason not in (BAN_BROKEN, CRITICAL_RUBRICS_FAILED)
+            or sample.metadata.origin in ("repair", "control")
+        ):
             continue
         if len(failed := critical_failures(sample, evaluation)) == 1:
             why = (verdict.reasoning for verdict in evaluation.verdicts if verdict.rubric_id == failed[0].id)

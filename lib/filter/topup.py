@@ -29,6 +29,7 @@ from lib.run.records import forget_top_up, kept_samples, made_samples, recorded_
 from lib.run.run import Run
 from lib.schema import DroppedScenario, Failure, Sample, Slot
 from lib.settings import from_root
+from lib.taxonomy import CONTROL_KINDS
 
 MOST_ROUNDS = 8  # at a keep rate of one half, one in 256 is then still missing
 
@@ -70,8 +71,8 @@ def _expected(run: Run) -> str:
     more = math.ceil((target - kept) * made / max(1, kept))
     cost, left = more * spent_usd / max(1, made), max(0.0, run.settings.budget_usd - spent_usd)
     return (
-        f"{kept:,} of {target:,} wanted samples are kept, without controls. At this rate, topping up would take about {more:,} more samples "
-        f"and ${cost:.2f}, and budget_usd leaves ${left:.2f}. To do it, set top_up = True here, or use make topup."
+        f"{kept:,} of {target:,} wanted samples are kept, without controls. At this rate, topping up would take about {more:,} more "
+        f"samples and ${cost:.2f}, and budget_usd leaves ${left:.2f}. To do it, set top_up = True here, or use make topup."
     )
 
 
@@ -155,7 +156,7 @@ def _judged_anew(run: Run, *, given_up: Mapping[str, Failure] = NONE_GIVEN_UP) -
 
 def _kept_by_cell(run: Run) -> Counter[Cell]:
     """Return how many samples are kept in each cell. Controls belong to none."""
-    about = (sample.metadata for sample in kept_samples(run) if sample.metadata.origin != "control")
+    about = (sample.metadata for sample in kept_samples(run) if sample.metadata.misconception_type not in CONTROL_KINDS)
     return Counter((each.subject, each.misconception_type) for each in about)
 
 

@@ -19,32 +19,33 @@ LONGEST_EXPRESSION = 300  # characters
 LARGEST_INTEGER = 10**300  # of a result that is kept exact; larger ones overflow as floats do
 LARGEST_FACTORIAL = 170  # beyond it, its float overflows
 MOST_TOLERANCE = 0.1  # relative, whatever the verifier allows
-ROUNDING = 1e-9  # relative
+ROUNDING = 1e-9  # relative; absolute where zero is claimed
 SPELLINGS = str.maketrans({"^": "**", "·": "*", "×": "*", "−": "-"})
 THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?:,\d{3})*(?:\.\d+)?$)")  # in a whole text that is one number, as "3,000"
-DECIMALS = re.compile(r"^[^\d]*\d*\.(\d+)(?:[eE]([+-]?\d+))?")
+# One number, perhaps with a power of ten, and perhaps with a unit behind it.
+NUMBER = re.compile(r"[+-]?\d*(?:\.(\d+))?(?:e([+-]?\d+))?(?:\*10\*\*\(?([+-]?\d+)\)?)?(?:[*/][a-z(].*)?", re.IGNORECASE)
 
 
 def check(equation: EquationAnswer) -> Found:
-    """Return whether the expression gives what is claimed, to within the tolerance (at most 10 %) and the claimed value's last digit."""
+    """Return whether the expression gives what is claimed, to within the tolerance (at most 10 %) and half of the last digit claimed."""
     try:
         value, claimed = _value(equation.expression), _value(equation.claimed)
-        if type(value) is type(claimed) is int and not equation.tolerance:
+        if type(value) is type(claimed) is int and not equation.tolerance > 0:
             return "holds" if value == claimed else "wrong"
         number, wanted = _comparable(value, claimed)
     except Exception:  # noqa: BLE001  # a foreign expression can fail in any way, and then nothing is known
         return "not computed"
     if not (math.isfinite(number) and math.isfinite(wanted)):
         return "not computed"
-    allowed = min(max(equation.tolerance, ROUNDING), MOST_TOLERANCE) * abs(wanted)
-    scale = abs(wanted / claimed) if isinstance(claimed, int | float) and claimed else 1.0
-    return "holds" if abs(number - wanted) <= max(allowed, _half_of_last_digit(equation.claimed) * scale, ROUNDING) else "wrong"
+    tolerance = min(equation.tolerance, MOST_TOLERANCE) if equation.tolerance > 0 else 0.0  # it may be negative, or no number
+    allowed = max(tolerance * abs(wanted), _half_of_last_digit(equation.claimed)) * (1 + ROUNDING)
+    return "holds" if abs(number - wanted) <= allowed + ROUNDING * (abs(wanted) or 1) else "wrong"
 
 
 def _value(expression: str) -> Any:
     """Return a number or a quantity. Raises any exception for what is no expression of the kind that is allowed."""
-    if len(expression) > LONGEST_EXPRESSION:
-        raise ValueError("too long")
+    if len(expression) > LONGEST_EXPRESSION or ";" in expression or "\n" in expression:
+        raise ValueError("one short expression only")
     return _evaluator().eval(THOUSANDS.sub("", expression.translate(SPELLINGS)))
 
 
@@ -86,9 +87,11 @@ def _comparable(value: Any, claimed: Any) -> tuple[float, float]:
 
 
 def _half_of_last_digit(claimed: str) -> float:
-    """Return half a unit of the last decimal that is written, or 0 for a whole number."""
-    found = DECIMALS.match(THOUSANDS.sub("", claimed.strip()))
-    return 0.5 * 10.0 ** (int(found[2] or 0) - len(found[1])) if found else 0.0
+    """Return half a unit of the last decimal that is written, or 0 for a whole number and for what is more than one number."""
+    found = NUMBER.fullmatch(THOUSANDS.sub("", claimed.translate(SPELLINGS)).replace(" ", ""))
+    if not found or not (found[1] or found[2] or found[3]):
+        return 0.0
+    return float(0.5 * 10.0 ** (int(found[2] or 0) + int(found[3] or 0) - len(found[1] or "")))
 
 
 def _power(base: Any, exponent: Any) -> Any:
@@ -127,7 +130,7 @@ OPERATORS = {
     ast.Mod: operator.mod, ast.Pow: _power, ast.USub: operator.neg, ast.UAdd: operator.pos,
 }  # fmt: skip
 FUNCTIONS = {
-    "sqrt": lambda x: x**0.5, "cbrt": lambda x: x ** (1 / 3), "abs": abs, "min": min, "max": max, "round": round,
+    "sqrt": lambda x: x**0.5, "cbrt": lambda x: x ** (1 / 3), "abs": abs, "min": min, "max": max,
     **{name: _of_number(getattr(math, name)) for name in "exp log10 log2 sin cos tan asin acos atan floor ceil".split()},
     "ln": _of_number(math.log),  # and no `log`, which stands for either logarithm
     **{name: _counted(getattr(math, name)) for name in "factorial comb perm gcd lcm".split()},

@@ -76,7 +76,7 @@ def _generated(run: Run, plan: Plan) -> Tally:
         chunk=SEEDS_A_CHECKPOINT * settings.samples_per_seed,
         stages=("scenario",),
     )
-    tally = counted_by_kind(work_through(run, work), work, reasons=(scenario.reason for scenario in dropped_scenarios(run)))
+    tally = counted_by_kind(work_through(run, work), work, reasons=(one.reason for one in dropped_scenarios(run, beyond=False)))
     forget_top_up(run)
     for path in run.checkpoints_beyond(math.ceil(work.total / work.chunk)):
         remove(path)

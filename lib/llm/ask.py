@@ -88,16 +88,18 @@ class Asker:
 
     async def _outcome(self, call: Call[A]) -> Reply[A] | CallFailed:
         key = call.key(self.provider.id)
-        found = self.books.journal.find(key)
-        if found.outcome:
+        found, outcome = self.books.journal.find(key), None
+        if found.paid:
             outcome = reply_or_failure(call, found.raw, replayed=True)
-            if found.outcome != outcome.reason:  # not validated before, or damaged since
+            if found.outcome and found.outcome != outcome.reason:  # not validated before, or damaged since
                 await self.books.journal.store(self.books.asked(call, key=key), found.raw, number=found.number, outcome=outcome.reason)
-            if isinstance(outcome, Reply) or not outcome.may_repeat:
+            if found.outcome and (isinstance(outcome, Reply) or not outcome.may_repeat):
                 self.replayed += 1
                 return outcome
         self.stopping.check()
         self.asked += 1
+        if isinstance(outcome, CallFailed) and outcome.objection:  # the process ended before the writer was told
+            call = replace(call, prompt=again_prompt(call.prompt, answer=found.raw.text, objection=outcome.objection), told=True)
         return await self._until_valid(call, key=key, paid=found.paid)
 
     async def _until_valid(self, call: Call[A], *, key: str, paid: int) -> Reply[A] | CallFailed:
@@ -105,19 +107,18 @@ class Asker:
 
         When the caller objects to an answer, it is asked for once more, with the answer and the objection.
         """
-        objected = False
         for answer in range(1, ANSWERS_TO_PAY + 1):
             asked = self.books.asked(call, key=key)
             raw = await self._until_reached(call, asked)
             outcome = reply_or_failure(call, raw, replayed=False)
             await self.books.journal.store(asked, raw, number=paid + answer, outcome=outcome.reason)
             self._require_json(call.stage, raw=raw, outcome=outcome)
-            if isinstance(outcome, Reply) or not outcome.may_repeat or (objected and outcome.objection):
+            if isinstance(outcome, Reply) or not outcome.may_repeat or (call.told and outcome.objection):
                 break
             if outcome.reason == "truncated":
                 call = replace(call, max_tokens=min(MOST_TOKENS, call.max_tokens * 2))
             if outcome.objection:
-                objected, call = True, replace(call, prompt=again_prompt(call.prompt, answer=raw.text, objection=outcome.objection))
+                call = replace(call, prompt=again_prompt(call.prompt, answer=raw.text, objection=outcome.objection), told=True)
         return outcome
 
     async def _until_reached(self, call: Call[Any], asked: Asked) -> RawReply:

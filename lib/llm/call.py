@@ -31,6 +31,7 @@ class Call(Generic[A]):
     max_tokens: int
     effort: str = ""
     vote: int = 0
+    told: bool = False  # true when the prompt names an objection to an earlier answer
     objection: Callable[[A], str] = field(default=no_objection, compare=False)  # names a flaw that the schema can't forbid, or returns ""
 
     def key(self, provider: str) -> str:

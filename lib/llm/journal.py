@@ -75,12 +75,13 @@ class Journal:
             self.restored()
 
     def find(self, key: str) -> Found:
-        rows = self._execute(FIND, key)
+        """Return the first reply that can be used, or else the last one that can't, with "" as its outcome."""
+        rows, raw, number = self._execute(FIND, key), RawReply("", "", None, ""), 0
         for outcome, number, text, stop_reason, *tokens, model, request_id, stop_detail, attempts, seconds, cost_usd in rows:
+            raw = RawReply(text, stop_reason, Usage(*tokens), model, request_id, stop_detail, attempts, seconds, cost_usd=cost_usd)
             if outcome in USABLE:
-                raw = RawReply(text, stop_reason, Usage(*tokens), model, request_id, stop_detail, attempts, seconds, cost_usd=cost_usd)
                 return Found(outcome, raw, number, len(rows))
-        return Found("", RawReply("", "", None, ""), 0, len(rows))
+        return Found("", raw, number, len(rows))
 
     async def store(self, asked: Asked, raw: RawReply, *, number: int, outcome: str) -> None:
         """Return once the reply is on disk. Raises JournalError when it can't be written.

@@ -88,6 +88,7 @@ def card(tables: Tables, split: Split) -> str:
         "spread": {name: _spread(split, name) for name in ("subject", "misconception_type")},
         "controls": found["controls"],
         "verified": judge.verifier.passed.total > 0,
+        "unverified": int((~tables.samples["verified"].astype(bool)).sum()),
         "levels": list(dict.fromkeys(level for level in LEVELS if level in set(samples["level"]))),
         "rules": _rules(run.settings),
         "variety": variety_table(tables).to_dict("records"),

@@ -34,10 +34,10 @@ def kept_samples(folder: Folder) -> Iterator[Sample]:
     return _distinct(folder.filtered, set(), made_by="02_filter")
 
 
-def dropped_scenarios(folder: Folder) -> Iterator[DroppedScenario]:
-    """Yield the scenarios that the verifier dropped. Runs of earlier versions have none."""
+def dropped_scenarios(folder: Folder, *, beyond: bool = True) -> Iterator[DroppedScenario]:
+    """Yield the scenarios that the verifier dropped, those `beyond` the plan too. Runs of earlier versions have none."""
     for path, made_by in ((folder.dropped_scenarios, "01_generate"), (folder.dropped_beyond, "make topup")):
-        if os.path.lexists(path):
+        if os.path.lexists(path) and (beyond or path == folder.dropped_scenarios):
             yield from read_jsonl(path, DroppedScenario, made_by=made_by)
 
 

@@ -14,6 +14,7 @@ from lib.settings import Settings, from_root, notebook_settings
 DECIDES_SAMPLES = Settings.names_of("input", "plan", "writing")
 THRESHOLD = "critical_pass_threshold"
 RULES_BEFORE = {"min_quality_score": 1, "drop_factual_errors": False, "ban_is_veto": False}  # of versions that had the threshold only
+BEFORE = RULES_BEFORE | {"verify_scenarios": False, "second_vote": False}  # what versions did that did not record these settings
 
 
 class Run(Folder):
@@ -126,5 +127,5 @@ def _accepted(recorded: dict[str, Any]) -> Settings:
 
     Raises SettingsError when a setting is refused that decides the samples.
     """
-    known = {name: value for name, value in recorded.items() if name in Settings.model_fields}
+    known = BEFORE | {name: value for name, value in recorded.items() if name in Settings.model_fields}
     return Settings.of(**{name: value for name, value in known.items() if name in DECIDES_SAMPLES or Settings.accepts(name, value)})

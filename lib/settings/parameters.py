@@ -139,9 +139,10 @@ class Settings(BaseModel):
 
     @model_validator(mode="after")
     def _not_too_many(self) -> Self:
-        if self.planned_samples > MOST_SAMPLES:
+        if self.planned_samples + self.planned_controls > MOST_SAMPLES:
+            controls = f" and {self.planned_controls:,} controls" if self.planned_controls else ""
             raise ValueError(
-                f"`num_seeds` × `samples_per_seed` = {self.planned_samples:,}: a run can have up to {MOST_SAMPLES:,} samples. "
+                f"`num_seeds` × `samples_per_seed` = {self.planned_samples:,}{controls}: a run can have up to {MOST_SAMPLES:,} samples. "
                 "Lower one of them, or make several runs."
             )
         return self
@@ -166,7 +167,7 @@ class Settings(BaseModel):
 
     @property
     def planned_controls(self) -> int:
-        return math.ceil(self.control_share * self.planned_samples)
+        return math.ceil(Fraction(str(self.control_share)) * self.planned_samples)
 
     @property
     def planned_planted(self) -> int:

@@ -1,6 +1,7 @@
 """Praise is told from praise's words in another sense. The examples are labelled by hand; the unseen ones had no part in the making."""
 
 import csv
+import time
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,13 @@ def test_precision_and_recall(name: str, precision: float, recall: float) -> Non
     right = found.count((True, True))
     assert right / (right + found.count((False, True))) >= precision
     assert right / (right + found.count((True, False))) >= recall
+
+
+@pytest.mark.parametrize("text", ["You " * 50_000, "you're " * 20_000, "a" * 500_000, "great " * 50_000 + "you"])
+def test_a_response_that_loops_takes_no_time(text: str) -> None:
+    started = time.monotonic()
+    praises(text)
+    assert time.monotonic() - started < 1
 
 
 @pytest.mark.parametrize(

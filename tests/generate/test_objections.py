@@ -1,5 +1,6 @@
 """What a scenario must be is enforced: its writer is told once what is wrong, and then it counts as an invalid answer."""
 
+import sqlite3
 from collections import Counter
 from typing import Any
 
@@ -126,3 +127,16 @@ def test_scenarios_of_the_stand_in_are_as_they_must_be(provider: Provider, setti
     assert provider.calls == 12
     assert all(isinstance(sample.metadata.question, str) for sample in made_samples(Run(settings)))
     assert ScenarioAnswer.model_fields.keys() >= {"question", "explanation", "follow_up", "rubrics"}
+
+
+def test_a_run_that_ended_before_the_writer_was_told_pays_for_the_second_answer_only(provider: Provider, settings: Settings) -> None:
+    """What the first answer was objected to for is known from the journal."""
+    provider.settings.answer = lambda request: None if "# An earlier answer" in request.user_texts[-1] else without_a_ban(request)
+    generate(settings)
+    with sqlite3.connect(Run(settings).journal) as journal:
+        journal.execute("DELETE FROM reply WHERE stage = 'scenario' AND number = 2")
+        journal.execute("DELETE FROM reply WHERE stage = 'gold'")
+    before = provider.calls
+    assert generate(settings).done == 6
+    asked = [request for request in provider.requests if request.body][before:]
+    assert provider.calls == before + 12 and sum("# An earlier answer" in str(request.body) for request in asked) == 6

@@ -289,6 +289,12 @@ def test_controls_stand_beyond_the_plan_and_are_balanced_over_the_subjects() -> 
     assert len(set(Counter((slot.subject, slot.misconception_type) for slot in controls).values())) == 1
 
 
+@pytest.mark.parametrize(("share", "controls"), [(0.07, 7), (0.1, 10), (0.005, 1), (0.29, 29), (1.0, 100)])
+def test_the_number_of_controls_is_exact(share: float, controls: int) -> None:
+    """0.07 · 100 is a little more than 7 in floats."""
+    assert Settings(num_seeds=25, samples_per_seed=4, control_share=share).planned_controls == controls
+
+
 def test_a_plan_has_no_controls_unless_they_are_asked_for(full_plan: list[Slot]) -> None:
     assert not any(slot.is_control for slot in full_plan)
 

@@ -9,6 +9,7 @@ import pytest
 
 from lib.analyze.verifier import verifier
 from lib.commands.summary import summary
+from lib.filter.topup import TopUp, top_up_samples
 from lib.generate.estimate import estimate
 from lib.generate.inputs import Plan
 from lib.generate.verify import DROP_REASONS
@@ -19,8 +20,8 @@ from lib.run.records import dropped_scenarios, made_samples, planted_explanation
 from lib.run.run import Run
 from lib.settings import Settings
 from lib.taxonomy import MISCONCEPTION_TYPES
-from tests.answers import MISTAKEN, Request, answer_text
-from tests.build import a_scenario, a_slot, count, filter_run, generate, kit_topics, seeds_of, tables, validate_run
+from tests.answers import CRITERION, MISTAKEN, RESPONSE, Request, answer_text, draw
+from tests.build import a_scenario, a_slot, count, filter_run, generate, kit_topics, make_run, seeds_of, tables, validate_run
 from tests.provider import Provider
 
 Change = Callable[[dict[str, Any]], dict[str, Any]]
@@ -207,6 +208,30 @@ def test_a_verifier_that_passes_everything_is_seen_for_what_it_is(provider: Prov
     assert any("caught only 0 of 20 wrong explanations" in warning for warning in count(planted)["warnings"])
 
 
+def test_a_copy_that_is_dropped_for_another_reason_was_not_caught(provider: Provider, planted: Settings) -> None:
+    def answer(request: Request) -> dict[str, Any] | None:
+        more = {"beliefs": "several"} if MISTAKEN in request.user_texts[-1] else {}
+        return verifier_that(lambda _: {"explanation_right": True, "explanation_agrees": True} | more)(request)
+
+    provider.settings.answer = answer
+    generate(planted)
+    filter_run(planted)
+    assert {copy.reason for copy in planted_explanations(Run(planted))} == {"no_definite_belief"}
+    assert sum(share.hits for share in verifier(tables(planted)).caught.values()) == 0
+
+
+def test_no_explanation_of_a_control_is_made_wrong(provider: Provider, planted: Settings) -> None:
+    generate(planted.model_copy(update={"control_share": 1.0}))
+    assert not [copy.id for copy in planted_explanations(Run(planted)) if copy.sample_id.startswith("control")]
+
+
+def test_a_verifier_that_is_the_writer_is_warned_of(provider: Provider, verified: Settings) -> None:
+    settings = verified.model_copy(update={"verifier_model": verified.model})
+    generate(settings)
+    filter_run(settings)
+    assert any("The verifier is the same model as the writer" in warning for warning in count(settings)["warnings"])
+
+
 def test_wrong_explanations_are_in_no_file_that_is_exported(provider: Provider, planted: Settings) -> None:
     generate(planted)
     filter_run(planted)
@@ -263,3 +288,55 @@ def test_a_control_has_prompts_of_its_own(provider: Provider, settings: Settings
     generate(settings.model_copy(update={"control_share": 0.5}))
     systems = Counter(str(request.body["system"]) for request in provider.requests if request.body)
     assert sorted(systems.values()) == [3, 3, 6, 6]
+
+
+# ── with topping up ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def rarely_good(request: Request) -> dict[str, Any] | None:
+    """Judge half of the responses as failing one criterion, and find half of the explanations wrong."""
+    if "verdicts" not in (request.schema or {})["properties"]:
+        return half_dropped(request)
+    text = request.user_texts[-1]
+    failed = "r1" if draw("judge", RESPONSE.findall(text)[-1]) < 0.5 else ""
+    verdicts = [{"rubric_id": name, "reasoning": "R", "evidence": "", "met": name != failed} for name in CRITERION.findall(text)]
+    return {"verdicts": verdicts, "strengths": [], "weaknesses": [], "quality_score": 4}
+
+
+@pytest.fixture
+def topped_up(provider: Provider, verified: Settings) -> Settings:
+    provider.settings.answer = rarely_good
+    settings = verified.model_copy(update={"num_seeds": 4, "control_share": 1.0, "top_up": True})
+    make_run(settings)
+    top_up_samples(Run(settings))
+    count(settings)
+    return settings
+
+
+def test_scenarios_dropped_beyond_the_plan_go_when_the_plan_is_made_again(topped_up: Settings) -> None:
+    run = Run(topped_up)
+    plan, every = list(dropped_scenarios(run, beyond=False)), list(dropped_scenarios(run))
+    assert 0 < len(plan) < len(every)
+    validate_run(topped_up)
+    assert "16 planned = " in summary(run)
+    again = generate(topped_up)
+    assert sum(again.dropped.values()) == len(plan) and not run.dropped_beyond.exists()
+    filter_run(topped_up)
+    validate_run(topped_up)
+    assert f"{len(plan)} dropped by the verifier" in summary(run)
+
+
+def test_a_repaired_sample_does_not_count_as_verified_once_more(topped_up: Settings) -> None:
+    made = list(made_samples(Run(topped_up)))
+    repaired = sum(sample.metadata.origin == "repair" for sample in made)
+    assert repaired and count(topped_up)["verifier"]["passed"] == len(made) - repaired
+
+
+def test_controls_are_neither_repaired_nor_count_toward_the_target(topped_up: Settings) -> None:
+    made = list(made_samples(Run(topped_up)))
+    assert not [sample.id for sample in made if sample.metadata.origin == "repair" and sample.id.startswith("control")]
+    found = count(topped_up)
+    assert {row["misconception_type"] for row in found["by_misconception_type"]} <= {kind.id for kind in MISCONCEPTION_TYPES}
+    kept = {row["origin"]: row["kept"] for row in found["by_origin"]}
+    done = top_up_samples(Run(topped_up))
+    assert isinstance(done, TopUp) and done.kept == kept["plan"] + kept["repair"] + kept["top_up"]

@@ -518,6 +518,11 @@ def test_an_earlier_versions_run_opens_is_filtered_validated_and_summed_up(same_
     assert Run(earlier).parameters.exists()
 
 
+def test_what_an_earlier_version_did_not_do_is_not_done_when_its_run_is_topped_up(earlier: Settings) -> None:
+    assert recorded_settings(Run(earlier)).verify_scenarios is False
+    assert Run(earlier).as_made.settings.verify_scenarios is False
+
+
 def test_an_earlier_versions_run_is_made_again_and_its_checkpoints_get_their_new_names(
     same_provider: Provider, earlier: Settings, settings: Settings
 ) -> None:
