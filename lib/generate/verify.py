@@ -65,6 +65,7 @@ async def verify(ask: Asker, slot: Slot, *, scenario: ScenarioAnswer, rubrics: t
         belief=answer.belief,
         equations=computed["holds"],
         not_computed=computed["not computed"],
+        not_computable=answer.not_computable,
         criteria_removed=tuple(rubric.criteria for rubric in rubrics if rubric.id in unfair),
     )
     return Verified(reason, detail, kept, record)

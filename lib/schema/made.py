@@ -19,6 +19,7 @@ class Verification(Record):
     belief: str
     equations: int  # that were recomputed and agree
     not_computed: int  # that could not be evaluated
+    not_computable: str = ""  # what is claimed by calculation and could not be written as an equation
     criteria_removed: tuple[str, ...] = ()  # the texts of unfair criteria
 
 
