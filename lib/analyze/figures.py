@@ -11,7 +11,7 @@ from lib.analyze.statistics import funnel
 from lib.analyze.tables import Tables
 from lib.filter.planted import SPOILINGS
 from lib.generate.verify import DROP_REASONS
-from lib.taxonomy import AREA_OF, SUBJECTS, TYPE_BY_ID, label
+from lib.taxonomy import AREA_OF, CONTROL_KINDS, SUBJECTS, TYPE_BY_ID, label
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -116,7 +116,7 @@ def _title(tables: Tables, table: "pd.DataFrame", *, by: str) -> str:
 
 def _without_controls(tables: Tables) -> str:
     """Return what a title adds where the run has samples that the plot leaves out."""
-    return ", without controls" if (tables.samples["origin"] == "control").any() else ""
+    return ", without controls" if tables.samples["misconception_type"].isin(CONTROL_KINDS).any() else ""
 
 
 def _draw_rates(axes: "Axes", table: "pd.DataFrame", *, names: Sequence[str], title: str) -> None:

@@ -29,7 +29,7 @@ DEED = (
 OF_STUDENT = rf"\b(?:you(?:['’](?:re|ve|d|ll))?|yours?|yourself|{DEED})\b"
 DOING = (
     "asking (?:exactly |precisely |just )?(?:the|a|what)|thinking (?:like|about|along|carefully|hard)|close\\b|closer|onto\\b|there\\b"
-    "|ahead\\b|not (?:far|alone)|doing|getting"
+    "|ahead\\b|not (?:far|alone)|(?:doing|getting) (?:\\w+ )?(?:better|close|fine|great|well|there|the hang)"
 )
 DONE = (
     "spotted|caught|captured|anticipated|noticed|sensed|grasped|mastered|internali[sz]ed|put your finger|hit|picked up|sniffed|gone further"
@@ -74,7 +74,8 @@ PRAISE = re.compile(
             rf"\byou(?:['’]re| are) (?:\w+ ){{0,2}}(?:{DOING})",
             rf"\byou(?:['’]ve| have) (?:\w+ )?(?:{DONE})\b",
             r"\byou (?:clearly|obviously|really) \w+|\byou (?:see it|saw it|did(?=[.!])|didn['’]t just|kept going|explained your)",
-            r"\b(?:many|most|few|plenty of|a lot of|more) (?:\w+ )?(?:people|students|readers|learners|adults)\b",
+            r"\b(?:many|most|few|plenty of|a lot of|more) (?:\w+ )?(?:people|students|readers|learners|adults)\b"
+            r"(?=.{0,80}\b(?:you|yours|miss|never|notice|skip|stop|stopped|struggle|trips?|would)\b)",
             rf"\b(?:like|habit|of) an? (?:\w+ )?(?:{PEOPLE})\b|\b(?:what|habit) (?:a|any) (?:\w+ )?(?:{PEOPLE})\b",
             r"\bhard on yourself\b|\bthe (?:fact that|care|effort) you\b|\bshows (?:that )?you\b|\bhow far you\b",
             r"\bI can (?:see|tell) (?:that )?you\b",

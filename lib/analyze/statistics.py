@@ -20,7 +20,7 @@ from lib.run.files import write_json
 from lib.run.lock import holding
 from lib.run.manifest import update_manifest
 from lib.run.run import Run, filtered_with
-from lib.taxonomy import label
+from lib.taxonomy import CONTROL_KINDS, label
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -112,7 +112,7 @@ def funnel(tables: Tables) -> list[dict[str, Any]]:
 
 def controls(tables: Tables) -> "pd.DataFrame":
     """Return the keep rate of the samples in which the student is right, and of those in which they ask an open question."""
-    apart = tables.samples[tables.samples["origin"] == "control"]
+    apart = tables.samples[tables.samples["misconception_type"].isin(CONTROL_KINDS)]
     return rate_table(apart, ["misconception_type"], names=RATES["samples"])
 
 

@@ -22,29 +22,40 @@ MOST_TOLERANCE = 0.1  # relative, whatever the verifier allows
 ROUNDING = 1e-9  # relative; absolute where zero is claimed
 SPELLINGS = str.maketrans({"^": "**", "·": "*", "×": "*", "−": "-"})
 THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?:,\d{3})*(?:\.\d+)?$)")  # in a whole text that is one number, as "3,000"
-# One number, perhaps with a power of ten, and perhaps with a unit behind it.
-NUMBER = re.compile(r"[+-]?\d*(?:\.(\d+))?(?:e([+-]?\d+))?(?:\*10\*\*\(?([+-]?\d+)\)?)?(?:[*/][a-z(].*)?", re.IGNORECASE)
+# One number, perhaps with a power of ten, and perhaps with units behind it.
+NUMBER = re.compile(
+    r"[+-]?\d*(?:\.(\d+))?(?:e([+-]?\d+))?(?:\*\(?10\*\*\(?([+-]?\d+)\)?\)?)?(?:[*/]\(*[a-z_]+(?:\*\*\(?-?\d+\)?)?\)*)*",
+    re.IGNORECASE,
+)
+REFUSED = re.compile(r"[;#\n]|%\s*(?:[-+)]|$)")  # more than one expression, a comment, a percent sign that is no remainder
+DOUBT = 0.05  # relative; where it is unknown how a claimed value was rounded, less than that says nothing
 
 
 def check(equation: EquationAnswer) -> Found:
     """Return whether the expression gives what is claimed, to within the tolerance (at most 10 %) and half of the last digit claimed."""
     try:
-        value, claimed = _value(equation.expression), _value(equation.claimed)
-        if type(value) is type(claimed) is int and not equation.tolerance > 0:
-            return "holds" if value == claimed else "wrong"
-        number, wanted = _comparable(value, claimed)
+        return _found(equation)
     except Exception:  # noqa: BLE001  # a foreign expression can fail in any way, and then nothing is known
         return "not computed"
+
+
+def _found(equation: EquationAnswer) -> Found:
+    value, claimed, half = _value(equation.expression), _value(equation.claimed), _half_of_last_digit(equation.claimed)
+    if type(value) is type(claimed) is int and not half and not equation.tolerance > 0:
+        return "holds" if value == claimed else "wrong"
+    number, wanted = _comparable(value, claimed)
     if not (math.isfinite(number) and math.isfinite(wanted)):
         return "not computed"
     tolerance = min(equation.tolerance, MOST_TOLERANCE) if equation.tolerance > 0 else 0.0  # it may be negative, or no number
-    allowed = max(tolerance * abs(wanted), _half_of_last_digit(equation.claimed)) * (1 + ROUNDING)
-    return "holds" if abs(number - wanted) <= allowed + ROUNDING * (abs(wanted) or 1) else "wrong"
+    allowed = max(tolerance * abs(wanted), half or 0.0) * (1 + ROUNDING) + ROUNDING * (abs(wanted) or 1)
+    if abs(number - wanted) <= allowed:
+        return "holds"
+    return "not computed" if half is None and abs(number - wanted) <= DOUBT * abs(wanted) else "wrong"
 
 
 def _value(expression: str) -> Any:
     """Return a number or a quantity. Raises any exception for what is no expression of the kind that is allowed."""
-    if len(expression) > LONGEST_EXPRESSION or ";" in expression or "\n" in expression:
+    if len(expression) > LONGEST_EXPRESSION or REFUSED.search(expression):
         raise ValueError("one short expression only")
     return _evaluator().eval(THOUSANDS.sub("", expression.translate(SPELLINGS)))
 
@@ -86,12 +97,15 @@ def _comparable(value: Any, claimed: Any) -> tuple[float, float]:
     return float(value), float(claimed)
 
 
-def _half_of_last_digit(claimed: str) -> float:
-    """Return half a unit of the last decimal that is written, or 0 for a whole number and for what is more than one number."""
+def _half_of_last_digit(claimed: str) -> float | None:
+    """Return half a unit of the last decimal that is written. It is 0 for a whole number, and None for what is more than one number."""
     found = NUMBER.fullmatch(THOUSANDS.sub("", claimed.translate(SPELLINGS)).replace(" ", ""))
-    if not found or not (found[1] or found[2] or found[3]):
+    if not found:
+        return None
+    decimals, *powers = found.groups()
+    if not (decimals or any(powers)):
         return 0.0
-    return float(0.5 * 10.0 ** (int(found[2] or 0) + int(found[3] or 0) - len(found[1] or "")))
+    return float(0.5 * 10.0 ** (sum(int(power or 0) for power in powers) - len(decimals or "")))
 
 
 def _power(base: Any, exponent: Any) -> Any:

@@ -88,18 +88,21 @@ class Asker:
 
     async def _outcome(self, call: Call[A]) -> Reply[A] | CallFailed:
         key = call.key(self.provider.id)
-        found, outcome = self.books.journal.find(key), None
-        if found.paid:
+        found = self.books.journal.find(key)
+        if found.outcome:
             outcome = reply_or_failure(call, found.raw, replayed=True)
-            if found.outcome and found.outcome != outcome.reason:  # not validated before, or damaged since
+            if found.outcome != outcome.reason:  # not validated before, or damaged since
                 await self.books.journal.store(self.books.asked(call, key=key), found.raw, number=found.number, outcome=outcome.reason)
-            if found.outcome and (isinstance(outcome, Reply) or not outcome.may_repeat):
+            if isinstance(outcome, Reply) or not outcome.may_repeat:
                 self.replayed += 1
                 return outcome
         self.stopping.check()
         self.asked += 1
-        if isinstance(outcome, CallFailed) and outcome.objection:  # the process ended before the writer was told
-            call = replace(call, prompt=again_prompt(call.prompt, answer=found.raw.text, objection=outcome.objection), told=True)
+        for raw in (found.raw, *reversed(found.unusable)):  # an earlier pass may have ended before the objection was answered
+            failed = reply_or_failure(call, raw, replayed=True)
+            if isinstance(failed, CallFailed) and failed.objection:
+                call = _told(call, answer=raw.text, objection=failed.objection)
+                break
         return await self._until_valid(call, key=key, paid=found.paid)
 
     async def _until_valid(self, call: Call[A], *, key: str, paid: int) -> Reply[A] | CallFailed:
@@ -118,7 +121,7 @@ class Asker:
             if outcome.reason == "truncated":
                 call = replace(call, max_tokens=min(MOST_TOKENS, call.max_tokens * 2))
             if outcome.objection:
-                call = replace(call, prompt=again_prompt(call.prompt, answer=raw.text, objection=outcome.objection), told=True)
+                call = _told(call, answer=raw.text, objection=outcome.objection)
         return outcome
 
     async def _until_reached(self, call: Call[Any], asked: Asked) -> RawReply:
@@ -168,6 +171,11 @@ def call_for(settings: Settings, stage: Stage, **parts: Any) -> Call[Any]:
     """Return the call of `parts` (slot, prompt, answer …) with the model, effort and `max_tokens` that its stage has in `settings`."""
     model, effort = (getattr(settings, name) for name in SETTINGS_OF[stage])
     return Call(stage=stage, model=model, effort=effort, max_tokens=settings.max_tokens, **parts)
+
+
+def _told(call: Call[A], *, answer: str, objection: str) -> Call[A]:
+    """Return the call with an earlier answer, and what was objected to it, in its prompt."""
+    return replace(call, prompt=again_prompt(call.prompt, answer=answer, objection=objection), told=True)
 
 
 def _wait_s(attempt: int, retry_after_s: float | None) -> float:

@@ -51,6 +51,7 @@ class Found:
     raw: RawReply
     number: int  # of the reply that can be used
     paid: int  # how many replies were paid for
+    unusable: tuple[RawReply, ...] = ()  # those before it that can't be used
 
 
 class Journal:
@@ -75,13 +76,14 @@ class Journal:
             self.restored()
 
     def find(self, key: str) -> Found:
-        """Return the first reply that can be used, or else the last one that can't, with "" as its outcome."""
-        rows, raw, number = self._execute(FIND, key), RawReply("", "", None, ""), 0
+        """Return the first reply that can be used, and those before it that can't."""
+        rows, unusable = self._execute(FIND, key), list[RawReply]()
         for outcome, number, text, stop_reason, *tokens, model, request_id, stop_detail, attempts, seconds, cost_usd in rows:
             raw = RawReply(text, stop_reason, Usage(*tokens), model, request_id, stop_detail, attempts, seconds, cost_usd=cost_usd)
             if outcome in USABLE:
-                return Found(outcome, raw, number, len(rows))
-        return Found("", raw, number, len(rows))
+                return Found(outcome, raw, number, len(rows), tuple(unusable))
+            unusable.append(raw)
+        return Found("", RawReply("", "", None, ""), 0, len(rows), tuple(unusable))
 
     async def store(self, asked: Asked, raw: RawReply, *, number: int, outcome: str) -> None:
         """Return once the reply is on disk. Raises JournalError when it can't be written.

@@ -91,7 +91,8 @@ def recorded_settings(folder: Folder) -> Settings:
     made = manifest.generation.settings
     if not made:
         raise RunError(f"{folder.dir} has no finished run: its manifest.json does not say how it was made.")
-    return _accepted((manifest.judging.settings or made) | {name: made[name] for name in DECIDES_SAMPLES if name in made})
+    decides = BEFORE | made
+    return _accepted((manifest.judging.settings or made) | {name: decides[name] for name in DECIDES_SAMPLES if name in decides})
 
 
 def filtered_with(run: Run) -> dict[str, Any]:

@@ -97,6 +97,8 @@ def test_a_wrong_equation_is_wrong_and_no_tolerance_excuses_more_than_a_tenth(ex
         "log(100)",  # to which base?
         "(10*m)**(10**8)",
         "1;2",
+        "5 # five",
+        "20% - 5",  # a percent sign that is no remainder
         "1\n2",
         "comb(10**9, 10**8)",
         "10**400 * 1.0",
@@ -113,6 +115,24 @@ def test_what_is_no_arithmetic_is_not_computed_and_takes_no_time(expression: str
     started = time.monotonic()
     assert found(expression, "1") == "not computed"
     assert time.monotonic() - started < 1
+
+
+@pytest.mark.parametrize(
+    ("expression", "claimed", "expected"),
+    [
+        ("299792458", "3*10**8", "holds"),
+        ("2.998e8", "3.00*(10**8)", "holds"),
+        ("8.314*J/(mol*K)", "8.31*J/(mol*K)", "holds"),
+        ("2.998*10**8*m/s", "3.00*m/s*10**8", "not computed"),  # how it was rounded can't be told
+        ("126", "1.3*100", "not computed"),
+        ("0.04", "3.0*(10**-4)", "wrong"),
+        ("9e-5*coulomb", "1.6*coulomb*1e-19", "wrong"),
+        ("0.01", "1.5*exp(-9)", "wrong"),
+        ("5-5", "0.0e400", "not computed"),
+    ],
+)
+def test_the_last_digit_counts_only_where_the_claimed_value_is_one_number(expression: str, claimed: str, expected: str) -> None:
+    assert found(expression, claimed) == expected
 
 
 @unhurried

@@ -140,3 +140,15 @@ def test_a_run_that_ended_before_the_writer_was_told_pays_for_the_second_answer_
     assert generate(settings).done == 6
     asked = [request for request in provider.requests if request.body][before:]
     assert provider.calls == before + 12 and sum("# An earlier answer" in str(request.body) for request in asked) == 6
+
+
+def test_the_objection_is_remembered_when_the_second_answer_was_of_no_use_either(provider: Provider, settings: Settings) -> None:
+    provider.settings.answer = lambda request: None if "# An earlier answer" in request.user_texts[-1] else without_a_ban(request)
+    generate(settings)
+    with sqlite3.connect(Run(settings).journal) as journal:
+        journal.execute("UPDATE reply SET text = 'prose', outcome = 'invalid_answer' WHERE stage = 'scenario' AND number = 2")
+        journal.execute("DELETE FROM reply WHERE stage = 'gold'")
+    before = len(provider.requests)
+    assert generate(settings).done == 6
+    scenarios = [request for request in provider.requests[before:] if request.body and "rubrics" in str(request.body["output_config"])]
+    assert len(scenarios) == 6 and all("# An earlier answer" in str(request.body) for request in scenarios)

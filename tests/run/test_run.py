@@ -520,6 +520,10 @@ def test_an_earlier_versions_run_opens_is_filtered_validated_and_summed_up(same_
 
 def test_what_an_earlier_version_did_not_do_is_not_done_when_its_run_is_topped_up(earlier: Settings) -> None:
     assert recorded_settings(Run(earlier)).verify_scenarios is False
+    manifest = json.loads(Run(earlier).manifest.read_text("utf-8"))
+    manifest["judging"]["settings"]["verify_scenarios"] = True  # as a topping up with VERIFY_SCENARIOS=true records it
+    Run(earlier).manifest.write_text(json.dumps(manifest), "utf-8")
+    assert recorded_settings(Run(earlier)).verify_scenarios is False
     assert Run(earlier).as_made.settings.verify_scenarios is False
 
 
