@@ -12,8 +12,8 @@ from collections.abc import Iterator, Sequence
 from lib.generate.dealing import shuffled
 from lib.generate.students import control_student, student
 from lib.generate.styles import style
-from lib.generate.topics import Decks, Topics
-from lib.schema import Seed, Slot
+from lib.generate.topics import Decks, Topic, Topics
+from lib.schema import Origin, Seed, Slot, Student
 from lib.settings import Settings
 from lib.taxonomy import NO_MISCONCEPTION
 
@@ -30,16 +30,8 @@ def plan(settings: Settings, *, seeds: Sequence[Seed], topics: Topics) -> Iterat
     for number, (subject, kind) in enumerate(_cells(settings.planned_samples, settings)):
         seed_number, variation = divmod(number, settings.samples_per_seed)
         topic, writes = decks.next(subject, kind), student(number, settings.random_seed)
-        yield Slot(
-            id=f"seed{seed_number + 1:03d}_var{variation + 1}",
-            seed_row=seeds[seed_number % len(seeds)].row,
-            subject=subject,
-            misconception_type=kind,
-            topic=topic.name,
-            level=topic.level,
-            style=style(kind, topic.level, student=writes, number=turns[kind], random_seed=settings.random_seed),
-            student=writes,
-        )
+        name, seed = f"seed{seed_number + 1:03d}_var{variation + 1}", seeds[seed_number % len(seeds)]
+        yield _slot(name, (subject, kind), seed=seed, topic=topic, writes=writes, number=turns[kind], random_seed=settings.random_seed)
         turns[kind] += 1
     yield from _controls(settings, seeds=seeds, decks=decks)
 
@@ -51,17 +43,9 @@ def _controls(settings: Settings, *, seeds: Sequence[Seed], decks: Decks) -> Ite
         turn, place = divmod(number, len(subjects))
         kind = NO_MISCONCEPTION[(turn + place) % len(NO_MISCONCEPTION)].id
         topic, writes = decks.next(subjects[place], kind), control_student(kind, number=number, random_seed=random_seed)
-        yield Slot(
-            id=f"control{number + 1:03d}",
-            seed_row=seeds[number % len(seeds)].row,
-            subject=subjects[place],
-            misconception_type=kind,
-            topic=topic.name,
-            level=topic.level,
-            style=style(kind, topic.level, student=writes, number=number, random_seed=random_seed),
-            student=writes,
-            origin="control",
-        )
+        name, seed = f"control{number + 1:03d}", seeds[number % len(seeds)]
+        cell = subjects[place], kind
+        yield _slot(name, cell, seed=seed, topic=topic, writes=writes, number=number, random_seed=random_seed, origin="control")
 
 
 def planned_cells(settings: Settings, samples: int) -> Counter[Cell]:
@@ -87,17 +71,26 @@ class Refills:
         topic = self._decks.later(subject, kind, turn=turn, kinds=self._settings.misconception_types)
         number = self._settings.planned_samples + turn * len(self._cells) + self._cells.index(cell)
         writes = student(number, random_seed)
-        return Slot(
-            id=f"{REFILL}{subject}_{kind}_{turn + 1}",
-            seed_row=self._seeds[number % len(self._seeds)].row,
-            subject=subject,
-            misconception_type=kind,
-            topic=topic.name,
-            level=topic.level,
-            style=style(kind, topic.level, student=writes, number=number, random_seed=random_seed),
-            student=writes,
-            origin="top_up",
-        )
+        name, seed = f"{REFILL}{subject}_{kind}_{turn + 1}", self._seeds[number % len(self._seeds)]
+        return _slot(name, cell, seed=seed, topic=topic, writes=writes, number=number, random_seed=random_seed, origin="top_up")
+
+
+def _slot(
+    name: str, cell: Cell, *, seed: Seed, topic: Topic, writes: Student, number: int, random_seed: int, origin: Origin = "plan"
+) -> Slot:
+    """Return the slot. Its style is dealt by `number`."""
+    subject, kind = cell
+    return Slot(
+        id=name,
+        seed_row=seed.row,
+        subject=subject,
+        misconception_type=kind,
+        topic=topic.name,
+        level=topic.level,
+        style=style(kind, topic.level, student=writes, number=number, random_seed=random_seed),
+        student=writes,
+        origin=origin,
+    )
 
 
 def _cells(count: int, settings: Settings) -> Iterator[Cell]:
