@@ -46,6 +46,14 @@ class Share:
         low, high = self.interval
         return f"{self.hits:,} of {self.total:,}, {self.hits / self.total:.0%} (95 % interval {low:.0%} to {high:.0%})"
 
+    @property
+    def short(self) -> str:
+        """The rate with its interval, for a table that shows the counts in columns of their own."""
+        if not self.interval:
+            return "–"
+        low, high = self.interval
+        return f"{self.hits / self.total:.0%} ({low:.0%} to {high:.0%})"
+
     def as_record(self, rate: str, *, total: str = "", hits: str = "") -> dict[str, Any]:
         """Return the rate and its interval under these names, with the counts when they are named too."""
         counts = {name: count for name, count in ((total, self.total), (hits, self.hits)) if name}

@@ -43,10 +43,10 @@ class Statistics(dict[str, Any]):
         lines = [f"{made:,} made = {kept:,} kept + {dropped:,} dropped + {unjudged:,} unjudged"]
         if self["keep_rate"] is not None:
             low, high = self["keep_rate_interval"]
-            quality, score = (self[name] for name in ("average_quality_score", "average_weighted_score"))
-            judged = quality is not None and score is not None
+            averages = (self[name] for name in ("average_quality_score", "average_weighted_score"))
+            quality, score = ("–" if average is None else f"{average:.2f}" for average in averages)
             lines.append(f"keep rate {self['keep_rate']:.1%} (95 % interval {low:.0%} to {high:.0%})")
-            lines.append(f"average quality {quality:.2f} of 5, average weighted score {score:.2f}" if judged else "nothing was judged")
+            lines.append(f"average quality {quality} of 5, average weighted score {score}")
         for row in self["controls"]:
             lines.append(f"controls, {label(row['misconception_type']).lower()}: {row['kept']:,} of {row['made']:,} kept")
         return "\n".join([*lines, self["planted_failures"]])

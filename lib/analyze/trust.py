@@ -136,7 +136,7 @@ class Trust:
     def rows(self) -> list[dict[str, Any]]:
         """Return the kinds of planted failures as rows of a table."""
         return [
-            {"planted failure": label(kind).lower(), "planted": share.total, "caught": share.hits, "catch rate": _short(share)}
+            {"planted failure": label(kind).lower(), "planted": share.total, "caught": share.hits, "catch rate": share.short}
             for kind, share in self.caught.items()
             if share.total
         ] + self.verifier.rows()
@@ -182,8 +182,3 @@ def trust(tables: Tables) -> Trust:
         verifier=verifier(tables),
         people=agreement(tables.run, samples=samples, verdicts=verdicts),
     )
-
-
-def _short(share: Share) -> str:
-    low, high = share.interval or (0.0, 1.0)
-    return f"{share.rate or 0.0:.0%} ({low:.0%} to {high:.0%})"

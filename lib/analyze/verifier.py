@@ -63,7 +63,7 @@ class Verifier:
                 "planted failure": f"explanation: {label(kind).lower()}",
                 "planted": share.total,
                 "caught": share.hits,
-                "catch rate": str(share),
+                "catch rate": share.short,
             }
             for kind, share in self.caught.items()
         ]

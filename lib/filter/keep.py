@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from lib.filter.examples import example_line
-from lib.filter.scores import critical_score
+from lib.filter.scores import critical_failures, critical_score
 from lib.run.files import RunError, json_line, whole_file, write_jsonl
 from lib.run.lock import holding
 from lib.run.manifest import forget_section, update_manifest
@@ -20,7 +20,7 @@ from lib.run.records import (
     remove,
 )  # fmt: skip
 from lib.run.run import Run, filtered_with
-from lib.schema import Decision, Evaluation, Planted, Rubric, Sample
+from lib.schema import Decision, Evaluation, Planted, Sample
 from lib.settings import Settings
 from lib.taxonomy import label
 
@@ -57,12 +57,6 @@ def drop_reason(sample: Sample, evaluation: Evaluation, *, settings: Settings) -
         weaknesses = ", ".join(label(name).lower() for name in evaluation.weaknesses)
         return LOW_QUALITY, f"{found}{f' ({weaknesses})' if weaknesses else ''}, and at least {settings.min_quality_score} is wanted"
     return None
-
-
-def critical_failures(sample: Sample, evaluation: Evaluation) -> list[Rubric]:
-    """Return the critical rubrics that are not met."""
-    met = {verdict.rubric_id: verdict.met for verdict in evaluation.verdicts}
-    return [rubric for rubric in sample.metadata.rubrics if rubric.critical and not met[rubric.id]]
 
 
 def decide(sample: Sample, evaluation: Evaluation | None, *, settings: Settings, why_unjudged: str = "") -> Decision:

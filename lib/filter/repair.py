@@ -7,7 +7,8 @@ blind, under an id of its own.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from lib.filter.keep import BAN_BROKEN, CRITICAL_RUBRICS_FAILED, critical_failures, judged_samples
+from lib.filter.keep import BAN_BROKEN, CRITICAL_RUBRICS_FAILED, judged_samples
+from lib.filter.scores import critical_failures
 from lib.llm.ask import Asker
 from lib.llm.work import Pass, work_through
 from lib.prompts.answers import GoldAnswer

@@ -25,9 +25,14 @@ class CriticalScore:
 
 def critical_score(sample: Sample, evaluation: Evaluation) -> CriticalScore:
     """Count the critical rubrics and those of them that are satisfied."""
+    total = sum(rubric.critical for rubric in sample.metadata.rubrics)
+    return CriticalScore(passed=total - len(critical_failures(sample, evaluation)), total=total)
+
+
+def critical_failures(sample: Sample, evaluation: Evaluation) -> list[Rubric]:
+    """Return the critical rubrics that are not met."""
     met = {verdict.rubric_id: verdict.met for verdict in evaluation.verdicts}
-    critical = [rubric.id for rubric in sample.metadata.rubrics if rubric.critical]
-    return CriticalScore(passed=sum(met[rubric_id] for rubric_id in critical), total=len(critical))
+    return [rubric for rubric in sample.metadata.rubrics if rubric.critical and not met[rubric.id]]
 
 
 def weighted_score(rubrics: Sequence[Rubric], verdicts: Sequence[Verdict]) -> Fraction | None:

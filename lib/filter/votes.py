@@ -14,7 +14,7 @@ from lib.prompts.rendering import template_sha256
 from lib.prompts.rubric_ids import OwnIds
 from lib.schema import Evaluation, Sample, Verdict
 
-LOW_QUALITY, HIGH_QUALITY = 2, 4  # scores up to, and from, which a response is bad, or good
+LOW_SCORE, HIGH_SCORE = 2, 4  # scores up to, and from, which a response is bad, or good
 FACTUAL_ERROR = "factual_error"  # a weakness
 
 
@@ -29,7 +29,7 @@ def is_close(sample: Sample, answer: JudgementAnswer) -> bool:
     The settings that decide what is kept have no part in it, so that changing them asks nothing.
     """
     failed, finds_bad = len(_failed(sample, answer)), _finds_bad(answer)
-    return failed == 1 or (not failed and finds_bad) or (failed > 1 and answer.quality_score >= HIGH_QUALITY)
+    return failed == 1 or (not failed and finds_bad) or (failed > 1 and answer.quality_score >= HIGH_SCORE)
 
 
 def differ(sample: Sample, answers: tuple[JudgementAnswer, JudgementAnswer]) -> bool:
@@ -45,7 +45,7 @@ def _failed(sample: Sample, answer: JudgementAnswer) -> set[str]:
 
 
 def _finds_bad(answer: JudgementAnswer) -> bool:
-    return answer.quality_score <= LOW_QUALITY or FACTUAL_ERROR in answer.weaknesses
+    return answer.quality_score <= LOW_SCORE or FACTUAL_ERROR in answer.weaknesses
 
 
 def evaluation(sample: Sample, answers: Sequence[JudgementAnswer], *, model: str, provider: str, notice: str = "") -> Evaluation:

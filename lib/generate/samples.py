@@ -60,7 +60,6 @@ def _generated(run: Run, plan: Plan) -> Tally:
     if settings.benchmark_csv:  # the gates need it only later, but nothing is paid before it can be read
         read_benchmark(from_root(settings.benchmark_csv))
     remarks = _replacement_remarks(run)
-
     misstated = to_misstate(plan)
 
     async def make(ask: Asker, slot: Slot) -> Made:

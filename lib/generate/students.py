@@ -1,4 +1,4 @@
-"""slot number -> how the student of a scenario writes: voice, length, and whether and how they ask.
+"""slot number -> the voice and the length of what its student writes, and whether and how they ask.
 
 It is assigned, because a model that is only asked for different students lets all of them assert at 100 words. Among the text rows of
 TutorBench that were at hand, 93 % of follow-ups hold a question mark, 68 % say that the student is confused or not sure, and they have

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 from lib.generate.dealing import dealt
 from lib.schema import Student, Style
+from lib.taxonomy import CONTROL_KINDS
 
 ANY: tuple[str, ...] = ()
 OWN_CASE = ("misapplying_formula", "counterexample_contradiction", "overgeneralization", "incorrect_assumption")
-CONTROLS = ("student_is_right", "open_question")
 Check = Callable[[str], bool]
 
 
@@ -110,7 +110,7 @@ SHORTER = 0.85
 
 def style(kind: str, level: str, *, student: Student, number: int, random_seed: int) -> Style:
     """Return the style of the slot that is the `number`-th of its kind."""
-    openings, closings = (CONTROL_OPENINGS, CONTROL_CLOSINGS) if kind in CONTROLS else (_for(kind, OPENINGS), _for(kind, CLOSINGS))
+    openings, closings = (CONTROL_OPENINGS, CONTROL_CLOSINGS) if kind in CONTROL_KINDS else (_for(kind, OPENINGS), _for(kind, CLOSINGS))
     return Style(
         opening=dealt(openings, f"opening/{kind}", number=number, random_seed=random_seed).text,
         words=_words(kind, level, student=student),

@@ -1,4 +1,4 @@
-"""The topic file -> the topics of each subject, and which of them a slot gets: one that can carry the slot's kind of misconception.
+"""The topic file -> the topics of each subject, and for a slot one of them that can carry its kind of misconception.
 
 Chosen greedily. Of the topics that carry the kind, a slot gets one that has met this kind least often, and among these the one that the
 subject has used least. So no pair of topic and kind comes oftener than it must.

@@ -25,9 +25,10 @@ from lib.taxonomy import label
 
 FEWEST_CRITERIA, FEWEST_CRITICAL = 5, 3  # that must stay when unfair ones are taken out
 WRONG_EXPLANATION = ("wrong_number", "wrong_explanation")
-MISCONCEPTION = ("no_definite_belief", "belief_in_control", "other_kind")
 UNFAIR_CRITERIA = "unfair_criteria"
-DROP_REASONS = (*WRONG_EXPLANATION, *MISCONCEPTION, UNFAIR_CRITERIA)  # in the order in which they are looked for
+DROP_REASONS = (  # in the order in which they are looked for
+    *WRONG_EXPLANATION, "no_definite_belief", "belief_in_control", "other_kind", UNFAIR_CRITERIA,
+)  # fmt: skip
 MISSTATINGS: tuple[Misstating, ...] = get_args(Misstating)
 MORE_TO_MISSTATE = 1.25  # times the number of planted failures, because a scenario that is dropped gets no copy
 MARK = "+"  # between a slot's id and the error in the copy of its explanation, because no slot's id holds one
@@ -58,7 +59,7 @@ async def verify(ask: Asker, slot: Slot, *, scenario: ScenarioAnswer, rubrics: t
     unfair = {own.of(found.rubric_id) for found in answer.criteria if not (found.fair and found.single and found.decidable)}
     kept = tuple(rubric for rubric in rubrics if rubric.id not in unfair)
     wrong = next((equation for equation, result in zip(answer.equations, results, strict=True) if result == "wrong"), None)
-    reason, detail = next(_objections(answer, slot=slot, kept=kept, wrong=wrong), ("", ""))
+    reason, detail = next(_reasons(answer, slot=slot, kept=kept, wrong=wrong), ("", ""))
     record = Verification(
         model=reply.model,
         kind=answer.kind,
@@ -71,7 +72,7 @@ async def verify(ask: Asker, slot: Slot, *, scenario: ScenarioAnswer, rubrics: t
     return Verified(reason, detail, kept, record)
 
 
-def _objections(
+def _reasons(
     answer: VerificationAnswer, *, slot: Slot, kept: tuple[Rubric, ...], wrong: EquationAnswer | None
 ) -> Iterator[tuple[str, str]]:
     """Yield each reason to drop the scenario, with its detail. `wrong` is the first equation that does not hold."""

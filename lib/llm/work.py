@@ -44,9 +44,7 @@ class Pass:
     verb: str  # what happens to a sample, as "made"
     things: Iterable[Any]  # each has an id
     total: int
-    make: Callable[
-        [Asker, Any], Awaitable[Sequence[BaseModel]]
-    ]  # its record, and what else came of it; raises CallFailed if it can't be made
+    make: Callable[[Asker, Any], Awaitable[Sequence[BaseModel]]]  # a thing's record, and what else came of it; raises CallFailed
     targets: Mapping[type[BaseModel], Path]  # the file of each kind of record
     is_own: Callable[[Failure], bool]  # true for a failure on record that this pass replaces
     chunk: int = 0  # things in a checkpoint of the first target; 0 means no checkpoints

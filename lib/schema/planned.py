@@ -1,4 +1,4 @@
-"""What goes into a run: rubrics, seeds, and the slots of its plan."""
+"""What goes into a run, which is rubrics, seeds and the slots of its plan."""
 
 import hashlib
 from typing import Annotated, Literal

@@ -72,6 +72,11 @@ def test_a_share_of_none_has_neither_rate_nor_interval() -> None:
     assert (Share(0, 0).rate, Share(0, 0).interval, str(Share(0, 0))) == (None, None, "none of 0")
 
 
+def test_a_share_is_told_with_its_counts_or_shortly_without_them() -> None:
+    assert str(Share(16, 16)) == "16 of 16, 100% (95 % interval 81% to 100%)"
+    assert (Share(16, 16).short, Share(0, 0).short) == ("100% (81% to 100%)", "–")
+
+
 # ── the pass rate corrected for the judge's errors ───────────────────────────────────────────────────────────────────
 
 

@@ -127,6 +127,13 @@ def test_strengths_and_weaknesses_are_counted_most_frequent_first(of_four: dict[
 def test_what_nobody_judged_has_no_average(settings: Settings) -> None:
     found = statistics(tables(write_run(settings, [a_sample()])))
     assert (found["keep_rate"], found["judge_pass_rate"], found["average_quality_score"]) == (0.0, None, None)
+    assert "average quality – of 5, average weighted score –" in str(found)
+
+
+def test_the_average_quality_is_shown_where_bans_alone_leave_no_weighted_score(settings: Settings) -> None:
+    sample = a_sample(rubrics=rubrics_of(-5, -5))
+    found = statistics(tables(write_run(settings, [sample], [an_evaluation(sample, quality_score=4)])))
+    assert "average quality 4.00 of 5, average weighted score –" in str(found)
 
 
 def test_a_judge_that_judges_its_own_model_is_warned_of(settings: Settings) -> None:
