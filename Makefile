@@ -6,16 +6,17 @@ PARAMETERS := RUN OUTPUTS_DIR SEEDS_CSV TOPICS_CSV ON_BAD_ROW NUM_SEEDS SAMPLES_
   SCENARIO_EFFORT VERIFY_EFFORT GOLD_EFFORT JUDGE_EFFORT SECOND_VOTE MIN_QUALITY_SCORE DROP_FACTUAL_ERRORS BAN_IS_VETO \
   MAX_TOKENS BATCH_POLL_S TIMEOUT_S MIN_CALL_SUCCESS SHOW_RUBRICS_TO_TUTOR CRITICAL_PASS_THRESHOLD RANDOM_SEED \
   VOTES PLANTED_SHARE LENGTH_TOLERANCE MAX_SHARED_WORDS MAX_SHARED_SHARE BENCHMARK_CSV NEAR_DUPLICATE_SIMILARITY MAX_ALIKE_SHARE \
-  TOP_UP TARGET_KEPT REVIEW_SAMPLES REVIEW_CSV VALIDATION_SHARE COMPARE_WITH
-# FILE, FORM and FROM belong to one command each. PYTHON is the Python that makes .venv. ENV=active uses the environment that is active now,
+  SCENARIOS_FROM TRY_PROMPT SUBJECTS_ANYWAY REPLACE TOP_UP TARGET_KEPT REVIEW_SAMPLES REVIEW_CSV VALIDATION_SHARE COMPARE_WITH
+# FILE, FORM, FROM and OPTIONS belong to one command each. PYTHON is the Python that makes .venv. ENV=active uses the environment that is active now,
 # for example one of conda, and makes no .venv.
-OTHERS := FILE FORM FROM ENV PYTHON
+OTHERS := FILE FORM FROM OPTIONS ENV PYTHON
 PYTHON ?= python3
-RUN := quick
+RUN :=
 ENV := .venv
 FILE :=
 FORM :=
 FROM :=
+OPTIONS :=
 # An assignment above wins over a variable that the shell exports (MODEL, ENV, FILE …). A value written after `make` wins over both.
 # make would expand the variables that it exports. None is exported, so that a value with a dollar sign stays as it was written.
 unexport $(PARAMETERS) $(OTHERS)
@@ -61,13 +62,13 @@ READY_DEV := $(ENV)/.ready-dev
 endif
 
 NOTEBOOKS := 01_generate 02_filter 03_analyze 04_validate
-pairs = $(foreach name,$(1),$(if $(call given,$(name)),$(call quoted,$(name)=$(value $(name)))))
+pairs = $(foreach name,$(1),$(if $(call text,$(name))$(filter command,$(origin $(name))),$(call quoted,$(name)=$(value $(name)))))
 values = $(call pairs,$(PARAMETERS))
 # `exec` puts Python in the place of the shell, so that a signal reaches Python itself.
 notebook = exec $(PY) -m lib.commands notebooks $(1) $(values)
 
 .DEFAULT_GOAL := help
-.PHONY: help run full estimate generate filter analyze validate topup rerun review settings lab test crosscheck lint bench clean setup model lock
+.PHONY: help run full estimate generate filter analyze validate topup rerun review runs settings lab test crosscheck lint bench clean setup model lock
 
 help: ## show this list
 	@echo "What this kit can do. Begin with: make run"
@@ -77,6 +78,7 @@ help: ## show this list
 	@echo "Settings are written after the command, in capitals, and 'make settings' lists them. Example:"
 	@echo "  make run NUM_SEEDS=10 SEEDS_CSV='Text Tutoring Prompts.csv'"
 
+run generate: RUN := quick
 run: $(READY) ## run all four notebooks on a small plan, 2 seeds x 2 variations -> outputs/quick/, or RUN=<name>
 	@$(call notebook,$(NOTEBOOKS))
 	@$(PY) -m lib.commands summary $(values)
@@ -117,18 +119,20 @@ rerun: $(READY) ## run again with the settings of FROM=outputs/<run>, as <run>_a
 review: $(READY) ## write the run's review.csv for people to fill in; make analyze REVIEW_CSV=<file> then reads it
 	@$(PY) -m lib.commands review $(values)
 
+runs: $(READY) ## list the runs with their samples, cost and models, the last one made first
+	@$(PY) -m lib.commands runs $(values)
+
 settings: $(READY) ## list every setting with its default, unit and bounds
 	@$(PY) -m lib.commands settings
 
-lab: $(READY) ## open JupyterLab
-	@JUPYTER_PATH="$$($(PY) -c 'import sys; print(sys.prefix)')/share/jupyter$${JUPYTER_PATH:+:$$JUPYTER_PATH}" $(PY) -m jupyter lab notebooks
+lab: $(READY) ## open JupyterLab in this folder; OPTIONS='--no-browser --port=8889' are passed on to it
+	@exec $(PY) -m lib.commands lab $(call quoted,$(value OPTIONS))
 
 test: $(READY_DEV) ## run the tests; BENCHMARK_CSV=<file> also compares the kit's seeds with that file
 	@$(if $(call text,BENCHMARK_CSV),BENCHMARK_CSV=$(call quoted,$(value BENCHMARK_CSV)) )$(PY) -m pytest --numprocesses auto --dist worksteal
 
-training_file = $(or $(call text,OUTPUTS_DIR),outputs)/$(value RUN)/tutoring_finetune_openai.jsonl
 crosscheck: $(READY_DEV) ## let three independent checkers read the training file of RUN, or FILE=any.jsonl
-	@$(PY) -m tests.crosscheck $(call quoted,$(or $(call text,FILE),$(training_file)))
+	@$(PY) -m tests.crosscheck $(if $(call text,FILE),$(call quoted,$(value FILE)),--run $(values))
 
 lint: $(READY_DEV) ## check style and types, and that notebooks are committed without outputs
 	@$(PY) -m ruff check . && $(PY) -m ruff format --check .

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from lib.commands.__main__ import main
 from lib.llm.budget import price_of
 from lib.llm.call import Usage
-from lib.settings import PROJECT_ROOT, Settings, SettingsError, check_names, from_root, notebook_settings, settings_of
+from lib.run.run import open_run
+from lib.settings import PROJECT_ROOT, Settings, SettingsError, check_names, from_root, notebook_values, settings_of
 from lib.taxonomy import MISCONCEPTION_TYPES, SUBJECTS
 
 
@@ -305,25 +306,25 @@ def test_a_word_without_a_value_is_refused() -> None:
 
 def test_a_notebook_passes_its_parameters_and_nothing_else() -> None:
     namespace = {"num_seeds": 7, "run": "mine", "json": object(), "figure": 1, "_i1": "num_seeds = 7", "In": ["", "num_seeds = 7"]}
-    assert notebook_settings(namespace) == Settings.of(num_seeds=7, run="mine")
+    assert notebook_values(namespace) == {"num_seeds": 7, "run": "mine"}
 
 
 def test_a_misspelt_parameter_that_papermill_injected_is_refused_with_the_nearest() -> None:
     """papermill itself injects an unknown name silently and exits with 0."""
     cells = ["", "num_seeds = 2  # seeds used", "# Parameters\nnum_seed = 3\n"]
     with pytest.raises(SettingsError, match=r"`num_seed`.*`num_seeds`"):
-        notebook_settings({"In": cells, "num_seeds": 2, "num_seed": 3})
+        notebook_values({"In": cells, "num_seeds": 2, "num_seed": 3})
 
 
 @pytest.mark.parametrize("line", ["critcal_pass_threshold: float = 0.5  # a slip", "critcal_pass_threshold = 0.5"])
 def test_a_parameter_misspelt_in_the_notebooks_own_cell_is_refused_with_the_nearest(line: str) -> None:
     with pytest.raises(SettingsError, match="Did you mean `critical_pass_threshold`"):
-        notebook_settings({"In": ["", f'run: str = "mine"\n{line}'], "run": "mine", "critcal_pass_threshold": 0.5})
+        notebook_values({"In": ["", f'run: str = "mine"\n{line}'], "run": "mine", "critcal_pass_threshold": 0.5})
 
 
 def test_names_in_other_cells_are_the_users_own() -> None:
     cells = ["", "run = open_run(globals())\nmine = 3", "%matplotlib inline", "mine = 3"]
-    assert notebook_settings({"In": cells, "mine": 3}) == Settings.of()
+    assert notebook_values({"In": cells, "mine": 3}) == {}
 
 
 @pytest.mark.parametrize("written", ["databases", "Databases", "US history", "linear algebra"])
@@ -333,16 +334,31 @@ def test_a_subject_may_be_written_as_tables_and_figures_show_it(written: str) ->
 
 def test_an_injected_parameter_takes_effect() -> None:
     cells = ["", "num_seeds = 2", "# Parameters\nnum_seeds = 3\n"]
-    assert notebook_settings({"In": cells, "num_seeds": 3}).num_seeds == 3
+    assert notebook_values({"In": cells, "num_seeds": 3}) == {"num_seeds": 3}
 
 
 def test_other_cells_may_define_what_they_like() -> None:
-    assert notebook_settings({"In": ["", "tries = 3"], "tries": 3}) == Settings.of()
+    cells = ["", "tries = 3", "runs = [1]", "subject = 'x'", "model_names = []", "num_sedes = len(names)"]
+    assert notebook_values({"In": cells, "tries": 3}) == {}
+
+
+@pytest.mark.parametrize(
+    "line", ["num_sedes = 20", "num_seedes: int = 20  # more", "critical_pass_treshold = 0.5", "x = 1\njudge_modell = 'a'"]
+)
+def test_a_slip_in_a_cell_of_the_users_own_is_refused_with_the_nearest(line: str) -> None:
+    """A new cell below the parameters cell is where people try a value."""
+    with pytest.raises(SettingsError, match=r"is not a parameter\. Did you mean `"):
+        notebook_values({"In": ["", 'run: str = "mine"', line], "run": "mine"})
+
+
+def test_the_parameters_cell_may_reckon() -> None:
+    with pytest.raises(SettingsError, match="`num_seed`"):
+        notebook_values({"In": ["", 'run: str = "mine"\nnum_seed: int = 2 * 5'], "run": "mine"})
 
 
 def test_a_notebook_whose_value_is_out_of_bounds_says_which() -> None:
     with pytest.raises(SettingsError, match="`num_seeds` = 0"):
-        notebook_settings({"num_seeds": 0})
+        open_run({"num_seeds": 0})
 
 
 def test_a_subject_that_is_nearly_a_known_one_is_a_slip_and_one_of_the_users_own_is_not() -> None:

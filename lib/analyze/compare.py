@@ -14,7 +14,7 @@ from lib.run.manifest import read_manifest, section_of
 from lib.run.run import Run
 from lib.settings import Settings
 
-WITHOUT_EFFECT = frozenset(Settings.names_of("place", "engine"))
+WITHOUT_EFFECT = frozenset(Settings.names_of("place", "engine", "once"))
 
 
 class CompareError(KitError):

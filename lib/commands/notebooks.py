@@ -22,6 +22,7 @@ from lib.errors import KitError
 from lib.run.files import RunError, as_record, is_file, make_folder, read_object
 from lib.run.lock import notebooks_held
 from lib.run.run import Run
+from lib.run.runs import known_runs, with_run
 from lib.settings import PROJECT_ROOT, settings_of, short_path
 
 IDLE_S = 60  # longest wait, after a cell's end, for what it printed
@@ -138,6 +139,8 @@ def run_notebooks(names: Iterable[str], pairs: list[str]) -> int:
         try:
             for place, name in enumerate(order):
                 out.print(f"── {name} ──")
+                if name != "01_generate":
+                    pairs = _named(pairs, out=out)
                 checked_notebook(PROJECT_ROOT / "notebooks" / f"{name}.ipynb")
                 run = Run(settings_of(pairs))
                 if name != "01_generate":  # a misspelt name must not leave a folder
@@ -160,15 +163,17 @@ def run_notebooks(names: Iterable[str], pairs: list[str]) -> int:
     return 0
 
 
+def _named(pairs: list[str], *, out: Screen) -> list[str]:
+    """Return the words with the name of a run. Where they name none, it is the last one made, and this is printed."""
+    if (named := with_run(pairs)) != pairs:
+        out.print(f"The last run made is {named[-1].removeprefix('run=')}. RUN=<name> chooses another.")
+    return named
+
+
 def require_run(run: Run) -> None:
     """Raise RunError when there is no such run, and name the runs that there are."""
     if not run.dir.exists():
         raise RunError(f"There is no run in {short_path(run.dir)}. {known_runs(run.dir.parent)} To make it: make run RUN={run.dir.name}")
-
-
-def known_runs(folder: Path) -> str:
-    """Return a sentence that lists the runs in a folder of runs."""
-    return f"Runs in {short_path(folder)}: {', '.join(sorted(path.parent.name for path in folder.glob('*/manifest.json'))) or 'none'}."
 
 
 def main(arguments: list[str]) -> int:

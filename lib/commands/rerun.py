@@ -5,13 +5,14 @@ python -m lib.commands rerun outputs/<run> [run=<name> and any other setting]
 
 from pathlib import Path
 
-from lib.commands.notebooks import known_runs, run_notebooks
+from lib.commands.notebooks import run_notebooks
 from lib.commands.summary import summary
 from lib.prompts.rendering import STAGES, template_sha256
 from lib.run.files import RunError, is_file, sha256_of
 from lib.run.folder import Folder
 from lib.run.manifest import read_manifest
 from lib.run.run import Run, recorded_settings
+from lib.run.runs import known_runs
 from lib.settings import Settings, check_names, from_root, setting_pairs, short_path
 
 NOTEBOOKS = ("01_generate", "02_filter", "03_analyze", "04_validate")

@@ -2,12 +2,13 @@
 
 from lib.analyze.people import read_sheet, write_sheet
 from lib.run.run import Run
+from lib.run.runs import with_run
 from lib.settings import settings_of, short_path
 
 
 def main(words: list[str]) -> int:
     """Write the sheet and say what to do with it."""
-    settings = settings_of(words)
+    settings = settings_of(with_run(words))
     path = write_sheet(Run(settings).as_filtered)
     rows = read_sheet(path)
     print(f"{short_path(path)}: {len({row.sample_id for row in rows})} samples, {len(rows)} criteria. Write yes or no into the column met,")

@@ -1,8 +1,8 @@
 """Every parameter of a run on the screen, with its default, what it may be, and what it means."""
 
 from lib.settings.bounds import allowed
-from lib.settings.parameters import Settings
 from lib.settings.parts import part_of
+from lib.settings.settings import Settings
 
 HEADINGS = {  # by the part of a run that the settings decide
     "place": "Where files are",
@@ -14,6 +14,7 @@ HEADINGS = {  # by the part of a run that the settings decide
     "publishing": "What is drawn from what was kept",
     "endpoint": "Who answers",
     "engine": "Speed and money",
+    "once": "What is done, or allowed, this one time",
 }
 UNBOUNDED = ("a text", "names with commas between them")
 

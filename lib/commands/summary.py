@@ -8,6 +8,7 @@ from lib.errors import KitError, counted
 from lib.run.manifest import read_manifest, section_of
 from lib.run.records import read_result
 from lib.run.run import Run
+from lib.run.runs import with_run
 from lib.settings import settings_of, short_path
 
 Count = Annotated[int, Field(ge=0)]
@@ -71,7 +72,7 @@ def summary(run: Run) -> str:
 
 def main(words: list[str]) -> int:
     """Print the summary of the run that the `name=value` words name."""
-    print(summary(Run(settings_of(words))))
+    print(summary(Run(settings_of(with_run(words)))))
     return 0
 
 

@@ -3,19 +3,18 @@
 from lib.commands.notebooks import require_run, run_notebooks
 from lib.commands.summary import summary
 from lib.run.run import Run
-from lib.settings import Settings, setting_pairs, settings_of
+from lib.run.runs import with_run
+from lib.settings import settings_of
 
 NOTEBOOKS = ("02_filter", "03_analyze", "04_validate")
 
 
 def main(words: list[str]) -> int:
-    """Top up the run that the `name=value` words name. Words for other settings change those of the run."""
-    named = settings_of(words)
-    run = Run(named)
+    """Top up the run that the `name=value` words name, or else the last one made. Words for other settings change those of the run."""
+    pairs = with_run(words)
+    run = Run(settings_of(pairs))
     require_run(run)
-    changes = named.model_dump(mode="json", include=named.model_fields_set)
-    settings = Settings.of(**run.made_with.model_dump(mode="json") | changes | {"top_up": True})
-    if code := run_notebooks(NOTEBOOKS, setting_pairs(settings)):
+    if code := run_notebooks(NOTEBOOKS, [*pairs, "top_up=true"]):
         return code
-    print(summary(Run(settings)))
+    print(summary(run))
     return 0

@@ -2,6 +2,6 @@
 
 from lib.run.files import RunError
 from lib.run.records import write_report
-from lib.run.run import Run, open_filtered_run, open_run
+from lib.run.run import Run, open_run
 
-__all__ = ["Run", "RunError", "open_filtered_run", "open_run", "write_report"]
+__all__ = ["Run", "RunError", "open_run", "write_report"]

@@ -51,6 +51,7 @@ class Section(BaseModel):
     threshold: Annotated[float, Field(ge=0, lt=1)] = 0.8
     rules: dict[str, Any] = {}  # further settings that decided what is kept; earlier versions had none
     of: dict[str, str] = {}  # the digests of the files that the run was filtered from
+    kept: Count | None = None
     cost_usd_a_kept_sample: float | None = None
     review_csv: str = ""
     repaired: Count = 0

@@ -3,18 +3,21 @@
 import json
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
+from lib.errors import counted
 from lib.run.files import RunError, is_file, sha256_of, whole_file
 from lib.run.folder import Folder
 from lib.run.lock import held
 from lib.run.manifest import Manifest, read_manifest
-from lib.settings import Settings, from_root, notebook_settings
+from lib.run.runs import last_run
+from lib.settings import Settings, from_root, notebook_values, short_path
 
 DECIDES_SAMPLES = Settings.names_of("input", "plan", "writing")
 THRESHOLD = "critical_pass_threshold"
 RULES_BEFORE = {"min_quality_score": 1, "drop_factual_errors": False, "ban_is_veto": False}  # of versions that had the threshold only
 BEFORE = RULES_BEFORE | {"verify_scenarios": False, "second_vote": False}  # what versions did that did not record these settings
+NOT_OF_A_RUN = frozenset(Settings.names_of("place", "once"))  # a run has these settings from whoever opens it
 
 
 class Run(Folder):
@@ -23,6 +26,12 @@ class Run(Folder):
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings.run_dir)
         self.settings = settings
+
+    def __str__(self) -> str:
+        made, where = read_manifest(self).generation, short_path(self.dir)
+        changed = ", ".join(f"{name} = {value}" for name, value in self.settings.changed().items())
+        about = f"{counted(made.counts.get('done', 0), 'sample')} made on {made.finished[:10]}" if made.finished else "nothing made yet"
+        return f"{where}: {about}; settings: {changed or 'all at their defaults'}"
 
     @property
     def made_with(self) -> Settings:
@@ -41,16 +50,22 @@ class Run(Folder):
         return Run(self.settings.model_copy(update=_accepted(recorded).model_dump(include=set(DECIDES_SAMPLES))))
 
     @property
-    def as_filtered(self) -> "Run":
-        """Return this run with the rules it was filtered with and the sheet of people's labels that was last read.
+    def as_recorded(self) -> "Run":
+        """Return this run with the settings it was made, judged and filtered with, and the sheet of labels that was last read.
 
-        A rule or a sheet that somebody asked for stays. Raises RunError as `require_filtered` does.
+        A setting that somebody asked for stays.
         """
         manifest, asked = read_manifest(self), self.settings.model_fields_set
-        found = {name: value for name, value in _rules(manifest).items() if name not in asked}
-        if "review_csv" not in asked and (recorded := manifest.people.review_csv) and is_file(from_root(recorded)):
-            found["review_csv"] = recorded
-        run = Run(self.settings.model_copy(update=found))
+        found = recorded_settings(self).model_dump(exclude=set(NOT_OF_A_RUN)) if manifest.generation.settings else {}
+        found |= _rules(manifest) if manifest.has("filtering") else {}
+        if (sheet := manifest.people.review_csv) and is_file(from_root(sheet)):
+            found["review_csv"] = sheet
+        return Run(self.settings.model_copy(update={name: value for name, value in found.items() if name not in asked}))
+
+    @property
+    def as_filtered(self) -> "Run":
+        """Return the run `as_recorded`. Raises RunError as `require_filtered` does."""
+        run = self.as_recorded
         run.require_filtered()
         return run
 
@@ -71,18 +86,24 @@ class Run(Folder):
             raise RunError(f"{self.dir} has changed since it was filtered: run 02_filter again (make filter) first.")
 
 
-def open_run(namespace: Mapping[str, Any]) -> Run:
-    """Return the run that a notebook's parameters cells describe. `namespace` is the notebook's `globals()`. Raises SettingsError.
+def open_run(namespace: Mapping[str, Any], *, after: Literal["", "01_generate", "02_filter"] = "") -> Run:
+    """Return the run that a notebook's parameters cells describe. `namespace` is the notebook's `globals()`.
 
-    A cell `run = open_run(globals())` can be run again, although `run` is then no longer the name of a run.
+    `after` names the notebook that must have been run before. The run then has the settings it was made with, changed by those of the
+    cells, and it is the last run made when the cells name none. A cell `run = open_run(globals())` can be run again, although `run` is
+    then no longer the name of a run. Raises SettingsError, and RunError when that notebook has not been run.
     """
     named = namespace.get("run")
-    return Run(notebook_settings({**namespace, "run": named.settings.run} if isinstance(named, Run) else namespace))
-
-
-def open_filtered_run(namespace: Mapping[str, Any]) -> Run:
-    """Return the same for a notebook that shows a filtered run. Raises RunError when the run is not filtered."""
-    return open_run(namespace).as_filtered
+    values = notebook_values({**namespace, "run": named.settings.run} if isinstance(named, Run) else namespace)
+    if not after:
+        return Run(Settings.of(**values))
+    values = {name: value for name, value in values.items() if value or name not in ("run", "review_csv")}
+    if "run" not in values:
+        values["run"] = last_run(values.get("outputs_dir", ""))
+    run = Run(Settings.of(**values))
+    if not read_manifest(run).generation.settings:
+        raise RunError(f"{run.dir} has no finished run: run 01_generate with the same RUN first.")
+    return run.as_filtered if after == "02_filter" else run.as_recorded
 
 
 def recorded_settings(folder: Folder) -> Settings:

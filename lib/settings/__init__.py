@@ -1,9 +1,9 @@
 """Every parameter of a run, with its default, unit and bounds."""
 
 from lib.settings.bounds import FEWEST_PLANTED, planted_count
-from lib.settings.parameters import Settings
 from lib.settings.paths import PROJECT_ROOT, SettingsError, from_root, short_path
-from lib.settings.sources import check_names, headless, notebook_settings, setting_pairs, settings_of
+from lib.settings.settings import Settings
+from lib.settings.sources import check_names, headless, notebook_values, setting_pairs, settings_of
 
 __all__ = [
     "FEWEST_PLANTED",
@@ -13,7 +13,7 @@ __all__ = [
     "check_names",
     "from_root",
     "headless",
-    "notebook_settings",
+    "notebook_values",
     "planted_count",
     "setting_pairs",
     "settings_of",

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable
 from difflib import get_close_matches
+from fractions import Fraction
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le, Lt
@@ -146,6 +147,12 @@ def planted_count(samples: int, share: float) -> int:
     """Return how many failures to plant. That is `share` of the samples, but at least 16 when there are as many samples."""
     count = math.ceil(share * samples)
     return max(FEWEST_PLANTED, count) if share and samples >= FEWEST_PLANTED else count
+
+
+def planned(num_seeds: int, samples_per_seed: int, *, control_share: float) -> tuple[int, int]:
+    """Return how many samples a plan has, and how many controls beyond them."""
+    samples = num_seeds * samples_per_seed
+    return samples, math.ceil(Fraction(str(control_share)) * samples)
 
 
 def nearest(name: str, known: Iterable[str], *, cutoff: float) -> str:

@@ -3,12 +3,9 @@
 A new parameter also needs its name, in capitals, in PARAMETERS of the Makefile.
 """
 
-import math
-from fractions import Fraction
-from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, field_validator, model_validator
 
 from lib.settings.bounds import (
     MOST_SAMPLES,
@@ -21,11 +18,9 @@ from lib.settings.bounds import (
     Text,
     distinct,
     nearest,
-    planted_count,
-    problem,
+    planned,
 )
-from lib.settings.parts import Part, part_of, setting
-from lib.settings.paths import SettingsError, from_root
+from lib.settings.parts import setting
 from lib.taxonomy import MISCONCEPTION_TYPES, SUBJECTS
 
 DEFAULT_MODEL = "claude-opus-5-5"
@@ -34,7 +29,9 @@ TYPES = tuple(kind.id for kind in MISCONCEPTION_TYPES)
 Effort = Literal["", "low", "medium", "high"]
 
 
-class Settings(BaseModel):
+class Parameters(BaseModel):
+    """The parameters of a run, each with its bounds."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, coerce_numbers_to_str=True, allow_inf_nan=False)
 
     run: RunName = setting("place", "quick", means="name of the run: its folder is outputs/<run>")
@@ -49,6 +46,9 @@ class Settings(BaseModel):
     random_seed: int = setting("plan", 0, ge=0, le=MOST_SEED, means="plan, order of criteria and every other draw")
     control_share: float = setting(
         "plan", 0.0, ge=0, le=1, means="further samples, as a share of the plan, in which the student is right or asks an open question"
+    )
+    scenarios_from: Text = setting(
+        "input", "", means="another run of the same plan whose scenarios are used instead of new ones; empty: none"
     )
     provider: Literal["auto", "anthropic", "local"] = setting(
         "endpoint", "auto", means="who answers; auto: the embedded model when there is no key"
@@ -107,7 +107,14 @@ class Settings(BaseModel):
     review_csv: Text = setting("place", "", means="the filled-in sheet; empty: none")
     compare_with: Text = setting("place", "", means="another run of the same plan to compare with; empty: none")
     validation_share: float = setting("publishing", 0.1, ge=0, le=0.5, means="share of kept samples set aside for validation; 0: no split")
-    top_up: bool = setting("filtering", default=False, means="after filtering, repair near misses and refill what fell short")
+    try_prompt: Literal["", "gold", "judge"] = setting(
+        "once", "", means="the edited prompt to try in 02 on five samples before it is used on all"
+    )
+    subjects_anyway: bool = setting(
+        "once", default=False, means="true: subjects without topics are meant, and the model chooses the topics"
+    )
+    replace: bool = setting("once", default=False, means="true: another plan may replace the samples of a finished run of this name")
+    top_up: bool = setting("once", default=False, means="after filtering, repair near misses and refill what fell short")
     target_kept: int = setting(
         "filtering", 0, ge=0, le=MOST_SAMPLES, means="kept samples to reach by topping up; 0: as many as were planned"
     )
@@ -139,59 +146,11 @@ class Settings(BaseModel):
 
     @model_validator(mode="after")
     def _not_too_many(self) -> Self:
-        if self.planned_samples + self.planned_controls > MOST_SAMPLES:
-            controls = f" and {self.planned_controls:,} controls" if self.planned_controls else ""
+        samples, controls = planned(self.num_seeds, self.samples_per_seed, control_share=self.control_share)
+        if samples + controls > MOST_SAMPLES:
+            more = f" and {controls:,} controls" if controls else ""
             raise ValueError(
-                f"`num_seeds` × `samples_per_seed` = {self.planned_samples:,}{controls}: a run can have up to {MOST_SAMPLES:,} samples. "
+                f"`num_seeds` × `samples_per_seed` = {samples:,}{more}: a run can have up to {MOST_SAMPLES:,} samples. "
                 "Lower one of them, or make several runs."
             )
         return self
-
-    @property
-    def run_dir(self) -> Path:
-        return from_root(self.outputs_dir) / self.run
-
-    @property
-    def threshold(self) -> Fraction:
-        """The threshold as it was written: 0.8 is 4/5, not the nearest float."""
-        return Fraction(str(self.critical_pass_threshold))
-
-    @property
-    def models(self) -> tuple[str, ...]:
-        """The models that the run asks."""
-        return distinct((self.model, *([self.verifier_model] if self.verify_scenarios else []), self.judge_model))
-
-    @property
-    def planned_samples(self) -> int:
-        return self.num_seeds * self.samples_per_seed
-
-    @property
-    def planned_controls(self) -> int:
-        return math.ceil(Fraction(str(self.control_share)) * self.planned_samples)
-
-    @property
-    def planned_planted(self) -> int:
-        """How many failures are planted when every planned sample is judged."""
-        return planted_count(self.planned_samples, self.planted_share)
-
-    @classmethod
-    def of(cls, **values: Any) -> Self:
-        """Return settings from `values`. Raises SettingsError with one line a problem."""
-        try:
-            return cls(**values)
-        except ValidationError as error:
-            raise SettingsError("\n".join(problem(entry, cls.model_fields) for entry in error.errors())) from None
-
-    @classmethod
-    def names_of(cls, *parts: Part) -> list[str]:
-        """Return the names of the settings that decide these parts of a run."""
-        return [name for name, field in cls.model_fields.items() if part_of(field) in parts]
-
-    @classmethod
-    def accepts(cls, name: str, value: Any) -> bool:
-        """Whether `value` alone, with every other parameter at its default, is allowed."""
-        try:
-            cls(**{name: value})
-        except ValidationError:
-            return False
-        return True

@@ -6,7 +6,8 @@ from pydantic import Field
 
 # place: where files are. input: the files that are read. plan: which slots there are. writing and judging: what is sent to which model.
 # endpoint: who answers, and how long. engine: speed and money. filtering: what is kept. publishing: what is drawn from what was kept.
-Part = Literal["place", "input", "plan", "writing", "endpoint", "engine", "judging", "filtering", "publishing"]
+# once: what is done, or allowed, this one time. A notebook takes all other parts but place from the run that it opens.
+Part = Literal["place", "input", "plan", "writing", "endpoint", "engine", "judging", "filtering", "publishing", "once"]
 
 
 def setting(part: Part, default: Any, *, means: str, **bounds: Any) -> Any:

@@ -8,23 +8,26 @@ from typing import Any
 
 from lib.errors import KitError
 from lib.settings.bounds import nearest
-from lib.settings.parameters import Settings
 from lib.settings.paths import SettingsError
+from lib.settings.settings import Settings
 
 INJECTED_CELL = "# Parameters"  # the first line of the cell that papermill adds
+LIKE_A_SETTING = 0.85  # similarity of a name to a setting from which it is a slip
 
 
-def notebook_settings(namespace: Mapping[str, Any]) -> Settings:
-    """Return the settings that a notebook's parameters cells define. `namespace` is the notebook's `globals()`.
+def notebook_values(namespace: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of the settings that a notebook's cells define. `namespace` is the notebook's `globals()`.
 
-    From then on the notebook prints a KitError as one line instead of a traceback. Raises SettingsError for a parameter that was injected
-    and is no setting.
+    From then on the notebook prints a KitError as one line instead of a traceback. Raises SettingsError for a name that was injected, or
+    that stands in the parameters cell, and is no setting, and for one in another cell of plain values that is nearly a setting.
     """
     _print_errors_as_one_line()
     for source in namespace.get("In", []):
         if source.startswith(INJECTED_CELL) or _is_parameters_cell(source):
             check_names(_assigned(source))
-    return Settings.of(**{name: namespace[name] for name in Settings.model_fields if name in namespace})
+        elif slip := next((name for name in _plain_values(source) if _is_slip(name)), ""):
+            check_names([slip])
+    return {name: namespace[name] for name in Settings.model_fields if name in namespace}
 
 
 def settings_of(pairs: Iterable[str]) -> Settings:
@@ -57,23 +60,42 @@ def headless() -> bool:
 
 
 def _assigned(source: str) -> list[str]:
-    """Return the names that a cell assigns."""
-    lines = [line for line in ast.parse(source).body if isinstance(line, ast.Assign | ast.AnnAssign)]
-    targets = [target for line in lines for target in (line.targets if isinstance(line, ast.Assign) else [line.target])]
-    return [target.id for target in targets if isinstance(target, ast.Name)]
+    """Return the names that a cell assigns. There are none in a cell that is not Python, as one with a magic."""
+    return [target.id for line in _assignments(source) for target in _targets(line) if isinstance(target, ast.Name)]
+
+
+def _assignments(source: str) -> list[ast.Assign | ast.AnnAssign]:
+    try:
+        return [line for line in ast.parse(source).body if isinstance(line, ast.Assign | ast.AnnAssign)]
+    except SyntaxError:
+        return []
+
+
+def _targets(line: ast.Assign | ast.AnnAssign) -> list[ast.expr]:
+    return line.targets if isinstance(line, ast.Assign) else [line.target]
 
 
 def _is_parameters_cell(source: str) -> bool:
-    """Whether a cell begins with the name of a run, as the parameters cell of each notebook does, and holds assignments only."""
-    try:
-        statements = ast.parse(source).body
-    except SyntaxError:  # a magic, or a shell line
-        return False
-    first = _assigned(source)[:1]
-    return first == ["run"] and all(
-        isinstance(line, ast.Assign | ast.AnnAssign) and isinstance(line.value, ast.Constant | ast.List | ast.Tuple | ast.UnaryOp)
-        for line in statements
-    )
+    """Whether a cell begins with the name of a run, as the parameters cell of each notebook does."""
+    first = next(iter(_assignments(source)), None)
+    return first is not None and _assigned(source)[:1] == ["run"] and not isinstance(first.value, ast.Call)
+
+
+def _plain_values(source: str) -> list[str]:
+    """Return the names that a cell gives plain values, such as numbers and texts."""
+    plain = (ast.Constant, ast.List, ast.Tuple, ast.UnaryOp)
+    return [
+        target.id
+        for line in _assignments(source)
+        if isinstance(line.value, plain)
+        for target in _targets(line)
+        if isinstance(target, ast.Name)
+    ]
+
+
+def _is_slip(name: str) -> bool:
+    """Whether a name is a misspelt setting. A name of one word, such as `subject`, is taken for a variable of the user's own."""
+    return "_" in name and name not in Settings.model_fields and bool(nearest(name, Settings.model_fields, cutoff=LIKE_A_SETTING))
 
 
 def _shell() -> Any:

@@ -86,7 +86,7 @@ def test_a_value_arrives_as_it_was_written(value: str, stand_in: Path, tmp_path:
         (["rerun", "FROM={}"], ["-m", "lib.commands", "rerun", "{}"]),
         (["rerun", "FROM={}", "RUN={}"], ["-m", "lib.commands", "rerun", "{}", "RUN={}"]),
         (["estimate", "RUN={}"], ["-m", "lib.commands", "estimate", "plan", "RUN={}", "NUM_SEEDS=250", "SAMPLES_PER_SEED=4"]),
-        (["review", "OUTPUTS_DIR={}"], ["-m", "lib.commands", "review", "RUN=quick", "OUTPUTS_DIR={}"]),
+        (["review", "OUTPUTS_DIR={}"], ["-m", "lib.commands", "review", "OUTPUTS_DIR={}"]),
     ],
 )
 def test_so_does_one_that_is_not_a_setting_or_belongs_to_one_command(words: list[str], arguments: list[str], stand_in: Path) -> None:
@@ -129,10 +129,18 @@ def test_only_the_tests_read_a_value_from_the_environment(stand_in: Path) -> Non
     assert "BENCHMARK_CSV" not in passed_on(stand_in, "test")[0][1]
 
 
-def test_the_lab_finds_the_kernel_of_its_own_environment_first(stand_in: Path) -> None:
-    [(arguments, environment)] = passed_on(stand_in, "lab", JUPYTER_PATH="/another")
-    assert arguments == ["-m", "jupyter", "lab", "notebooks"]
-    assert environment["JUPYTER_PATH"].endswith("/share/jupyter:/another")
+def test_the_lab_takes_options_in_one_word(stand_in: Path) -> None:
+    [(arguments, _)] = passed_on(stand_in, "lab", "OPTIONS=--no-browser --port=8889")
+    assert arguments == ["-m", "lib.commands", "lab", "--no-browser --port=8889"]
+
+
+def test_commands_after_the_first_leave_the_choice_of_the_run_to_python(stand_in: Path) -> None:
+    """Which is the last run made."""
+    for command in ("filter", "analyze", "validate", "topup", "review", "crosscheck"):
+        [(arguments, _)] = passed_on(stand_in, command)
+        assert not any(word.startswith("RUN=") for word in arguments), command
+    for command in ("run", "generate"):
+        assert "RUN=quick" in passed_on(stand_in, command)[0][0]
 
 
 EXPORTED = ("MODEL", "ENV", "FILE", "FORM", "FROM", "RUN", "MODE", "VOTES", "SUBJECTS", "TOP_UP", "BUDGET_USD")

@@ -1,6 +1,7 @@
 """Second opinions, as Markdown tables: on files that are crafted to be wrong, or on the file that is named.
 
     python -m tests.crosscheck [FILE]
+    python -m tests.crosscheck --run [run=<name> and any other setting]
 
 Exit code 1: a checker refuses the file.
 """
@@ -10,7 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from lib.settings import from_root
+from lib.run.run import Run
+from lib.run.runs import with_run
+from lib.settings import from_root, settings_of
 from lib.validate.check import validate_file
 from tests.crosscheck.checkers import CHECKERS, RIGHT
 from tests.crosscheck.files import crafted
@@ -30,6 +33,8 @@ def of_crafted() -> Iterator[tuple[str, str, dict[str, str]]]:
 
 
 def main(arguments: list[str]) -> int:
+    if arguments[:1] == ["--run"]:
+        arguments = [str(Run(settings_of(with_run(arguments[1:]))).finetune)]
     if arguments:
         if not (path := from_root(arguments[0])).is_file():
             print(f"{path} is not there: run 02_filter first, or name a file with FILE=.", file=sys.stderr)
