@@ -352,10 +352,10 @@ def stage_of_body(body: dict | None) -> str:
     return "gold" if "response" in fields else ""
 
 
-def test_a_folder_that_held_another_plan_says_so(provider: Provider, settings: Settings) -> None:
+def test_samples_that_were_made_with_other_settings_are_replaced_with_a_remark(provider: Provider, settings: Settings) -> None:
     generate(settings)
     assert generate(settings).remarks == ()
-    smaller = generate(settings.model_copy(update={"num_seeds": 1}))
+    smaller = generate(settings.model_copy(update={"num_seeds": 1, "replace": True}))
     assert "This folder held a run with other settings (num_seeds)" in smaller.remarks[0]
     assert smaller.asked == 0
 

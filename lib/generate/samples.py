@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from lib.generate.benchmark import read_benchmark
+from lib.generate.guards import require_meant_subjects, require_same_plan
 from lib.generate.inputs import Plan
 from lib.generate.objections import objection_for
 from lib.generate.verify import dropped, planted_explanation, to_misstate, verify
@@ -45,7 +46,7 @@ def generate_samples(run: Run, plan: Plan) -> Tally:
     """Make every sample of the plan, or replay it from the journal, and write the run's files.
 
     Raises RunFailed when fewer than `min_call_success` could be made, ProviderError when none can, RunError when the folder is busy,
-    and BenchmarkError when the file that the gates will need can't be used.
+    BenchmarkError when the file that the gates will need can't be used, and what the guards raise before anything is paid.
     """
     with held(run):
         return _generated(run, plan)
@@ -56,7 +57,9 @@ def _generated(run: Run, plan: Plan) -> Tally:
     if other := [name for name in Settings.names_of("input", "plan") if getattr(settings, name) != getattr(plan.settings, name)]:
         raise RunError(f"The plan was read with another {', '.join(other)}: run the cell with read_plan again.")
     require_sound_records(run)
-    topics_sha256 = sha256_of(from_root(settings.topics_csv))
+    inputs_sha256 = {"seeds": plan.seed_file.sha256, "topics": sha256_of(from_root(settings.topics_csv))}
+    require_meant_subjects(plan)
+    require_same_plan(run, inputs_sha256=inputs_sha256)
     if settings.benchmark_csv:  # the gates need it only later, but nothing is paid before it can be read
         read_benchmark(from_root(settings.benchmark_csv))
     remarks = _replacement_remarks(run)
@@ -83,7 +86,7 @@ def _generated(run: Run, plan: Plan) -> Tally:
     tally.record(
         run,
         "generation",
-        inputs_sha256={"seeds": seeds.sha256, "topics": topics_sha256},
+        inputs_sha256=inputs_sha256,
         seeds={"usable": len(seeds.seeds), "set_aside": seeds.reasons, "rubrics_deleted": seeds.rubrics_deleted},
         prompt_sha256={name: template_sha256(name) for name in _templates(settings)},
     )

@@ -465,7 +465,7 @@ def test_checkpoints_are_named_for_the_file_they_are_parts_of_and_earlier_ones_g
     assert {path.name for path in run.dir.glob("*checkpoint*")} == names
     for name in ("_checkpoint_1.jsonl", "_checkpoint_7.jsonl", "tutoring_samples_generated_checkpoint_9.jsonl", "my_checkpoint_1.jsonl"):
         (run.dir / name).write_text("{}\n", "utf-8")
-    generate(settings)
+    generate(settings.model_copy(update={"replace": True}))
     assert {path.name for path in run.dir.glob("*checkpoint*")} == {
         "tutoring_samples_generated_checkpoint_1.jsonl",
         "my_checkpoint_1.jsonl",

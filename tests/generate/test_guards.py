@@ -1,0 +1,86 @@
+"""Before anything is paid for or replaced, what may not be meant is refused with the setting that says that it is."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lib.errors import KitError
+from lib.generate.guards import NotMeant
+from lib.generate.inputs import Plan
+from lib.generate.samples import generate_samples
+from lib.generate.seeds import SeedFile, read_seeds
+from lib.generate.topics import Topic, Topics
+from lib.run.run import Run
+from lib.settings import Settings
+from tests.build import generate
+from tests.provider import Provider
+
+
+def refusal(settings: Settings, **changes: Any) -> str:
+    with pytest.raises(KitError) as caught:
+        generate(settings.model_copy(update=changes))
+    return str(caught.value)
+
+
+# ── subjects ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_subjects_without_topics_are_refused_before_a_call_is_paid(provider: Provider, settings: Settings) -> None:
+    said = refusal(settings, subjects=("physics", "math", "finance"))
+    assert said.startswith("`subjects`: physics, math are not among the 28 subjects of this kit")
+    assert "TOPICS_CSV" in said and "SUBJECTS_ANYWAY=true" in said
+    assert not provider.requests
+
+
+def test_they_are_used_when_that_is_said(provider: Provider, settings: Settings) -> None:
+    changes = {"subjects": ("knitting",), "misconception_types": settings.misconception_types[:1], "subjects_anyway": True}
+    assert generate(settings.model_copy(update=changes)).done == 6
+
+
+def test_subjects_of_ones_own_with_topics_are_used(provider: Provider, settings: Settings, seed_file: SeedFile) -> None:
+    topics: Topics = {"knitting": (Topic("purl"),)}
+    plan = Plan(settings.model_copy(update={"subjects": ("knitting",)}), seed_file, topics)
+    assert generate_samples(Run(plan.settings), plan).done == 6
+
+
+# ── another plan ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"num_seeds": 1}, "num_seeds was 3 and is 1"),
+        ({"samples_per_seed": 3}, "samples_per_seed was 2 and is 3"),
+        ({"random_seed": 7}, "random_seed was 0 and is 7"),
+        ({"subjects": ("finance", "ecology")}, "other subjects"),
+    ],
+)
+def test_a_finished_plan_does_not_give_way_to_another(provider: Provider, settings: Settings, changes: dict[str, Any], why: str) -> None:
+    generate(settings)
+    before = Run(settings).generated.read_bytes()
+    said = refusal(settings, **changes)
+    assert f"holds 6 samples of another plan ({why})" in said and "REPLACE=true" in said
+    assert Run(settings).generated.read_bytes() == before
+    generate(settings.model_copy(update=changes | {"replace": True}))
+    assert Run(settings).generated.read_bytes() != before
+
+
+def test_a_plan_with_more_seeds_is_the_same_plan_and_pays_for_the_new_ones_only(provider: Provider, settings: Settings) -> None:
+    generate(settings)
+    assert generate(settings.model_copy(update={"num_seeds": 4})).asked == 4, "two samples of two calls"
+
+
+def test_changed_seeds_make_another_plan(provider: Provider, settings: Settings, tmp_path: Path) -> None:
+    own = tmp_path / "own.csv"
+    own.write_bytes(Path(settings.seeds_csv).read_bytes())
+    settings = settings.model_copy(update={"seeds_csv": str(own)})
+    generate(settings)
+    own.write_bytes(own.read_bytes().replace(b"e", b"i", 1))
+    with pytest.raises(NotMeant, match="the seeds file has changed"):
+        generate(settings, read_seeds(own))
+
+
+def test_another_model_or_prompt_makes_the_same_plan_anew(provider: Provider, settings: Settings) -> None:
+    generate(settings)
+    assert generate(settings.model_copy(update={"model": "claude-haiku-5-5"})).done == 6
