@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from lib.errors import KitError, counted
 from lib.generate.inputs import Plan
-from lib.run.manifest import read_manifest
+from lib.run.manifest import Section, read_manifest
 from lib.run.run import Run
 from lib.settings import Settings, SettingsError, short_path
 from lib.taxonomy import SUBJECTS
@@ -33,22 +33,25 @@ def require_same_plan(run: Run, *, inputs_sha256: dict[str, str]) -> None:
     A plan that only has more seeds than before is the same plan, because it begins with the same slots.
     """
     made = read_manifest(run).generation
-    changed = list(_changed(run, made.settings, inputs_sha256=inputs_sha256, recorded_sha256=made.inputs_sha256))
-    if changed and made.counts.get("done") and not run.settings.replace:
-        samples, reasons = counted(made.counts["done"], "sample"), "; ".join(changed)
+    differs = list(what_differs(run, made, inputs_sha256=inputs_sha256))
+    if differs and made.counts.get("done") and not run.settings.replace:
+        samples, reasons = counted(made.counts["done"], "sample"), "; ".join(differs)
         raise NotMeant(
             f"{short_path(run.dir)} holds {samples} of another plan ({reasons}), which would be replaced. "
             "Choose another RUN name, or say that they may be by REPLACE=true. What was paid for stays in the journal."
         )
 
 
-def _changed(run: Run, recorded: dict[str, object], *, inputs_sha256: dict[str, str], recorded_sha256: dict[str, str]) -> Iterator[str]:
-    """Yield what makes the plan another one than the recorded plan."""
+def what_differs(run: Run, made: Section, *, inputs_sha256: dict[str, str], may_shrink: bool = False) -> Iterator[str]:
+    """Yield in what the run's plan is another one than that of recorded samples.
+
+    More seeds than there were make no difference, and fewer make none when the plan `may_shrink`.
+    """
     now = run.settings.model_dump(mode="json")
-    for name in Settings.names_of("input", "plan"):
-        was, wanted = recorded.get(name, now[name]), now[name]
-        if was != wanted and not (name == "num_seeds" and isinstance(was, int) and was < int(wanted)):
-            yield f"{name} was {was} and is {wanted}" if not isinstance(wanted, list) else f"other {name}"
+    for name in Settings.names_of("plan"):
+        was, wanted = made.settings.get(name, now[name]), now[name]
+        if was != wanted and not (name == "num_seeds" and (may_shrink or was < wanted)):
+            yield f"other {name}" if isinstance(wanted, list) else f"{name} was {was} and is {wanted}"
     for name, digest in inputs_sha256.items():
-        if recorded_sha256.get(name, digest) != digest:
-            yield f"the {name} file has changed"
+        if made.inputs_sha256.get(name, digest) != digest:
+            yield f"the {name} file is another one"

@@ -9,6 +9,7 @@ from lib.generate.benchmark import read_benchmark
 from lib.generate.guards import require_meant_subjects, require_same_plan
 from lib.generate.inputs import Plan
 from lib.generate.objections import objection_for
+from lib.generate.reuse import scenarios_of
 from lib.generate.verify import dropped, planted_explanation, to_misstate, verify
 from lib.llm.ask import Asker
 from lib.llm.call import Reply, no_objection
@@ -63,9 +64,11 @@ def _generated(run: Run, plan: Plan) -> Tally:
     if settings.benchmark_csv:  # the gates need it only later, but nothing is paid before it can be read
         read_benchmark(from_root(settings.benchmark_csv))
     remarks = _replacement_remarks(run)
-    misstated = to_misstate(plan)
+    misstated, scenarios = to_misstate(plan), scenarios_of(run, inputs_sha256=inputs_sha256)
 
     async def make(ask: Asker, slot: Slot) -> Made:
+        if scenarios and (made := await scenarios.sample_of(ask, slot)):
+            return made
         return await make_sample(ask, slot, seed=plan.seed_of(slot), misstating=misstated.get(slot.id))
 
     work = Pass(
@@ -76,7 +79,7 @@ def _generated(run: Run, plan: Plan) -> Tally:
         targets={Sample: run.generated, DroppedScenario: run.dropped_scenarios, PlantedExplanation: run.planted_explanations},
         is_own=lambda failure: failure.stage in ("scenario", "verify", "gold", "repair"),
         chunk=SEEDS_A_CHECKPOINT * settings.samples_per_seed,
-        stages=("scenario",),
+        stages=("scenario", "gold"),
     )
     tally = counted_by_kind(work_through(run, work), work, reasons=(one.reason for one in dropped_scenarios(run, beyond=False)))
     forget_top_up(run)

@@ -28,6 +28,12 @@ LEDGER = """
 SELECT stage, model, COUNT(*), SUM(input), SUM(output), SUM(cache_read), SUM(cache_write), SUM(cost_usd)
 FROM reply GROUP BY stage, model ORDER BY stage, model
 """
+ADOPT = """
+INSERT INTO reply SELECT
+  key, number, outcome, slot, stage, vote, model_asked, model, text, stop_reason, stop_detail, input, output, cache_read, cache_write,
+  0.0, request_id, attempts, seconds, at
+FROM other.reply WHERE key = ?
+"""
 UNREAD = "unread"  # the outcome of a batch's reply that no call has validated yet
 USABLE = ("ok", "refusal", UNREAD)  # outcomes after which the same question is not asked again
 
@@ -57,12 +63,15 @@ class Found:
 class Journal:
     """Open with `with Journal(path) as journal:`. Raises JournalError when the file can't be used as it is."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, *, other: Path | None = None) -> None:
+        """`other` is the journal of another run. Replies that only it has are copied at no cost when they are asked for."""
+        self.path, self._other = path, other if other and other.exists() else None
         self._waiting = SimpleQueue[tuple[tuple[Any, ...], Future[None]]]()
 
     def __enter__(self) -> "Journal":
         self._reader, remark = opened(self.path)
+        if self._other:
+            self._execute("ATTACH ? AS other", f"{self._other.as_uri()}?mode=ro")
         self.remarks = [remark] if remark else []
         self._writer = connected(self.path, check=False)
         self._inode = self.path.stat().st_ino
@@ -78,6 +87,9 @@ class Journal:
     def find(self, key: str) -> Found:
         """Return the first reply that can be used, and those before it that can't."""
         rows, unusable = self._execute(FIND, key), list[RawReply]()
+        if not rows and self._other:
+            self._execute(ADOPT, key)
+            rows = self._execute(FIND, key)
         for outcome, number, text, stop_reason, *tokens, model, request_id, stop_detail, attempts, seconds, cost_usd in rows:
             raw = RawReply(text, stop_reason, Usage(*tokens), model, request_id, stop_detail, attempts, seconds, cost_usd=cost_usd)
             if outcome in USABLE:

@@ -67,7 +67,7 @@ def connected(path: Path, *, check: bool = True) -> sqlite3.Connection:
     """Return a connection whose commits survive a loss of power. Raises Damaged, or JournalError for any other trouble."""
     try:
         with ExitStack() as on_error:
-            connection = on_error.enter_context(closing(sqlite3.connect(path, timeout=30, check_same_thread=False)))
+            connection = on_error.enter_context(closing(sqlite3.connect(path, timeout=30, check_same_thread=False, uri=True)))
             _prepare(connection, path, check=check)
             on_error.pop_all()
             return connection

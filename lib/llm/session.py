@@ -23,12 +23,14 @@ if TYPE_CHECKING:
 
 
 @asynccontextmanager
-async def open_asker(settings: Settings, *, journal: Path, stopping: Stopping) -> AsyncIterator[Asker]:
+async def open_asker(settings: Settings, *, journal: Path, stopping: Stopping, other: Path | None = None) -> AsyncIterator[Asker]:
     """Yield `ask`, after a check of the models' prices, the key, the host and the models' lifecycle.
+
+    `other` is the journal of another run, whose replies cost nothing here.
 
     Raises JournalError, PriceError or ProviderError when no call could be made.
     """
-    with open_provider(settings) as provider, Journal(journal) as book:
+    with open_provider(settings) as provider, Journal(journal, other=other) as book:
         books = Books(book, Budget(settings.budget_usd, spent_usd=book.spent_usd()), settings=settings, is_local=provider.is_local)
         models = [provider.model(name) for name in settings.models]
         for model in models:

@@ -78,7 +78,8 @@ def again(failure: Failure) -> CallFailed:
 
 async def _through(run: Run, work: Pass, *, stopping: Stopping) -> Tally:
     failures, checkpoints, started = dict[int, Failure](), _Checkpoints(run, work), time.monotonic()
-    async with open_asker(run.settings, journal=run.journal, stopping=stopping) as ask:
+    other = run.source.journal if run.source else None
+    async with open_asker(run.settings, journal=run.journal, stopping=stopping, other=other) as ask:
         _require_same_house(run, is_local=ask.provider.is_local)
         with progress_bar(work.total, description=work.verb.capitalize(), unit="samples") as bar:
             ask.transport.report = lambda text: bar.set_postfix_str(text)

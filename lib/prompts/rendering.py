@@ -16,7 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
 
 from lib.errors import KitError, plain
 from lib.prompts.answers import ScenarioAnswer
-from lib.schema import Misstating, Rubric, Sample, Seed, Severity, Slot, Spoiling
+from lib.schema import Misstating, Rubric, Sample, SampleMetadata, Seed, Severity, Slot, Spoiling
 from lib.taxonomy import MISCONCEPTION_TYPES, TYPE_BY_ID, has_formulas, label
 
 TEMPLATES = Path(__file__).parent
@@ -65,7 +65,7 @@ def misstate_prompt(scenario: ScenarioAnswer, misstating: Misstating) -> Prompt:
     return _prompt("misstate", question=scenario.question, explanation=scenario.explanation, misstating=misstating)
 
 
-def gold_prompt(slot: Slot, scenario: ScenarioAnswer, *, rubrics: Sequence[Rubric] = ()) -> Prompt:
+def gold_prompt(slot: Slot, scenario: ScenarioAnswer | SampleMetadata, *, rubrics: Sequence[Rubric] = ()) -> Prompt:
     """`rubrics` stays empty unless `show_rubrics_to_tutor` is to measure what seeing them does."""
     name: Template = "gold_control" if slot.is_control else "gold"
     return _prompt(name, slot=slot, scenario=scenario, rubrics=rubrics, subject=label(slot.subject))
@@ -96,7 +96,6 @@ def repair_prompt(sample: Sample, objections: Sequence[str]) -> Prompt:
     return _prompt("repair", **exchange, response=sample.response, objections=objections, style=about.style, subject=label(about.subject))
 
 
-@cache
 def template_sha256(stage: Template) -> str:
     """Return the digest of the stage's two templates: changes when a researcher edits either."""
     parts = [(TEMPLATES / f"{stage}_{role}.md").read_bytes() for role in ("system", "user")]

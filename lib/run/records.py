@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel
 
@@ -47,13 +47,45 @@ def planted_explanations(folder: Folder) -> list[PlantedExplanation]:
     return list(read_jsonl(path, PlantedExplanation, made_by="01_generate")) if os.path.lexists(path) else []
 
 
-class _Kept(BaseModel):
+class _Named(BaseModel):
     id: str
 
 
 def kept_ids(folder: Folder) -> set[str]:
     """Return the ids of the kept samples. Raises RunError when the run has not been filtered."""
-    return {sample.id for sample in read_jsonl(folder.filtered, _Kept, made_by="02_filter")}
+    return {sample.id for sample in read_jsonl(folder.filtered, _Named, made_by="02_filter")}
+
+
+class ById(Generic[R]):
+    """The records of a file, read one at a time by their id. Memory holds one number a record. A file that is not there has none."""
+
+    def __init__(self, path: Path, kind: type[R], *, made_by: str) -> None:
+        self._path, self._kind, self._made_by = path, kind, made_by
+        self._starts = dict[str, tuple[int, int]]()  # where a record's line starts, in bytes, and its number
+        if os.path.lexists(path):
+            start = 0
+            for number, (line, raw) in enumerate(zip(read_jsonl(path, _Named, made_by=made_by), raw_lines(path), strict=True), start=1):
+                self._starts[line.id] = start, number
+                start += len(raw)
+
+    def __len__(self) -> int:
+        return len(self._starts)
+
+    def get(self, name: str) -> R | None:
+        """Return the record of this id, if there is one. Raises RunError when it does not fit."""
+        if name not in self._starts:
+            return None
+        start, number = self._starts[name]
+        with trouble_told(self._path, doing="read"), self._path.open("rb") as file:
+            file.seek(start)
+            raw = file.readline()
+        remedy = f"Run {self._made_by} again: it writes the file anew."
+        return as_record(raw, self._kind, where=f"{self._path}, line {number}", remedy=remedy)
+
+
+def raw_lines(path: Path) -> Iterator[bytes]:
+    with trouble_told(path, doing="read"), path.open("rb") as file:
+        yield from file
 
 
 def recorded_failures(folder: Folder) -> list[Failure]:

@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Literal
 
 from lib.errors import counted
@@ -32,6 +33,12 @@ class Run(Folder):
         changed = ", ".join(f"{name} = {value}" for name, value in self.settings.changed().items())
         about = f"{counted(made.counts.get('done', 0), 'sample')} made on {made.finished[:10]}" if made.finished else "nothing made yet"
         return f"{where}: {about}; settings: {changed or 'all at their defaults'}"
+
+    @property
+    def source(self) -> "Run | None":
+        """The run that `scenarios_from` names, by its name or by its folder, if any."""
+        name = Path(self.settings.scenarios_from).name
+        return Run(Settings.of(run=name, outputs_dir=self.settings.outputs_dir)) if name else None
 
     @property
     def made_with(self) -> Settings:
