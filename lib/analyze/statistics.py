@@ -15,7 +15,7 @@ from lib.analyze.verifier import verifier
 from lib.filter.gates import GATES
 from lib.filter.keep import VERDICT_REASONS
 from lib.generate.verify import DROP_REASONS
-from lib.llm.journal import ledger
+from lib.llm.ledger import ledger
 from lib.run.files import write_json
 from lib.run.lock import holding
 from lib.run.manifest import update_manifest

@@ -18,7 +18,7 @@ from lib.generate.plan import REFILL, Cell, Refills, planned_cells
 from lib.generate.samples import Made, make_sample
 from lib.generate.topics import read_topics
 from lib.llm.ask import Asker
-from lib.llm.journal import ledger
+from lib.llm.ledger import ledger
 from lib.llm.tally import ledger_rows
 from lib.llm.work import Pass, again, work_through
 from lib.prompts.rendering import template_sha256

@@ -15,8 +15,8 @@ from lib.generate.verify import misstated_count
 from lib.llm.ask import SETTINGS_OF
 from lib.llm.budget import CHARACTERS_PER_TOKEN, price_for
 from lib.llm.call import Usage, wire_schema
-from lib.llm.journal import ledger
 from lib.llm.journal_file import JournalError
+from lib.llm.ledger import ledger
 from lib.llm.provider import chosen
 from lib.prompts.answers import GoldAnswer, JudgementAnswer, MisstatedAnswer, ScenarioAnswer, SpoiledAnswer, VerificationAnswer
 from lib.prompts.rendering import Stage, scenario_prompt, template_text

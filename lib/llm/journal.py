@@ -16,17 +16,13 @@ from queue import SimpleQueue
 from typing import Any
 
 from lib.llm.call import Asked, RawReply, Usage
-from lib.llm.journal_file import INSERT_REPLY, JournalError, connected, error_of, opened, require_types, write_again
+from lib.llm.journal_file import INSERT_REPLY, connected, error_of, opened, write_again
 from lib.llm.shards import Shard, shard_of
 
 FIND = """
 SELECT
   outcome, number, text, stop_reason, input, output, cache_read, cache_write, model, request_id, stop_detail, attempts, seconds, cost_usd
 FROM reply WHERE key = ? ORDER BY number
-"""
-LEDGER = """
-SELECT stage, model, COUNT(*), SUM(input), SUM(output), SUM(cache_read), SUM(cache_write), SUM(cost_usd)
-FROM reply GROUP BY stage, model ORDER BY stage, model
 """
 ADOPT = """
 INSERT INTO reply SELECT
@@ -36,17 +32,6 @@ FROM other.reply WHERE key = ?
 """
 UNREAD = "unread"  # the outcome of a batch's reply that no call has validated yet
 USABLE = ("ok", "refusal", UNREAD)  # outcomes after which the same question is not asked again
-
-
-@dataclass(frozen=True, slots=True)
-class Spent:
-    """One line of the ledger."""
-
-    stage: str
-    model: str
-    calls: int
-    usage: Usage
-    cost_usd: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,18 +173,3 @@ class Journal:
                 committed.set_exception(problem)
             else:
                 committed.set_result(None)
-
-
-def ledger(path: Path) -> list[Spent]:
-    """Return what was spent, by stage and by model as the provider named it. It is empty when there is no journal. Raises JournalError."""
-    if not path.exists():
-        return []
-    try:
-        with closing(sqlite3.connect(path, timeout=30)) as connection:
-            lines = [Spent(stage, model, calls, Usage(*tokens), cost) for stage, model, calls, *tokens, cost in connection.execute(LEDGER)]
-            require_types(connection, path)
-            return lines
-    except sqlite3.Error as error:
-        if "no such table" in str(error):  # made, but nothing was ever stored
-            return []
-        raise JournalError(f"{path}: can't be read ({error}). Run 01_generate again: it mends a damaged journal.") from None

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from lib.errors import KitError, counted
-from lib.llm.journal import ledger
+from lib.llm.ledger import ledger
 from lib.run.manifest import update_manifest
 from lib.run.run import Run, write_parameters
 from lib.schema import Failure

@@ -23,7 +23,7 @@ from lib.commands import kernel
 from lib.commands.kernel import Interrupted, Signals
 from lib.commands.notebooks import Screen, checked_notebook
 from lib.errors import KitError
-from lib.llm.journal import ledger
+from lib.llm.ledger import ledger
 from lib.run.folder import Folder
 from lib.settings import PROJECT_ROOT, Settings
 from tests.build import generate

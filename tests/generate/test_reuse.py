@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from lib.errors import KitError
-from lib.llm.journal import ledger
+from lib.llm.ledger import ledger
 from lib.prompts import rendering
 from lib.run.files import read_jsonl
 from lib.run.records import made_samples

@@ -18,7 +18,8 @@ from aiohttp import web
 from lib.generate.seeds import SeedFile
 from lib.generate.topics import Topics
 from lib.llm.call import ProviderError
-from lib.llm.journal import Journal, ledger
+from lib.llm.journal import Journal
+from lib.llm.ledger import ledger
 from lib.run.run import Run
 from lib.settings import PROJECT_ROOT, Settings
 from tests.build import gate, generate, judge

@@ -18,8 +18,9 @@ from lib.generate.inputs import Plan
 from lib.generate.seeds import SeedFile
 from lib.generate.topics import Topics
 from lib.llm.call import Asked, RawReply, Usage
-from lib.llm.journal import Journal, ledger
+from lib.llm.journal import Journal
 from lib.llm.journal_file import JournalError
+from lib.llm.ledger import ledger
 from lib.run.run import Run
 from lib.settings import PROJECT_ROOT, Settings
 from tests.build import generate

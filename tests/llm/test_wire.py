@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from lib.errors import KitError
 from lib.llm.call import ProviderError
-from lib.llm.journal import ledger
+from lib.llm.ledger import ledger
 from lib.llm.tally import Tally
 from lib.run.run import Run
 from lib.settings import Settings
