@@ -5,7 +5,7 @@ prompts were measured to give, with room for thinking. Topping up, and answers t
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -104,7 +104,7 @@ def estimate(run: Run, plan: Plan) -> Estimate:
     """Return what the whole run would use. Raises PriceError for a model without a listed price."""
     settings = run.settings
     is_local = chosen(settings) == "local"
-    seen = _output_seen(run)
+    seen = output_seen(run)
     stages = tuple(_stages(plan, settings, seen=seen, is_local=is_local))
     width = 1 if is_local else settings.max_concurrency
 
@@ -114,7 +114,7 @@ def estimate(run: Run, plan: Plan) -> Estimate:
     return Estimate(stages, (minutes(0), minutes(1)), bool(seen), is_local, len(plan), settings.budget_usd)
 
 
-def _output_seen(run: Run) -> dict[str, float]:
+def output_seen(run: Run) -> dict[str, float]:
     """Return the mean output tokens of each stage so far. There are none for a damaged journal, which generating mends and reports."""
     try:
         return {line.stage: line.usage.output / line.calls for line in ledger(run.journal) if line.calls}
@@ -139,11 +139,20 @@ def _stages(plan: Plan, settings: Settings, *, seen: dict[str, float], is_local:
         "spoil": (math.ceil(planted * WRITTEN_SHARE), len(template_text("spoil")) + 2 * written + wire_schema(SpoiledAnswer).characters),
     }
     for stage, (calls, characters) in uses.items():
-        if not calls:
-            continue
-        model = getattr(settings, SETTINGS_OF[stage][0])
-        price, tokens_in = price_for(model, settings, is_local=is_local), int(calls * characters / CHARACTERS_PER_TOKEN)
-        low, high = (seen[stage] * 0.8, seen[stage] * 1.25) if stage in seen else OUTPUT_TOKENS[stage]
-        output = int(calls * low), int(calls * high)
-        cost = price.cost_usd(Usage(tokens_in, output[0])), price.cost_usd(Usage(tokens_in, output[1]))
-        yield StageEstimate(stage, model, calls, tokens_in, output, cost)
+        if calls:
+            yield stage_estimate(stage, calls=calls, characters=characters, settings=settings, seen=seen, is_local=is_local)
+
+
+def stage_estimate(
+    stage: Stage, *, calls: int, characters: float, settings: Settings, seen: Mapping[str, float], is_local: bool
+) -> StageEstimate:
+    """Return what a stage uses. `characters` are those of a prompt with its schema.
+
+    `seen` has the output tokens of an answer in this run so far, by stage.
+    """
+    model = getattr(settings, SETTINGS_OF[stage][0])
+    price, tokens_in = price_for(model, settings, is_local=is_local), int(calls * characters / CHARACTERS_PER_TOKEN)
+    low, high = (seen[stage] * 0.8, seen[stage] * 1.25) if stage in seen else OUTPUT_TOKENS[stage]
+    output = int(calls * low), int(calls * high)
+    cost = price.cost_usd(Usage(tokens_in, output[0])), price.cost_usd(Usage(tokens_in, output[1]))
+    return StageEstimate(stage, model, calls, tokens_in, output, cost)

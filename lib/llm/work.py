@@ -80,7 +80,7 @@ async def _through(run: Run, work: Pass, *, stopping: Stopping) -> Tally:
     failures, checkpoints, started = dict[int, Failure](), _Checkpoints(run, work), time.monotonic()
     other = run.source.journal if run.source else None
     async with open_asker(run.settings, journal=run.journal, stopping=stopping, other=other) as ask:
-        _require_same_house(run, is_local=ask.provider.is_local)
+        require_same_house(run, is_local=ask.provider.is_local)
         with progress_bar(work.total, description=work.verb.capitalize(), unit="samples") as bar:
             ask.transport.report = lambda text: bar.set_postfix_str(text)
             stopping.notice = lambda: bar.write(
@@ -124,7 +124,7 @@ async def _through(run: Run, work: Pass, *, stopping: Stopping) -> Tally:
         )
 
 
-def _require_same_house(run: Run, *, is_local: bool) -> None:
+def require_same_house(run: Run, *, is_local: bool) -> None:
     """Raise RunFailed before the embedded model replaces what another model was paid for, unless PROVIDER=local asks for it."""
     before = read_manifest(run).generation.provider
     if is_local and run.settings.provider == "auto" and before and not before.startswith("local:"):

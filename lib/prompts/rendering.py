@@ -65,7 +65,7 @@ def misstate_prompt(scenario: ScenarioAnswer, misstating: Misstating) -> Prompt:
     return _prompt("misstate", question=scenario.question, explanation=scenario.explanation, misstating=misstating)
 
 
-def gold_prompt(slot: Slot, scenario: ScenarioAnswer | SampleMetadata, *, rubrics: Sequence[Rubric] = ()) -> Prompt:
+def gold_prompt(slot: Slot | SampleMetadata, scenario: ScenarioAnswer | SampleMetadata, *, rubrics: Sequence[Rubric] = ()) -> Prompt:
     """`rubrics` stays empty unless `show_rubrics_to_tutor` is to measure what seeing them does."""
     name: Template = "gold_control" if slot.is_control else "gold"
     return _prompt(name, slot=slot, scenario=scenario, rubrics=rubrics, subject=label(slot.subject))

@@ -46,6 +46,11 @@ class SampleMetadata(Record):
     origin: Origin = "plan"
     repaired_from: str = ""
 
+    @property
+    def is_control(self) -> bool:
+        """Whether the student of this sample is not wrong."""
+        return self.origin == "control"
+
 
 class Sample(Record):
     id: str

@@ -52,6 +52,11 @@ class Rubric(Record):
     def critical(self) -> bool:
         return self.weight in (5, -5)
 
+    @property
+    def importance(self) -> Literal["critical", "ban", "minor"]:
+        """What the weight stands for, in a word that people read."""
+        return "minor" if not self.critical else "critical" if self.weight > 0 else "ban"
+
 
 class Seed(Record):
     """A usable row of the seed file."""

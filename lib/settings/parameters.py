@@ -107,7 +107,7 @@ class Parameters(BaseModel):
     review_csv: Text = setting("place", "", means="the filled-in sheet; empty: none")
     compare_with: Text = setting("place", "", means="another run of the same plan to compare with; empty: none")
     validation_share: float = setting("publishing", 0.1, ge=0, le=0.5, means="share of kept samples set aside for validation; 0: no split")
-    try_prompt: Literal["", "gold", "judge"] = setting(
+    edited_prompt: Literal["", "gold", "judge"] = setting(
         "once", "", means="the edited prompt to try in 02 on five samples before it is used on all"
     )
     subjects_anyway: bool = setting(

@@ -1,0 +1,62 @@
+"""What a step returned, a prompt, a figure, training examples, a card and the files of a run, as notebooks display them."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lib.prompts.rendering import Prompt
+from lib.run.records import save_figure
+from lib.run.run import Run
+from lib.settings import short_path
+from lib.show.html import boxed, escaped, shown, table, warning
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def outcome(found: Any) -> None:
+    """Show what a step returned: its text, its remarks as warnings, and its rows as a table. A plain sentence is printed."""
+    if found is None:
+        return
+    print(found)
+    table(found.rows() if hasattr(found, "rows") else ())
+    for remark in filter(None, (*getattr(found, "remarks", ()), getattr(found, "notice", ""))):
+        warning(remark)
+
+
+def prompt(sent: Prompt) -> None:
+    """Show the system text, folded, and the user text."""
+    for name, text in zip(("System", "User"), sent, strict=True):
+        opened = " open" if name == "User" else ""
+        shown(f"<details{opened}><summary><b>{name}</b> ({len(text):,} characters)</summary>{boxed(text)}</details>")
+
+
+def figure(run: Run, drawn: "Figure", *, name: str) -> None:
+    """Save the figure as `figures/<name>.png` and show it. Its title is the alternative text."""
+    from IPython import display
+    from matplotlib import pyplot
+
+    title = "; ".join(axes.get_title(loc="left") for axes in drawn.axes if axes.get_title(loc="left"))
+    path = save_figure(run, drawn, name=name)
+    pyplot.close("all")
+    display.display(display.Image(filename=str(path), alt=title, width=900))  # type: ignore[no-untyped-call]  # IPython has no types
+
+
+def entries(found: Iterable[dict[str, Any]]) -> None:
+    """Show training examples, message by message."""
+    for number, entry in enumerate(found, start=1):
+        messages = "".join(f"<b>{escaped(one['role'])}</b>{boxed(str(one['content']))}" for one in entry["messages"])
+        shown(f"<h4>Example {number}</h4>{messages}")
+
+
+def markdown(path: Path) -> None:
+    """Show a Markdown file as its readers see it, without the header of metadata."""
+    from IPython import display
+
+    display.display(display.Markdown(path.read_text("utf-8").split("---\n", 2)[-1]))  # type: ignore[no-untyped-call]  # IPython has no types
+
+
+def files(run: Run) -> None:
+    """Show the files of the run with their sizes."""
+    found = sorted(path for path in run.dir.glob("*.json*") if "_checkpoint_" not in path.name)
+    table({"file": short_path(path), "bytes": f"{path.stat().st_size:,}"} for path in found)
