@@ -68,7 +68,7 @@ values = $(call pairs,$(PARAMETERS))
 notebook = exec $(PY) -m lib.commands notebooks $(1) $(values)
 
 .DEFAULT_GOAL := help
-.PHONY: help run full estimate generate filter analyze validate topup rerun review runs settings lab test crosscheck lint bench clean setup model lock
+.PHONY: help run full estimate generate filter analyze validate topup rerun report review runs settings lab test crosscheck lint bench clean setup model lock
 
 help: ## show this list
 	@echo "What this kit can do. Begin with: make run"
@@ -116,7 +116,10 @@ rerun: $(READY) ## run again with the settings of FROM=outputs/<run>, as <run>_a
 	@$(if $(call text,FROM),,$(error say which run: make rerun FROM=outputs/quick))
 	@exec $(PY) -m lib.commands rerun $(call quoted,$(value FROM)) $(call pairs,$(if $(filter command,$(origin RUN)),RUN) $(filter-out RUN,$(PARAMETERS)))
 
-review: $(READY) ## write the run's review.csv for people to fill in; make analyze REVIEW_CSV=<file> then reads it
+report: $(READY) ## write report.html, a page to browse, search and filter every sample of RUN
+	@$(PY) -m lib.commands report $(values)
+
+review: $(READY) ## write review.html and review.csv for people to fill in; make analyze REVIEW_CSV=<file> then reads the answers
 	@$(PY) -m lib.commands review $(values)
 
 runs: $(READY) ## list the runs with their samples, cost and models, the last one made first

@@ -21,7 +21,7 @@ from lib.generate.text_file import TextFile, read_bytes
 from lib.run.files import whole_file
 from lib.run.lock import holding
 from lib.run.run import Run
-from lib.schema import Sample
+from lib.schema import Rubric, Sample
 from lib.settings import from_root
 
 if TYPE_CHECKING:
@@ -89,10 +89,7 @@ def write_sheet(run: Run) -> Path:
     settings = run.settings
     if run.review.exists() and any(label.met is not None for label in read_sheet(run.review)):
         raise ReviewError(f"{run.review} has been filled in: give it another name (and name it in REVIEW_CSV), then run make review again.")
-    judged = [(one.sample, one.decision.status) for one in judged_samples(run) if one.evaluation]
-    if not judged:
-        raise ReviewError(f"{run.dir}: no sample has been judged yet. Run 02_filter first.")
-    picked = drawn_evenly(judged, settings.review_samples, random_seed=settings.random_seed)
+    picked = reviewed_samples(run)
     with whole_file(run.review) as file:
         file.write("\ufeff")  # spreadsheets read UTF-8 only with it
         writer = csv.writer(file, quoting=csv.QUOTE_ALL, lineterminator="\r\n")
@@ -100,6 +97,14 @@ def write_sheet(run: Run) -> Path:
         for sample in picked:
             writer.writerows(map(safe_cell, row) for row in _rows(sample, settings.random_seed))
     return run.review
+
+
+def reviewed_samples(run: Run) -> list[Sample]:
+    """Return the samples that people are to judge, in the order in which they are shown. Raises ReviewError when none has been judged."""
+    judged = [(one.sample, one.decision.status) for one in judged_samples(run) if one.evaluation]
+    if not judged:
+        raise ReviewError(f"{run.dir}: no sample has been judged yet. Run 02_filter first.")
+    return drawn_evenly(judged, run.settings.review_samples, random_seed=run.settings.random_seed)
 
 
 def drawn_evenly(judged: Sequence[tuple[Sample, str]], count: int, *, random_seed: int) -> list[Sample]:
@@ -177,12 +182,17 @@ def _is_good(met: dict[str, bool], critical: Sequence[str], *, above: Fraction) 
     return sum(met[name] for name in critical) > above * len(critical)
 
 
+def reviewed_criteria(sample: Sample, random_seed: int) -> list[Rubric]:
+    """Return the critical criteria of a sample in an order of their own, which shows nothing of their severity."""
+    critical = [rubric for rubric in sample.metadata.rubrics if rubric.critical]
+    return sorted(critical, key=lambda rubric: hashlib.sha256(f"{random_seed}/{sample.id}/{rubric.id}".encode()).digest())
+
+
 def _rows(sample: Sample, random_seed: int) -> Iterator[tuple[str, ...]]:
     """Yield a row for each critical criterion, in an order of its own. The texts stand in the first row."""
     about = sample.metadata
     texts: tuple[str, ...] = (about.question, about.explanation, about.follow_up, sample.response)
-    critical = [rubric for rubric in about.rubrics if rubric.critical]
-    for rubric in sorted(critical, key=lambda rubric: hashlib.sha256(f"{random_seed}/{sample.id}/{rubric.id}".encode()).digest()):
+    for rubric in reviewed_criteria(sample, random_seed):
         yield sample.id, sample.response_id, *texts, rubric.id, rubric.criteria, "", ""
         texts = ("", "", "", "")
 

@@ -1,16 +1,20 @@
-"""Settings -> the blind sheet of a run, for people to fill in."""
+"""Settings -> the blind sheet of a run for people to fill in, as a form for the browser and as CSV for spreadsheets."""
 
 from lib.analyze.people import read_sheet, write_sheet
+from lib.publish.review_form import write_review_form
 from lib.run.run import Run
 from lib.run.runs import with_run
 from lib.settings import settings_of, short_path
 
 
 def main(words: list[str]) -> int:
-    """Write the sheet and say what to do with it."""
+    """Write both and say what to do with them."""
     settings = settings_of(with_run(words))
-    path = write_sheet(Run(settings).as_filtered)
+    run = Run(settings).as_filtered
+    path, form = write_sheet(run), write_review_form(run)
     rows = read_sheet(path)
-    print(f"{short_path(path)}: {len({row.sample_id for row in rows})} samples, {len(rows)} criteria. Write yes or no into the column met,")
-    print(f"save it under another name as CSV in UTF-8, then: make analyze RUN={settings.run} REVIEW_CSV=<that file>")
+    print(f"{len({row.sample_id for row in rows})} samples with {len(rows)} criteria are to be read, in either of two ways:")
+    print(f"  {short_path(form)}: open it in a browser, answer with the keys y and n, and save the sheet at the end.")
+    print(f"  {short_path(path)}: write yes or no into the column met of a spreadsheet, and save it under another name as CSV in UTF-8.")
+    print(f"Then: make analyze RUN={settings.run} REVIEW_CSV=<the saved sheet>")
     return 0

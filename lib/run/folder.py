@@ -41,6 +41,8 @@ class Folder:
     parameters = InFolder("params.yaml")
     journal = InFolder("journal.sqlite")  # every paid reply
     review = InFolder("review.csv")  # the blind sheet for people
+    review_form = InFolder("review.html")  # the same to fill in on the screen
+    report = InFolder("report.html")  # the page to browse
     figures = InFolder("figures")
     notebooks = InFolder("notebooks")  # executed copies
     dataset = InFolder("dataset")

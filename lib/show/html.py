@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from lib.publish.markdown import rendered
 from lib.settings import headless
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ BOX = "border-left:3px solid #0072B2;padding:2px 12px;margin:6px 0;background:tr
 PLAIN = "white-space:pre-wrap;font-family:inherit"
 WARN = "border-left:3px solid #D55E00;padding:2px 12px;margin:6px 0"
 CELL = "text-align:left;vertical-align:top;max-width:38em;white-space:pre-wrap"
+TEX = re.compile(r'<span class="tex( display)?">(.*?)</span>(?!\$)', re.DOTALL)
 UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all control characters but tab and line feed
 
 
@@ -34,8 +36,20 @@ def boxed(text: str) -> str:
     return f"<div style='{BOX};{PLAIN}'>{escaped(text)}</div>"
 
 
+def student_text(text: str) -> str:
+    """Return a model's text in a box, rendered as a student would see it."""
+    markup = rendered(text).replace("$", "<span>$</span>")
+    return f"<div style='{BOX}'>{TEX.sub(_typeset, markup)}</div>"
+
+
+def _typeset(found: re.Match[str]) -> str:
+    """Return a formula as JupyterLab's MathJax reads it."""
+    opened, closed = (r"\[", r"\]") if found[1] else (r"\(", r"\)")
+    return f"<span>{opened}{found[2].replace('<span>$</span>', '$')}{closed}</span>"
+
+
 def heading(title: str, about: str) -> str:
-    return f"<h4>{escaped(title)}</h4><i>{escaped(about)}</i>"
+    return f"<h4>{escaped(title)}</h4><p><i>{escaped(about)}</i></p>"
 
 
 def table(rows: "Iterable[dict[str, Any]] | pd.DataFrame") -> None:

@@ -10,7 +10,7 @@ from lib.filter.tried import Answered, Trial
 from lib.run.records import dropped_scenarios, made_samples, planted_explanations
 from lib.run.run import Run
 from lib.schema import Evaluation, Rubric, SampleMetadata
-from lib.show.html import boxed, escaped, heading, shown, table_markup
+from lib.show.html import escaped, heading, shown, student_text, table_markup
 from lib.taxonomy import label
 
 Status = Literal["made", "kept", "dropped", "planted failure", "dropped scenario", "wrong explanation"]
@@ -105,11 +105,6 @@ def _side(about: SampleMetadata, answered: Answered, *, when: str) -> str:
     kept = "would be kept" if answered.is_kept else "would be dropped"
     head = f"<b>{when.capitalize()} the edit: {kept}</b>"
     return f"<div>{head}{student_text(answered.response)}{_verdicts(about.rubrics, answered.evaluation)}</div>"
-
-
-def student_text(text: str) -> str:
-    """Return a model's text as a student would see it."""
-    return boxed(text)
 
 
 def _exchange(about: SampleMetadata, *more: tuple[str, str]) -> str:
