@@ -68,7 +68,7 @@ def test_all_four_run_and_leave_their_executed_copies(made: Made) -> None:
     assert made.process.returncode == 0, made.process.stderr
     assert sorted(path.stem for path in (made.folder / "notebooks").iterdir()) == list(NOTEBOOKS)
     figures = {path.name for path in (made.folder / "figures").iterdir()}
-    assert figures >= {"keep_rate_by_subject.png", "keep_rate_by_cell.png", "scores.png"}
+    assert figures == {"overview.png", "scores.png"}  # four samples are too few for rates by subject
 
 
 def test_they_end_in_a_training_file_without_errors(made: Made) -> None:

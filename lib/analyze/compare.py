@@ -23,7 +23,7 @@ class CompareError(KitError):
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Two runs beside one another, sample by sample."""
+    """Two runs beside one another, sample by sample. All counts are of the first pass."""
 
     run: str
     other: str
@@ -66,7 +66,7 @@ def compare_runs(tables: Tables) -> Comparison | str:
             raise CompareError(f"{run.dir} has not been made and filtered yet: run 01_generate and 02_filter with RUN={run.settings.run}.")
     _require_same_plan(other, tables.run)
     others = read_tables(other.as_filtered)
-    kept, kept_there = (dict(zip(each.samples["id"], each.samples["kept"], strict=True)) for each in (tables, others))
+    kept, kept_there = (dict(zip(each.first_pass["id"], each.first_pass["kept"], strict=True)) for each in (tables, others))
     cells = [(bool(kept[name]), bool(kept_there[name])) for name in kept.keys() & kept_there.keys()]
     return Comparison(
         run=settings.run,

@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from lib.analyze.rates import wilson_interval
-from lib.analyze.tables import Tables
+from lib.analyze.rates import Share, wilson_interval
+from lib.analyze.tables import TOPPED_UP, Tables
 from lib.errors import KitError
 from lib.taxonomy import CONTROL_KINDS
 
@@ -26,19 +26,45 @@ BY = {  # the columns of each table by which there are rates
 def rates(tables: Tables, *by: str) -> "pd.DataFrame":
     """Return total, hits, rate, low and high for each value of the columns `by`, of samples, verdicts or planted failures.
 
-    Controls, in which the student is not wrong, count only where samples are grouped by their origin. A comma-joined value counts for
-    each of its parts.
+    They are of the rows that `counted_rows` returns. A comma-joined value counts for each of its parts.
     """
-    name = next((name for name in RATES if set(by) <= set(BY[name])), "")
-    if not name:
-        known = "; ".join(f"of {table}: {', '.join(columns)}" for table, columns in BY.items())
-        raise KitError(f"There are no rates by {' and '.join(by)}. There are rates {known}.")
-    table: pd.DataFrame = getattr(tables, name)
-    if name == "samples" and "origin" not in by:
-        table = table[~table["misconception_type"].isin(CONTROL_KINDS)]
-    if name == "verdicts" and len(table):
-        table = table.assign(**{by[0]: table[by[0]].str.split(r",\s*")}).explode(by[0])
-    return rate_table(table, list(by), names=RATES[name])
+    name, table = rates_of(*by), counted_rows(tables, *by)
+    return rate_table(by_part(table, by[0]) if name == "verdicts" else table, list(by), names=RATES[name])
+
+
+def rates_of(*by: str) -> str:
+    """Return which of the tables has rates by these columns. Raises KitError when none has."""
+    if name := next((name for name in RATES if set(by) <= set(BY[name])), ""):
+        return name
+    known = "; ".join(f"of {table}: {', '.join(columns)}" for table, columns in BY.items())
+    raise KitError(f"There are no rates by {' and '.join(by)}. There are rates {known}.")
+
+
+def counted_rows(tables: Tables, *by: str) -> "pd.DataFrame":
+    """Return the rows that count in rates by these columns.
+
+    Samples and verdicts are those of the first pass, without controls, in which the student is not wrong. Only rates by origin count
+    what topping up made, and controls. Verdicts on controls count.
+    """
+    name = rates_of(*by)
+    if name == "samples":
+        first = tables.first_pass
+        return tables.samples if "origin" in by else first[~first["misconception_type"].isin(CONTROL_KINDS)]
+    if name == "verdicts":
+        later = tables.samples.loc[tables.samples["origin"].isin(TOPPED_UP), "id"]
+        return tables.verdicts[~tables.verdicts["id"].isin(later)]
+    return tables.planted
+
+
+def shares(tables: Tables, by: str) -> dict[str, Share]:
+    """Return the rate for each value of one column as hits of total."""
+    table, (total, hits, _) = rates(tables, by), RATES[rates_of(by)]
+    return {str(row[by]): Share(int(row[hits]), int(row[total])) for row in table.to_dict("records")}
+
+
+def by_part(table: "pd.DataFrame", column: str) -> "pd.DataFrame":
+    """Return the table with a row for each part of a comma-joined value of the column."""
+    return table.assign(**{column: table[column].str.split(r",\s*")}).explode(column) if len(table) else table
 
 
 def rate_table(table: "pd.DataFrame", by: list[str], *, names: tuple[str, str, str]) -> "pd.DataFrame":

@@ -25,6 +25,11 @@ def rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 4)
 
 
+def are(count: int) -> str:
+    """Return the verb that goes with a count: 1 is, 2 are."""
+    return "is" if count == 1 else "are"
+
+
 @dataclass(frozen=True, slots=True)
 class Share:
     """`hits` of `total`. Where total is 0, nothing is known."""

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MOST_COMPARED = 1000  # responses compared pairwise
+TOPPED_UP = {"top_up": "further samples", "repair": "repaired ones"}  # the origins of what topping up made, in words
 TOO_FEW = "too few to tell"
 EMBEDDED = "EMBEDDED MODEL: proves that the pipeline runs, not training data"
 
@@ -58,8 +59,34 @@ class Tables:
 
     @cached_property
     def kept(self) -> Share:
-        """The keep rate, kept ÷ made."""
-        return Share(int(self.samples["kept"].sum()), len(self.samples))
+        """Kept ÷ made, of all samples."""
+        return share_kept(self.samples)
+
+    @cached_property
+    def first_pass(self) -> "pd.DataFrame":
+        """The samples of the plan and the controls.
+
+        Every keep rate that people see is of these. Topping up refills a cell until a sample of it is kept, and repairs only what was
+        dropped, so it biases the rate of all samples.
+        """
+        return self.samples[~self.samples["origin"].isin(TOPPED_UP)]
+
+    @cached_property
+    def first_kept(self) -> Share:
+        """Kept ÷ made, of the first pass."""
+        return share_kept(self.first_pass)
+
+    @cached_property
+    def topped_up(self) -> dict[str, Share]:
+        """Kept ÷ made of what topping up made, by origin. It is empty when the run was not topped up."""
+        groups = self.samples[self.samples["origin"].isin(TOPPED_UP)].groupby("origin")
+        return {str(origin): share_kept(group) for origin, group in groups}
+
+    @property
+    def topped_up_line(self) -> str:
+        """The line on topping up that stands beside the rates of the first pass, or ""."""
+        parts = [f"{share.hits:,} of {share.total:,} {TOPPED_UP[origin]}" for origin, share in reversed(self.topped_up.items())]
+        return f"topped up: {' and '.join(parts)} kept" if parts else ""
 
     @cached_property
     def judged(self) -> "pd.DataFrame":
@@ -83,6 +110,10 @@ class Tables:
         notice = f"  ·  {EMBEDDED}" if first["notice"] else ""
         made = f"{self.manifest.generation.finished[:10]}  ·  written by {', '.join(first['writers'])}"
         return f"run {name}  ·  {made}{judge}{notice}\n{catch_line(self.catches)}"
+
+
+def share_kept(samples: "pd.DataFrame") -> Share:
+    return Share(int(samples["kept"].sum()), len(samples))
 
 
 def caught_by(copies: "pd.DataFrame", column: str) -> dict[str, Share]:

@@ -5,7 +5,7 @@ from typing import Any
 
 from lib.analyze.people import Agreement, agreement
 from lib.analyze.rates import Share, corrected_rate, rounded
-from lib.analyze.tables import Tables, catch_line, total_of
+from lib.analyze.tables import Tables, catch_line, share_kept, total_of
 from lib.analyze.verifier import Verifier, verifier
 from lib.settings import FEWEST_PLANTED
 from lib.taxonomy import label
@@ -30,8 +30,8 @@ class Trust:
     models: tuple[str, ...]
     own_judge: bool  # true when the generator judged its own samples
     notice: str
-    kept: Share
-    passed: Share  # of the judged samples, those that the judge passes
+    kept: Share  # of the first pass
+    passed: Share  # of the judged samples of the first pass, those that the judge passes
     caught: dict[str, Share]  # of the planted failures of each kind, those that the judge would have dropped
     planted: int  # some of them may be unjudged
     unfound: Share  # of the quotes, those that do not stand in the response
@@ -165,13 +165,14 @@ class Trust:
 def trust(tables: Tables) -> Trust:
     """Return what the tables, and people's labels where there are any, show of the judge. Raises ReviewError for an unusable sheet."""
     samples, judged, verdicts, manifest = tables.samples, tables.judged, tables.verdicts, tables.manifest
+    first = tables.first_pass[tables.first_pass["critical_total"].notna()]
     quoted, voted = verdicts[verdicts["evidence_found"].notna()], verdicts[verdicts["flipped"].notna()]
     return Trust(
         models=tuple(sorted(judged["judge"].unique())),
         own_judge=any(judge in writers for judge, writers in zip(judged["judge"], judged["writers"], strict=True)),
         notice=manifest.generation.notice or manifest.judging.notice,
-        kept=tables.kept,
-        passed=Share(int(judged["kept"].sum()), len(judged)),
+        kept=tables.first_kept,
+        passed=share_kept(first),
         caught=tables.catches,
         planted=manifest.judging.planted.get("total", 0),
         unfound=Share(int((~quoted["evidence_found"].astype(bool)).sum()), len(quoted)),

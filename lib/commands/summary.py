@@ -20,6 +20,15 @@ class _Found(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
+class _FirstPass(_Found):
+    keep_rate: float | None = None
+    keep_rate_interval: tuple[float, float] | None = None
+
+
+class _TopUp(_Found):
+    summary: str = ""
+
+
 class _Statistics(_Found):
     """Of `filtering_statistics.json`."""
 
@@ -27,8 +36,8 @@ class _Statistics(_Found):
     kept_samples: Count
     removed_samples: Count
     unjudged_samples: Count
-    keep_rate: float | None = None
-    keep_rate_interval: tuple[float, float] | None = None
+    first_pass: _FirstPass = _FirstPass()
+    topped_up: _TopUp | None = None
     planted_failures: str = ""
     warnings: tuple[str, ...] = ()
 
@@ -58,7 +67,7 @@ def summary(run: Run) -> str:
     lines = [
         "",
         f"{planned:,} planned = {done:,} made + {f'{unverified:,} dropped by the verifier + ' if unverified else ''}{failed:,} failed",
-        *([f"topped up: {more.repaired:,} repaired, {more.added:,} made anew; {more.why}"] if more.why else []),
+        *([f"{found.topped_up.summary if found.topped_up else 'topped up: nothing was added'}; {more.why}"] if more.why else []),
         f"{made:,} made = {kept:,} kept + {dropped:,} dropped + {unjudged:,} unjudged{_rate(found)}",
         found.planted_failures,
         f"cost ${cost:.2f}{f' (${cost / kept:.4f} a kept sample)' if kept and cost else ''}",
@@ -77,7 +86,9 @@ def main(words: list[str]) -> int:
 
 
 def _rate(found: _Statistics) -> str:
-    if found.keep_rate is None or found.keep_rate_interval is None:
+    first = found.first_pass
+    if first.keep_rate is None or first.keep_rate_interval is None:
         return ""
-    low, high = found.keep_rate_interval
-    return f" (keep rate {found.keep_rate:.0%}, 95 % interval {low:.0%} to {high:.0%})"
+    low, high = first.keep_rate_interval
+    of = " of the first pass" if found.topped_up else ""
+    return f" (keep rate{of} {first.keep_rate:.0%}, 95 % interval {low:.0%} to {high:.0%})"

@@ -16,6 +16,7 @@ from lib.run.lock import holding
 from lib.run.manifest import section_of
 from lib.run.run import Run
 from lib.settings import PROJECT_ROOT, Settings
+from lib.taxonomy import label
 
 TEMPLATE = Path(__file__).with_name("data_card.md.j2")
 OWN_SEEDS = PROJECT_ROOT / "data" / "seeds.csv"
@@ -76,6 +77,7 @@ def card(tables: Tables, split: Split) -> str:
         "prompts": generation.prompt_sha256 | judging.prompt_sha256 | manifest.top_up.prompt_sha256,
         "changed": _changed(planned),
         "saw_rubrics": planned.show_rubrics_to_tutor,
+        "topped_up": tables.topped_up_line.partition(": ")[2],
         "top_up": manifest.top_up if manifest.has("top_up") else None,
         "planned_subjects": planned.subjects,
         "subjects": sorted(subjects, key=lambda name: planned.subjects.index(name) if name in planned.subjects else len(planned.subjects)),
@@ -103,7 +105,7 @@ def trust_lines(judge: Trust, writers: list[str]) -> list[str]:
     lines = list(judge.warnings)
     if families and not judge.own_judge:
         lines.append(f"Writer and judge are of one family ({', '.join(sorted(families))}): judges tend to be lenient with their own kind.")
-    lines += [f"planted failures caught, {kind.replace('_', ' ')}: {share}" for kind, share in judge.caught.items() if share.total]
+    lines += [f"planted failures caught, {label(kind).lower()}: {share}" for kind, share in judge.caught.items() if share.total]
     lines.append(f"{judge.unfound.total - judge.unfound.hits:,} of {judge.unfound.total:,} quotes stand in the reply that was judged.")
     if judge.flipped.total:
         lines.append(f"Criteria on which repeated votes differ: {judge.flipped}.")

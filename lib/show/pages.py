@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lib.prompts.rendering import Prompt
-from lib.run.records import save_figure
+from lib.run.records import remove, save_figure
 from lib.run.run import Run
 from lib.settings import short_path
-from lib.show.html import boxed, escaped, shown, table, warning
+from lib.show.html import DARK, boxed, escaped, shown, table, warning
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -31,15 +31,19 @@ def prompt(sent: Prompt) -> None:
         shown(f"<details{opened}><summary><b>{name}</b> ({len(text):,} characters)</summary>{boxed(text)}</details>")
 
 
-def figure(run: Run, drawn: "Figure", *, name: str) -> None:
-    """Save the figure as `figures/<name>.png` and show it. Its title is the alternative text."""
+def figure(run: Run, drawn: "Figure | str", *, name: str) -> None:
+    """Save and show `figures/<name>.png`, dark in a dark JupyterLab. Print the sentence that stands for a figure, and remove the file."""
     from IPython import display
     from matplotlib import pyplot
 
-    title = "; ".join(axes.get_title(loc="left") for axes in drawn.axes if axes.get_title(loc="left"))
-    path = save_figure(run, drawn, name=name)
+    if isinstance(drawn, str):
+        remove(run.figures / f"{name}.png")
+        print(drawn)
+        return
+    path, titles = save_figure(run, drawn, name=name), filter(None, (axes.get_title(loc="left") for axes in drawn.axes))
     pyplot.close("all")
-    display.display(display.Image(filename=str(path), alt=title, width=900))  # type: ignore[no-untyped-call]  # IPython has no types
+    shown(DARK)
+    display.display(display.Image(filename=str(path), alt="; ".join(titles), width=900))  # type: ignore[no-untyped-call]  # IPython has no types
 
 
 def entries(found: Iterable[dict[str, Any]]) -> None:

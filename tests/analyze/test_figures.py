@@ -1,4 +1,4 @@
-"""Figures show labels in any script: with an installed font that has it, else with boxes and one line that says so. No warnings."""
+"""Figures show labels in any script, without warnings. Where there is too little to draw, a sentence stands for the figure."""
 
 import logging
 import warnings
@@ -7,21 +7,25 @@ from pathlib import Path
 
 import matplotlib
 import pytest
-from matplotlib import pyplot
+from matplotlib.figure import Figure
 from matplotlib.font_manager import FontEntry, findfont, fontManager
 from matplotlib.ft2font import FT2Font
+from matplotlib.text import Text
 
+from lib import show
 from lib.analyze import fonts, plot_cells, plot_overview, plot_rates, plot_scores
 from lib.analyze.tables import Tables
+from lib.run.run import Run
 from lib.settings import Settings
-from tests.build import a_sample, an_evaluation, tables, write_run
+from tests.build import a_planted, a_sample, an_evaluation, rubrics_of, tables, write_run
 
 matplotlib.use("Agg")
 SCRIPTS = ["量子力学", "हिन्दी व्याकरण", "한국사", "🧪 lab", "ไทย"]
 
 
 def made(folder: Path, *subjects: str, writer: str) -> Tables:
-    samples = [a_sample(f"s{number}", subject=subject, models={"gold": writer}) for number, subject in enumerate(subjects)]
+    named = [subjects[number % len(subjects)] for number in range(32)]
+    samples = [a_sample(f"s{number}", subject=subject, models={"gold": writer}) for number, subject in enumerate(named)]
     evaluations = [an_evaluation(sample) for sample in samples]
     return tables(write_run(Settings.of(run="t", outputs_dir=str(folder)), samples, evaluations))
 
@@ -32,8 +36,8 @@ def drawn(folder: Path, *subjects: str, writer: str = "writer-1") -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for number, figure in enumerate([plot_rates(found, "subject"), plot_cells(found), plot_scores(found), plot_overview(found)]):
+            assert not isinstance(figure, str)
             figure.savefig(folder / f"{number}.png", bbox_inches="tight")
-            pyplot.close(figure)
 
 
 @pytest.fixture
@@ -85,3 +89,96 @@ def test_usual_labels_open_no_further_font(tmp_path: Path, monkeypatch: pytest.M
 @pytest.mark.parametrize("name", ["$x$", r"$\frac{$", "a $5 model for $6", "tab\tbell\x07", "line\nline"])
 def test_a_name_is_drawn_as_text_whatever_is_in_it(tmp_path: Path, name: str) -> None:
     drawn(tmp_path, name, writer=name)
+
+
+# ── what is drawn, and what is said instead ──────────────────────────────────────────────────────────────────────────
+
+
+def run_of(settings: Settings, count: int, *, failed: int = 0, topped_up: int = 0, planted: int = 16) -> Tables:
+    """Return the tables of a run whose first samples fail a criterion."""
+    origins = ["plan"] * (count - topped_up) + ["top_up"] * topped_up
+    samples = [a_sample(f"s{number:02}", rubrics=rubrics_of(5, 5), origin=origin) for number, origin in enumerate(origins)]
+    evaluations = [an_evaluation(each, failed=["r1"] if number < failed else []) for number, each in enumerate(samples)]
+    return tables(write_run(settings, samples, evaluations, planted=[a_planted(each, failed=["r1"]) for each in samples[:planted]]))
+
+
+def texts(figure: Figure) -> list[str]:
+    figure.draw_without_rendering()
+    return [text.get_text() for text in figure.findobj(Text) if isinstance(text, Text) and text.get_visible()]
+
+
+def test_four_samples_are_a_sentence_not_four_giant_rectangles(settings: Settings) -> None:
+    found = run_of(settings, 4, failed=3)
+    assert plot_rates(found, "subject") == "4 samples over 1 subject are too few for rates by subject: 1 of 4 is kept."
+    assert plot_rates(found, "tutoring_skill") == "8 verdicts over 1 skill are too few for rates by tutoring skill: 5 of 8 are met."
+    assert plot_rates(found, "spoiling") == "4 planted failures over 1 kind are too few for rates by kind of failure: 4 of 4 are caught."
+    assert plot_cells(found) == "4 samples over 1 cell are too few for rates by subject and kind of misconception: 1 of 4 is kept."
+
+
+def test_cells_that_hold_one_sample_each_are_not_drawn(settings: Settings) -> None:
+    samples = [a_sample(f"s{number:02}", subject=f"subject {number}") for number in range(32)]
+    found = tables(write_run(settings, samples, [an_evaluation(each) for each in samples]))
+    assert str(plot_cells(found)).startswith("32 samples over 32 cells are too few")
+
+
+def test_what_was_topped_up_is_in_no_rate_but_on_a_line_of_its_own(settings: Settings) -> None:
+    found = run_of(settings, 40, failed=10, topped_up=8)
+    figure = plot_rates(found, "subject")
+    assert isinstance(figure, Figure)
+    shown = texts(figure)
+    assert "22/32" in shown
+    assert any("topped up: 8 of 8 further samples kept" in text for text in shown)
+
+
+def test_the_overview_says_what_each_step_lost_and_what_is_left(settings: Settings) -> None:
+    shown = texts(plot_overview(run_of(settings, 40, failed=10)))
+    assert {"Made", "Critical rubrics failed", "− 10", "30", "Kept"} <= set(shown)
+
+
+def test_the_overview_tells_made_kept_rates_and_what_was_paid(settings: Settings) -> None:
+    """Three quarters are kept, 16 of 16 caught. Wilson by hand for 30 of 40: 60 % to 86 %."""
+    shown = texts(plot_overview(run_of(settings, 40, failed=10)))
+    assert {"made", "40", "kept", "30", "keep rate", "75%", "60% to 86%", "nothing"} <= set(shown)
+    assert {"planted failures\ncaught", "100%", "81% to 100%"} <= set(shown)
+
+
+def test_the_overview_shows_what_was_topped_up_as_a_step_of_its_own(settings: Settings) -> None:
+    shown = texts(plot_overview(run_of(settings, 40, failed=10, topped_up=8)))
+    assert {"Kept in the first pass", "Topped up", "+ 8", "32 in the first pass"} <= set(shown)
+
+
+def test_the_overview_of_four_samples_holds_the_funnel_and_one_sentence(settings: Settings) -> None:
+    figure = plot_overview(run_of(settings, 4, failed=2, planted=0))
+    assert len(figure.axes) == 1
+    assert {"not measured", "none were planted"} <= set(texts(figure))
+    assert any("too few for rates" in text for text in texts(figure))
+
+
+@pytest.mark.parametrize("count", [4, 40])
+def test_nothing_in_the_overview_is_smaller_than_9_points(count: int, settings: Settings) -> None:
+    figure = plot_overview(run_of(settings, count, failed=2))
+    figure.draw_without_rendering()
+    assert figure.get_figwidth() == 9
+    assert min(text.get_fontsize() for text in figure.findobj(Text) if isinstance(text, Text) and text.get_text()) >= 9
+
+
+def test_nothing_kept_is_drawn_too(settings: Settings) -> None:
+    assert "0% to 9%" in texts(plot_overview(run_of(settings, 40, failed=40)))
+
+
+def test_a_subject_that_differs_is_orange_and_chance_is_spoken_of(settings: Settings) -> None:
+    samples = [a_sample(f"s{number:02}", subject=("ecology", "finance")[number % 2]) for number in range(40)]
+    write_run(settings, samples, [an_evaluation(each, failed=["r1"] if number % 2 else []) for number, each in enumerate(samples)])
+    figure = plot_rates(tables(settings), "subject")
+    assert isinstance(figure, Figure)
+    assert any("Orange: differs from the rest (error rate 5% over all 2 comparisons of subjects)." in text for text in texts(figure))
+
+
+def test_a_sentence_is_printed_and_the_figure_of_an_earlier_run_is_removed(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
+    run = Run(settings)
+    figure = plot_overview(run_of(settings, 4))
+    show.figure(run, figure, name="by")
+    assert (run.figures / "by.png").exists()
+    show.figure(run, "4 samples are too few.", name="by")
+    assert not (run.figures / "by.png").exists()
+    assert capsys.readouterr().out.endswith("4 samples are too few.\n")

@@ -1,6 +1,5 @@
-"""Every rate carries its count and a Wilson interval; advice comes where fewer than half are kept."""
+"""Every rate carries its count and a Wilson interval, and is of the first pass where topping up would bias it."""
 
-import re
 from typing import Any
 
 import pandas as pd
@@ -8,12 +7,12 @@ import pytest
 
 from lib.analyze.groups import rates, worst_first
 from lib.analyze.rows import SAMPLE_COLUMNS, SCENARIO_COLUMNS, VERDICT_COLUMNS
-from lib.analyze.statistics import low_keep_rate_advice, statistics
+from lib.analyze.statistics import statistics
 from lib.analyze.tables import Tables
 from lib.analyze.trust import SAME_MODEL
 from lib.run.manifest import Manifest, update_manifest
 from lib.run.run import Run
-from lib.settings import PROJECT_ROOT, Settings
+from lib.settings import Settings
 from tests.build import a_rubric, a_sample, an_evaluation, rubrics_of, tables, write_run
 
 # ── rates by group ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -162,51 +161,50 @@ def test_statistics_of_two_dimensions_in_one_cell_are_by_dimension(settings: Set
     assert {row["eval_dimension"] for row in found["by_criterion"]["eval_dimension"]} == {"truthfulness", "style_tone"}
 
 
-# ── advice ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── a run that was topped up ─────────────────────────────────────────────────────────────────────────────────────────
 
 
-def advice_for(*statuses: str, verdicts: list[dict[str, Any]]) -> list[str]:
-    return low_keep_rate_advice(these([{"status": status, "weaknesses": ()} for status in statuses], verdicts))
+@pytest.fixture
+def topped_up(settings: Settings) -> Tables:
+    """In the first pass one of two is kept. The other is repaired and kept, and of three further samples two are kept."""
+    origins = ("plan", "plan", "repair", "top_up", "top_up", "top_up")
+    samples = [a_sample(f"s{number}", origin=origin) for number, origin in enumerate(origins)]
+    return tables(write_run(settings, samples, [an_evaluation(each, failed=["r1"] if each.id in ("s1", "s5") else []) for each in samples]))
 
 
-FAILING = criteria(("step_by_step_help", "truthfulness", False), ("asks_guiding_question", "truthfulness", True))
+def test_counts_are_of_all_samples_and_the_first_pass_stands_beside_them(topped_up: Tables) -> None:
+    found = statistics(topped_up)
+    assert [found[f"{name}_samples"] for name in ("total", "kept", "removed")] == [6, 4, 2]
+    assert found["keep_rate"] == pytest.approx(4 / 6, abs=1e-4)
+    assert found["first_pass"] == {"made": 2, "kept": 1, "keep_rate": 0.5, "keep_rate_interval": [0.0945, 0.9055]}
+    assert found["topped_up"]["added"] == {"made": 3, "kept": 2}
+    assert found["topped_up"]["repaired"] == {"made": 1, "kept": 1}
 
 
-def test_no_advice_where_half_or_more_are_kept() -> None:
-    assert advice_for("kept", "dropped", verdicts=FAILING) == []
-    assert advice_for(verdicts=FAILING) == []
+def test_rates_by_group_by_criterion_and_of_the_judge_are_of_the_first_pass(topped_up: Tables) -> None:
+    found = statistics(topped_up)
+    assert [(row["made"], row["kept"]) for by in ("by_subject", "by_misconception_type", "by_cell") for row in found[by]] == [(2, 1)] * 3
+    assert [(row["judged"], row["met"]) for row in found["by_criterion"]["tutoring_skill"]] == [(2, 1)]
+    assert found["judge_pass_rate"] == found["judge"]["pass_rate"]["pass_rate"] == 0.5
+    assert [step["left"] for step in found["funnel"]][-1] == 1
 
 
-def test_below_one_half_the_advice_names_the_skill_that_fails_most() -> None:
-    advice = " ".join(advice_for("kept", "dropped", "dropped", verdicts=FAILING))
-    assert "step by step help pass least (0% of 1)" in advice
-    assert "For example a: “The response must name it.” The judge: “It names nothing.”" in advice
-    assert "guiding question" not in advice
+def test_rates_by_origin_are_of_all_samples(topped_up: Tables) -> None:
+    assert {row["origin"]: (row["made"], row["kept"]) for row in statistics(topped_up)["by_origin"]} == {
+        "plan": (2, 1), "repair": (1, 1), "top_up": (3, 2),
+    }  # fmt: skip
 
 
-def test_the_advice_never_suggests_a_lower_threshold() -> None:
-    """Four of five would let replies pass that turn the facts round."""
-    assert "threshold" not in " ".join(advice_for("dropped", "dropped", verdicts=FAILING))
+def test_people_see_the_keep_rate_of_the_first_pass_and_a_line_for_the_top_up(topped_up: Tables) -> None:
+    shown = str(statistics(topped_up)).splitlines()
+    assert shown[:3] == [
+        "6 made = 4 kept + 2 dropped + 0 unjudged",
+        "keep rate of the first pass: 1 of 2, 50% (95 % interval 9% to 91%)",
+        "topped up: 2 of 3 further samples and 1 of 1 repaired ones kept",
+    ]
 
 
-def test_the_advice_names_what_the_judge_finds_most_often_in_dropped_responses() -> None:
-    rows = [{"status": "dropped", "weaknesses": ("vague", "too_long")}, {"status": "dropped", "weaknesses": ("vague",)}]
-    assert "in dropped responses: vague (2), too long (1)" in " ".join(low_keep_rate_advice(these(rows, FAILING)))
-
-
-def test_criteria_that_are_not_critical_are_not_blamed() -> None:
-    minor = criteria(("example_or_analogy", "style_tone", False), critical=False)
-    assert "example or analogy" not in " ".join(advice_for("dropped", verdicts=FAILING + minor))
-
-
-def test_many_unjudged_samples_are_told_apart_from_dropped_ones() -> None:
-    assert "67% are unjudged" in advice_for("kept", "unjudged", "unjudged", verdicts=FAILING)[0]
-    assert not any("unjudged" in line for line in advice_for("dropped", verdicts=FAILING))
-
-
-def test_every_setting_and_file_that_the_advice_names_exists() -> None:
-    advice = " ".join(advice_for("dropped", "unjudged", verdicts=criteria(("a", "d", False))))
-    named = {word.split(" ")[0] for word in re.findall(r"`([^`]+)`", advice)} - {"a"}
-    assert named
-    assert named <= set(Settings.model_fields)
-    assert all((PROJECT_ROOT / path).exists() for path in re.findall(r"lib/[\w/.]+\w", advice))
+def test_a_run_that_was_not_topped_up_has_no_such_line(of_four: dict[str, Any]) -> None:
+    assert of_four["topped_up"] is None
+    assert of_four["first_pass"]["keep_rate"] == of_four["keep_rate"]
+    assert "keep rate: 2 of 4" in str(of_four) and "first pass" not in str(of_four)

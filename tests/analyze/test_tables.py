@@ -9,7 +9,8 @@ import pytest
 
 from lib import analyze
 from lib.analyze.costs import costs
-from lib.analyze.statistics import failing_criteria, statistics
+from lib.analyze.losses import failing_criteria
+from lib.analyze.statistics import statistics
 from lib.errors import KitError
 from lib.publish.splits import split_samples
 from lib.run.files import RunError, write_jsonl
@@ -22,21 +23,23 @@ matplotlib.use("Agg")
 
 
 def test_with_the_files_gone_the_tables_still_give_every_figure_and_number(settings: Settings) -> None:
-    samples = [a_sample(f"seed00{number}_var1", rubrics=rubrics_of(5, 5, -5, 1), response=f"Reply {number}.") for number in range(4)]
+    samples = [a_sample(f"seed{number:03}_var1", rubrics=rubrics_of(5, 5, -5, 1), response=f"Reply {number}.") for number in range(32)]
     evaluations = [an_evaluation(sample, failed=["r2"] if sample is samples[0] else []) for sample in samples]
-    write_run(settings, samples, evaluations, planted=[a_planted(samples[1], failed=["r1"])])
+    write_run(settings, samples, evaluations, planted=[a_planted(sample, failed=["r1"]) for sample in samples[1:17]])
     update_manifest(Run(settings), "generation", values={"finished": "2026-12-01"})
     found, split = tables(settings), split_samples(Run(settings))
     for path in Run(settings).dir.glob("*.json*"):
         path.unlink()
-    assert (statistics(found)["kept_samples"], split.samples) == (3, 3)
-    assert analyze.trust(found).all_caught.hits == 1
+    assert (statistics(found)["kept_samples"], split.samples) == (31, 31)
+    assert analyze.trust(found).all_caught.hits == 16
     assert len(analyze.variety_table(found)) > 10
-    assert [row["criteria"] for row in failing_criteria(found)] == [samples[0].metadata.rubrics[1].criteria]
+    assert [row["criterion"] for row in failing_criteria(found)] == [samples[0].metadata.rubrics[1].criteria]
     assert costs(found).rows() == []
     for by in ("subject", "misconception_type", "level", "origin", "tutoring_skill", "eval_dimension", "spoiling"):
-        assert analyze.plot_rates(found, by).axes
-    assert analyze.plot_overview(found).axes and analyze.plot_cells(found).axes and analyze.plot_scores(found).axes
+        assert not isinstance(analyze.plot_rates(found, by), str)
+    assert not isinstance(analyze.plot_cells(found), str)
+    assert analyze.plot_overview(found).axes and analyze.plot_scores(found).axes
+    assert "31 of 32 are kept" in analyze.conclusions(found).losses
 
 
 def test_a_row_says_what_the_sample_is_about_what_became_of_it_and_how_it_was_scored(settings: Settings) -> None:

@@ -292,6 +292,20 @@ def test_a_topped_up_run_says_so_and_settings_of_judging_are_told_too(made: Sett
     assert "`votes` = 3" in body(made)
 
 
+def test_the_cards_keep_rate_and_steps_are_of_the_first_pass_with_a_line_for_the_top_up(settings: Settings) -> None:
+    """In the first pass one of two is kept. The other is repaired and kept, and one of two further samples is kept."""
+    samples = [a_sample(f"s{number}", origin=origin) for number, origin in enumerate(("plan", "plan", "repair", "top_up", "top_up"))]
+    with_records(settings, samples)
+    write_run(settings, samples, [an_evaluation(each, failed=["r1"] if each.id in ("s1", "s4") else []) for each in samples])
+    keep(settings)
+    update_manifest(Run(settings), "top_up", values={"repaired": 1, "added": 2})
+    publish(settings)
+    assert "| keep rate of the first pass | 1 of 2, 50% (95 % interval 9% to 91%) |" in body(settings)
+    assert "judged like the rest: 1 of 2 further samples and 1 of 1 repaired ones kept." in body(settings)
+    assert "| Critical rubrics failed | 2 | 1 | 1 |" in body(settings)
+    assert "| examples | 3: " in body(settings)
+
+
 def test_a_tutor_that_saw_the_rubrics_is_not_said_to_have_been_blind(made: Settings) -> None:
     seeing = made.model_copy(update={"show_rubrics_to_tutor": True})
     update_manifest(Run(made), "generation", values=GENERATION | {"settings": seeing.model_dump(mode="json")})
