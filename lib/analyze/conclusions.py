@@ -3,6 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass
 from statistics import median_low
+from textwrap import fill
 from typing import Any
 
 from lib.analyze.chance import ERROR_RATE, FEWEST_FOR_RATES, Contrast, contrasts, would_differ
@@ -19,6 +20,7 @@ from lib.taxonomy import label
 
 NAMES = {"subject": "subject", "misconception_type": "kind"}
 MOST_NAMED = 6  # subjects and kinds
+LINE = 110  # characters, so that JupyterLab breaks no word; commands stay on one line
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,8 @@ class Conclusions:
 
     def __str__(self) -> str:
         parts = {"Subjects and kinds": self.groups, "Judge": self.judge, "Losses": self.losses, "Next": self.next_step}
-        return "\n\n".join(f"{name}. {text}" for name, text in parts.items())
+        lines = "\n\n".join(f"{name}. {text}" for name, text in parts.items()).split("\n")
+        return "\n".join(line if line.startswith("  ") else fill(line, LINE, break_on_hyphens=False) for line in lines)
 
     def rows(self) -> list[dict[str, Any]]:
         """Return the skills whose criteria fail most often, each with an example, as rows of a table."""

@@ -1,6 +1,7 @@
 """Tables and what is known of the judge -> the one command or edit that is most useful next.
 
-Each rule returns a sentence, or "" when it does not apply. The first rule that applies decides.
+Each rule returns sentences, or "" when it does not apply. The first rule that applies decides. A command stands on a line of its own, so
+that it can be copied.
 """
 
 import math
@@ -38,7 +39,9 @@ def next_step(tables: Tables, judge: Trust) -> str:
 def _a_larger_model(tables: Tables, judge: Trust) -> str:
     if not judge.notice:
         return ""
-    return "This run is a model's on this machine. For text worth training on, put ANTHROPIC_API_KEY=… into .env, then: make run RUN=first"
+    return (
+        "This run is a model's on this machine. For text worth training on, put ANTHROPIC_API_KEY=… into .env, then:\n  make run RUN=first"
+    )
 
 
 def _more_samples(tables: Tables, judge: Trust) -> str:
@@ -48,26 +51,28 @@ def _more_samples(tables: Tables, judge: Trust) -> str:
     seeds = math.ceil(ENOUGH / tables.run.settings.samples_per_seed)
     costs = sum(line.cost_usd for line in tables.manifest.judging.ledger) / max(1, made) * (ENOUGH - made)
     price = f" (about ${costs:.2f} more at what a sample of this run cost)" if costs >= 0.01 else ""
-    return f"Make about {ENOUGH} samples{price}, because {made} are too few to tell anything: {_again(tables)} NUM_SEEDS={seeds}"
+    return f"Make about {ENOUGH} samples{price}, because {made} are too few to tell anything:\n  {_again(tables)} NUM_SEEDS={seeds}"
 
 
 def _another_judge(tables: Tables, judge: Trust) -> str:
     again = _again(tables)
     if judge.own_judge:
-        return f"Let another model judge than the one that writes: {again} JUDGE_MODEL=<another model>"
+        return f"Let another model judge than the one that writes:\n  {again} JUDGE_MODEL=<another model>"
     if not judge.planted:
-        return f"Measure the judge, because without planted failures no keep rate means anything: {again} PLANTED_SHARE=0.05"
+        return f"Measure the judge, because without planted failures no keep rate means anything:\n  {again} PLANTED_SHARE=0.05"
     caught = judge.all_caught
     no_better_than_chance = judge.passed.hits > 0 and judge.corrected is None
     if caught.total >= FEWEST_PLANTED and ((caught.rate or 0.0) < LOW_CATCH_RATE or no_better_than_chance):
-        return f"Take a stronger judge, because too few planted failures are caught: {again} JUDGE_MODEL=<a stronger model>, or VOTES=3"
+        return (
+            f"Take a stronger judge, or set VOTES=3, because too few planted failures are caught:\n  {again} JUDGE_MODEL=<a stronger model>"
+        )
     return ""
 
 
 def _another_verifier(tables: Tables, judge: Trust) -> str:
     if not judge.verifier.warnings:
         return ""
-    return f"Let a stronger model verify the scenarios, and another than the writer: {_again(tables)} VERIFIER_MODEL=<another model>"
+    return f"Let a stronger model verify the scenarios, and another than the writer:\n  {_again(tables)} VERIFIER_MODEL=<another model>"
 
 
 def _what_loses_most(tables: Tables, judge: Trust) -> str:
@@ -81,7 +86,7 @@ def _what_loses_most(tables: Tables, judge: Trust) -> str:
     name = tables.run.settings.run
     return (
         f"Only {kept:,} of {made:,} {are(kept)} kept. Read the samples named above, then {advice}, because the step that loses most is "
-        f"“{label(worst).lower()}”. Compare: {_again(tables, name=f'{name}_2')} COMPARE_WITH={name}"
+        f"“{label(worst).lower()}”. Compare the two runs:\n  {_again(tables, name=f'{name}_2')} COMPARE_WITH={name}"
     )
 
 
@@ -93,10 +98,10 @@ def _read_what_is_kept(tables: Tables, judge: Trust) -> str:
 
 def _validate_and_label(tables: Tables, judge: Trust) -> str:
     name = tables.run.settings.run
-    validate = f"Check and split the training file: make validate RUN={name}"
+    validate = f"Check and split the training file:\n  make validate RUN={name}"
     if judge.people:
         return validate
-    return f"{validate}. Then label {FEWEST_LABELS} samples, which tells how often the judge drops good ones: make review RUN={name}"
+    return f"{validate}\nThen label {FEWEST_LABELS} samples, which tells how often the judge drops good ones:\n  make review RUN={name}"
 
 
 def _again(tables: Tables, *, name: str = "") -> str:

@@ -42,7 +42,7 @@ ABOVE, BELOW = 1.35, 0.45  # inches above and below the panels, for the numbers 
 LOST, LEFT = 48, 92  # points at the right of the funnel's bars, where the numbers end
 FEWEST_ROWS = 7  # for which a panel has room, so that few rows stand as close as many
 CAUGHT = "Planted failures caught"
-LIGHT = "#cfe3f1"
+LIGHT = "#94c0de"  # is seen in the dark theme too, where figures are inverted
 Tile = tuple[str, str, str]  # what it is, its value, and a line below
 Step = tuple[str, int, int]  # name, lost here, left
 

@@ -132,12 +132,20 @@ def test_what_was_topped_up_is_in_no_conclusion(settings: Settings) -> None:
     assert (found.losses, found.rows()) == ("Nothing was lost of 40 samples.", [])
 
 
+def test_lines_are_short_but_a_command_stays_on_one_line(settings: Settings) -> None:
+    lines = str(of(settings, made(40), failed=ids(*range(30)))).splitlines()
+    commands = [line for line in lines if line.startswith("  ")]
+    assert len(commands) == 1 and commands[0].startswith("  make rerun FROM=") and commands[0].endswith("COMPARE_WITH=t")
+    assert max(len(line) for line in lines if line not in commands) <= 110
+
+
 # ── what to do next ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_few_samples_call_for_more_with_the_number_of_seeds(settings: Settings) -> None:
     """Two samples a seed: 50 seeds make 100."""
-    assert re.search(r"^Make about 100 samples, because 4 are too few .* NUM_SEEDS=50$", of(settings, made(4)).next_step)
+    found = of(settings, made(4)).next_step
+    assert found.startswith("Make about 100 samples, because 4 are too few") and found.endswith(" RUN=t NUM_SEEDS=50")
 
 
 def test_a_judge_that_judges_its_own_model_is_to_be_replaced(settings: Settings) -> None:
@@ -149,7 +157,7 @@ def test_a_judge_of_whom_nothing_is_known_is_to_be_measured(settings: Settings) 
 
 
 def test_a_judge_that_catches_too_little_is_to_be_replaced(settings: Settings) -> None:
-    assert "JUDGE_MODEL=<a stronger model>, or VOTES=3" in of(settings, made(40), caught=12).next_step
+    assert of(settings, made(40), caught=12).next_step.endswith("JUDGE_MODEL=<a stronger model>")
 
 
 def test_a_low_keep_rate_calls_for_another_prompt_and_a_comparison(settings: Settings) -> None:
