@@ -19,8 +19,9 @@ from lib.taxonomy import label
 
 ENOUGH = 100  # samples, of which any keep rate is known to within 10 points (Wilson)
 FEWEST_LABELS = 30  # samples that people label, for a first idea of how often the judge recognises a good one
-ADVICE = {  # for a step at which more than half of the samples are lost
+ADVICE = {  # for the step that loses most, where fewer than half of the samples are kept
     "other_kind": "sharpen the kind's `tie_break` in lib/taxonomy.py",
+    "length_far_off": "edit lib/prompts/gold_system.md, or raise LENGTH_TOLERANCE",
     "formulaic_opening": "edit lib/prompts/gold_system.md, or raise MAX_ALIKE_SHARE",
     "formulaic_closing": "edit lib/prompts/gold_system.md, or raise MAX_ALIKE_SHARE",
     "no_critical_rubric": "edit lib/prompts/scenario_system.md",
