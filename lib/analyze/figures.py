@@ -33,7 +33,7 @@ def plot_rates(tables: Tables, by: str) -> "Figure | str":
     """Draw the rate for each value of a column of the tables, as subject, level, tutoring_skill or spoiling.
 
     Samples give keep rates, verdicts the share of criteria met with the worst on top, planted failures the share that was caught. With
-    fewer than 30 samples or verdicts, or 16 planted failures, a sentence is returned.
+    fewer than 30 samples or verdicts, or two a value, or with fewer than 16 planted failures, a sentence is returned.
     """
     if sentence := too_few(tables, by):
         return sentence
@@ -99,8 +99,8 @@ def too_few(tables: Tables, *by: str) -> str:
     if not len(rows):
         return NONE[of]
     groups = len(rates(tables, *by))
-    enough = 2 * groups if len(by) > 1 else 0  # cells with one sample each show nothing but the samples
-    if len(rows) >= max(enough, FEWEST_PLANTED if of == "planted" else FEWEST_FOR_RATES):
+    enough = FEWEST_PLANTED if of == "planted" else max(FEWEST_FOR_RATES, 2 * groups)  # groups of one show nothing but the samples
+    if len(rows) >= enough:
         return ""
     over = counted(groups, "cell") if len(by) > 1 else counted(groups, _singular(by[0]), plural=PLURALS.get(by[0], ""))
     hits = int(rows[RATES[of][1]].astype(bool).sum())

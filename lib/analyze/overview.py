@@ -85,15 +85,16 @@ def _tiles(tables: Tables) -> list[Tile]:
     of = " of the first pass" if tables.topped_up else ""
     caught = judge.all_caught
     few = f"{caught.hits} of {caught.total}, too few to tell" if caught.total else "none were planted"
-    corrected = judge.corrected if judge.passed.hits else None
+    corrected = judge.corrected if judge.passed.hits and not judge.notice else None
+    why_not = "see the warning" if judge.notice else "can't be told" if caught.total >= FEWEST_PLANTED else "not measured"
     spent = sum(line.cost_usd for line in paid.lines)
     return [
         ("made", f"{tables.kept.total:,}", f"{first.total:,} in the first pass" if of else ""),
         ("kept", f"{tables.kept.hits:,}", f"{first.hits:,} in the first pass" if of else ""),
         (f"keep rate{of}", _percent(first.rate), _interval(first.interval)),
-        ("corrected for judge's errors", _percent(corrected and corrected[0]), _interval(corrected and corrected[1:]) or "not measured"),
+        ("corrected for judge's errors", _percent(corrected and corrected[0]), _interval(corrected and corrected[1:]) or why_not),
         ("planted failures caught", _percent(caught.rate if caught.total >= FEWEST_PLANTED else None), _caught(caught) or few),
-        ("paid", f"${spent:,.2f}" if spent else "nothing", f"${spent / paid.kept:,.4f} a kept sample" if spent and paid.kept else ""),
+        ("paid", f"${spent:,.2f}" if spent else "$0", f"${spent / paid.kept:,.4f} a kept sample" if spent and paid.kept else ""),
     ]
 
 

@@ -15,6 +15,7 @@ from matplotlib.text import Text
 from lib import show
 from lib.analyze import fonts, plot_cells, plot_overview, plot_rates, plot_scores
 from lib.analyze.tables import Tables
+from lib.run.manifest import update_manifest
 from lib.run.run import Run
 from lib.settings import Settings
 from tests.build import a_planted, a_sample, an_evaluation, rubrics_of, tables, write_run
@@ -115,10 +116,12 @@ def test_four_samples_are_a_sentence_not_four_giant_rectangles(settings: Setting
     assert plot_cells(found) == "4 samples over 1 cell are too few for rates by subject and kind of misconception: 1 of 4 is kept."
 
 
-def test_cells_that_hold_one_sample_each_are_not_drawn(settings: Settings) -> None:
+def test_subjects_and_cells_that_hold_one_sample_each_are_not_drawn(settings: Settings) -> None:
     samples = [a_sample(f"s{number:02}", subject=f"subject {number}") for number in range(32)]
     found = tables(write_run(settings, samples, [an_evaluation(each) for each in samples]))
     assert str(plot_cells(found)).startswith("32 samples over 32 cells are too few")
+    assert str(plot_rates(found, "subject")).startswith("32 samples over 32 subjects are too few")
+    assert not isinstance(plot_rates(found, "misconception_type"), str)
 
 
 def test_what_was_topped_up_is_in_no_rate_but_on_a_line_of_its_own(settings: Settings) -> None:
@@ -138,7 +141,7 @@ def test_the_overview_says_what_each_step_lost_and_what_is_left(settings: Settin
 def test_the_overview_tells_made_kept_rates_and_what_was_paid(settings: Settings) -> None:
     """Three quarters are kept, 16 of 16 caught. Wilson by hand for 30 of 40: 60 % to 86 %."""
     shown = texts(plot_overview(run_of(settings, 40, failed=10)))
-    assert {"made", "40", "kept", "30", "keep rate", "75%", "60% to 86%", "nothing"} <= set(shown)
+    assert {"made", "40", "kept", "30", "keep rate", "75%", "60% to 86%", "$0"} <= set(shown)
     assert {"planted failures\ncaught", "100%", "81% to 100%"} <= set(shown)
 
 
@@ -160,6 +163,12 @@ def test_nothing_in_the_overview_is_smaller_than_9_points(count: int, settings: 
     figure.draw_without_rendering()
     assert figure.get_figwidth() == 9
     assert min(text.get_fontsize() for text in figure.findobj(Text) if isinstance(text, Text) and text.get_text()) >= 9
+
+
+@pytest.mark.parametrize(("notice", "failed", "says"), [("a small model", 0, "see the warning"), ("", 40, "can't be told")])
+def test_where_there_is_no_corrected_rate_the_overview_says_why(notice: str, failed: int, says: str, settings: Settings) -> None:
+    update_manifest(Run(settings), "generation", values={"notice": notice})
+    assert says in texts(plot_overview(run_of(settings, 40, failed=failed)))
 
 
 def test_nothing_kept_is_drawn_too(settings: Settings) -> None:
