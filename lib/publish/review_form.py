@@ -5,7 +5,7 @@ The samples and criteria are those of `review.csv`. Neither verdicts nor severit
 
 from pathlib import Path
 
-from lib.analyze.people import reviewed_criteria, reviewed_samples
+from lib.analyze.sheet import reviewed_criteria, reviewed_samples
 from lib.publish.markdown import rendered
 from lib.publish.page import Chunks, write_html
 from lib.publish.page_data import Entry

@@ -1,13 +1,16 @@
 """What a step returned, a prompt, a figure, training examples, a card and the files of a run, as notebooks display them."""
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from lib.prompts.rendering import Prompt
+from lib.publish.page import Page
 from lib.run.records import remove, save_figure
 from lib.run.run import Run
-from lib.settings import short_path
+from lib.settings import PROJECT_ROOT, headless, short_path
 from lib.show.html import DARK, boxed, escaped, shown, table, warning
 
 if TYPE_CHECKING:
@@ -15,13 +18,23 @@ if TYPE_CHECKING:
 
 
 def outcome(found: Any) -> None:
-    """Show what a step returned: its text, its remarks as warnings, and its rows as a table. A plain sentence is printed."""
+    """Show what a step returned: its text, its rows as a table, a page, and its remarks as warnings."""
     if found is None:
         return
     print(found)
     table(found.rows() if hasattr(found, "rows") else ())
+    if isinstance(found, Page):
+        _frame(found.path)
     for remark in filter(None, (*getattr(found, "remarks", ()), getattr(found, "notice", ""))):
         warning(remark)
+
+
+def _frame(page: Path) -> None:
+    """Show a page inside the notebook. The address is relative, so that the executed copy in the run's folder shows it too."""
+    folder = page.parent / "notebooks" if headless() else Path.cwd()
+    if headless() or page.is_relative_to(PROJECT_ROOT):  # JupyterLab serves no other files
+        address = quote(os.path.relpath(page, folder))
+        shown(f"<iframe src='{address}' sandbox='allow-scripts' style='width:100%;height:640px;border:1px solid #8a8a8a'></iframe>")
 
 
 def prompt(sent: Prompt) -> None:

@@ -10,8 +10,9 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from lib.analyze import people
-from lib.analyze.people import Agreement, ReviewError, drawn_evenly, read_sheet, safe_cell, write_sheet
+from lib.analyze.people import Agreement
 from lib.analyze.rates import Pairs, Share
+from lib.analyze.sheet import ReviewError, drawn_evenly, read_sheet, safe_cell, write_sheet
 from lib.analyze.trust import ASSUMED, trust
 from lib.commands.__main__ import main
 from lib.run.run import Run

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from lib.analyze.people import write_sheet
+from lib.analyze.sheet import write_sheet
 from lib.filter.keep import decide, drop_reason
 from lib.run.files import RunError, read_jsonl, write_jsonl
 from lib.run.manifest import update_manifest

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from lib.analyze.people import read_sheet
+from lib.analyze.sheet import read_sheet
 from lib.errors import KitError
 from lib.generate.benchmark import read_benchmark
 from lib.generate.seeds import read_seeds

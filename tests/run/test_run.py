@@ -13,7 +13,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from lib.analyze.compare import compare_runs
-from lib.analyze.people import write_sheet
+from lib.analyze.sheet import write_sheet
 from lib.commands.notebooks import run_notebooks
 from lib.commands.rerun import again, changed_since
 from lib.commands.summary import summary
@@ -168,7 +168,7 @@ import fcntl, os, sys
 from pathlib import Path
 from lib.analyze.figures import plot_scores
 from lib.run.records import save_figure
-from lib.analyze.people import write_sheet
+from lib.analyze.sheet import write_sheet
 from lib.filter.topup import top_up_samples
 from lib.run import Run
 from lib.settings import Settings

@@ -107,7 +107,7 @@ function extend(until = 0) {
     const line = lines[number];
     const status = line.status === "kept" ? "kept" : `${line.status}${line.reason ? `, ${line.reason}` : ""}`;
     const head = element("div", { class: "head" }, element("span", {}, line.id), element("span", { class: line.status.split(" ")[0] }, status));
-    list.append(element("li", { "data-number": number, onclick: () => (location.hash = line.id) }, head, line.title || "–"));
+    list.append(element("li", { "data-number": number, onclick: () => go(line.id) }, head, element("span", {}, line.title || "–")));
   }
 }
 
@@ -125,7 +125,7 @@ function move(step) {
   if (!matching.length) return;
   const place = matching.indexOf(current);
   const next = place < 0 ? 0 : Math.min(matching.length - 1, Math.max(0, place + step));
-  location.hash = lines[matching[next]].id;
+  go(lines[matching[next]].id);
 }
 
 // ── one sample ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -145,7 +145,7 @@ async function show(number) {
     element("p", { class: "soft" }, [line.subject, line.kind, line.level, entry.topic, line.origin].filter(Boolean).join(" · ")),
     element("p", {}, element("strong", { class: line.status.split(" ")[0] }, line.status), entry.detail ? `: ${entry.detail}` : line.reason ? `: ${line.reason}` : ""),
     entry.notice ? element("p", { class: "warning" }, entry.notice) : "",
-    element("p", { class: "belief" }, `The student: ${line.title || "–"}`),
+    element("p", { class: "belief" }, line.title || "–"),
     turn("Question", entry.question), turn("First explanation", entry.explanation), turn("Student", entry.follow_up, "student"), reply ?? "",
     element("p", { class: "soft" }, scores), listed("Strengths", entry.strengths), listed("Weaknesses", entry.weaknesses),
     verdicts(entry.verdicts), twin(entry.twin), wrong(entry.wrong), ...(entry.planted ?? []).map(planted), lineage(entry.lineage),
@@ -213,8 +213,22 @@ function lineage(values) {
 
 // ── the page ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-function route() {
-  const name = decodeURIComponent(location.hash.slice(1));
+/** Make a link of each id that the summary names. */
+function linkIds() {
+  const known = new Set(lines.map((line) => line.id));
+  for (const text of document.querySelectorAll(".told")) {
+    const parts = text.textContent.split(/(\b\w+\b)/).map((part) => (known.has(part) ? element("a", { href: `#${part}` }, part) : part));
+    text.replaceChildren(...parts);
+  }
+}
+
+/** Open a sample, or "summary" or "samples". A frame that may only run scripts can't change the address, and opens it all the same. */
+function go(name) {
+  location.hash = name;
+  if (decodeURIComponent(location.hash.slice(1)) !== name) route(name);
+}
+
+function route(name = decodeURIComponent(location.hash.slice(1))) {
   const number = lines.findIndex((line) => line.id === name);
   const isSample = name === "samples" || number >= 0;
   byId("summary").hidden = isSample;
@@ -225,14 +239,14 @@ function route() {
   else if (isSample && current < 0 && matching.length) show(matching[0]);
 }
 
-const KEYS = { j: () => move(1), ArrowRight: () => move(1), k: () => move(-1), ArrowLeft: () => move(-1), s: () => (location.hash = "summary") };
+const KEYS = { j: () => move(1), ArrowRight: () => move(1), k: () => move(-1), ArrowLeft: () => move(-1), s: () => go("summary") };
 
 document.addEventListener("keydown", (event) => {
   if (event.key === "Escape") event.target.blur?.();
   if (isTyping(event)) return;
   if (event.key === "/") {
     event.preventDefault();
-    if (byId("samples").hidden) location.hash = "samples";
+    if (byId("samples").hidden) go("samples");
     setTimeout(() => byId("search").focus());
   } else if (KEYS[event.key]) {
     event.preventDefault();
@@ -240,11 +254,18 @@ document.addEventListener("keydown", (event) => {
   }
 });
 byId("list").addEventListener("scroll", ({ target }) => target.scrollTop + target.clientHeight > target.scrollHeight - 600 && extend());
-window.addEventListener("hashchange", route);
+document.addEventListener("click", (event) => {
+  const link = event.target.closest("a[href^='#']");
+  if (!link) return;
+  event.preventDefault();
+  go(link.getAttribute("href").slice(1));
+});
+window.addEventListener("hashchange", () => route());
 
 unpacked(byId("index")).then((index) => {
   lines = columnsOf(index);
   buildFilters();
+  linkIds();
   filter();
   route();
   document.body.dataset.ready = "yes";

@@ -1,0 +1,130 @@
+"""Judged samples -> a blind sheet that people fill in, and what they wrote in it.
+
+The sheet shows neither verdicts nor severities. Its samples are drawn in proportion from kept and dropped and from all kinds of
+misconception, so that what holds for them holds for the run. No cell of it can act as a formula in a spreadsheet.
+"""
+
+import csv
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lib.errors import KitError, plain
+from lib.filter.keep import judged_samples
+from lib.generate.tabular import Row, read_table
+from lib.generate.text_file import TextFile, read_bytes
+from lib.run.files import whole_file
+from lib.run.lock import holding
+from lib.run.run import Run
+from lib.schema import Rubric, Sample
+
+COLUMNS = ("sample", "response_id", "question", "explanation", "follow_up", "response", "rubric", "criterion", "met", "note")
+USED = ("sample", "response_id", "rubric", "met")
+ANSWERS = {**dict.fromkeys(("yes", "y", "true", "1", "x"), True), **dict.fromkeys(("no", "n", "false", "0"), False)}
+FORMULA_STARTS = "=+-@\t\r\n＝＋－＠"  # spreadsheets read the full-width ones as the others
+INVISIBLE = " \u00a0\u200b\u200c\u200d\u2060\ufeff"
+
+
+class ReviewError(KitError):
+    """The sheet can't be read, or would be overwritten."""
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """What a person wrote in one row."""
+
+    row: int  # as a spreadsheet counts
+    sample_id: str
+    response_id: str
+    rubric_id: str
+    met: bool | None  # None where they wrote nothing
+
+
+@holding
+def write_sheet(run: Run) -> Path:
+    """Write `review.csv` and return its path. Raises ReviewError instead of overwriting what people have filled in."""
+    settings = run.settings
+    if run.review.exists() and any(label.met is not None for label in read_sheet(run.review)):
+        raise ReviewError(f"{run.review} has been filled in: give it another name (and name it in REVIEW_CSV), then run make review again.")
+    picked = reviewed_samples(run)
+    with whole_file(run.review) as file:
+        file.write("\ufeff")  # spreadsheets read UTF-8 only with it
+        writer = csv.writer(file, quoting=csv.QUOTE_ALL, lineterminator="\r\n")
+        writer.writerow(COLUMNS)
+        for sample in picked:
+            writer.writerows(map(safe_cell, row) for row in _rows(sample, settings.random_seed))
+    return run.review
+
+
+def reviewed_samples(run: Run) -> list[Sample]:
+    """Return the samples that people are to judge, in the order in which they are shown. Raises ReviewError when none has been judged."""
+    judged = [(one.sample, one.decision.status) for one in judged_samples(run) if one.evaluation]
+    if not judged:
+        raise ReviewError(f"{run.dir}: no sample has been judged yet. Run 02_filter first.")
+    return drawn_evenly(judged, run.settings.review_samples, random_seed=run.settings.random_seed)
+
+
+def drawn_evenly(judged: Sequence[tuple[Sample, str]], count: int, *, random_seed: int) -> list[Sample]:
+    """Return `count` samples, in an order that shows nothing of their status.
+
+    Each status is there in its proportion (to within one), and each kind of misconception in its own (to within two).
+    """
+
+    def chance(sample: Sample) -> bytes:
+        return hashlib.sha256(f"{random_seed}/{sample.id}/review".encode()).digest()
+
+    ordered = [sample for sample, _ in sorted(judged, key=lambda pair: (pair[1], pair[0].metadata.misconception_type, chance(pair[0])))]
+    count = min(count, len(ordered))
+    start = chance(ordered[0])[0] / 256
+    return sorted((ordered[int((place + start) * len(ordered) / count)] for place in range(count)), key=chance)
+
+
+def safe_cell(text: str) -> str:
+    """Return `text` with an apostrophe before it where a spreadsheet might read a formula. Source: OWASP, CSV injection."""
+    return f"'{text}" if text.lstrip(INVISIBLE)[:1] in tuple(FORMULA_STARTS) else text
+
+
+def reviewed_criteria(sample: Sample, random_seed: int) -> list[Rubric]:
+    """Return the critical criteria of a sample in an order of their own, which shows nothing of their severity."""
+    critical = [rubric for rubric in sample.metadata.rubrics if rubric.critical]
+    return sorted(critical, key=lambda rubric: hashlib.sha256(f"{random_seed}/{sample.id}/{rubric.id}".encode()).digest())
+
+
+def _rows(sample: Sample, random_seed: int) -> Iterator[tuple[str, ...]]:
+    """Yield a row for each critical criterion, in an order of its own. The texts stand in the first row."""
+    about = sample.metadata
+    texts: tuple[str, ...] = (about.question, about.explanation, about.follow_up, sample.response)
+    for rubric in reviewed_criteria(sample, random_seed):
+        yield sample.id, sample.response_id, *texts, rubric.id, rubric.criteria, "", ""
+        texts = ("", "", "", "")
+
+
+def read_sheet(path: Path) -> list[Label]:
+    """Return the labels of a sheet, one for each sample and criterion.
+
+    Raises ReviewError naming the row, or both rows when they contradict one another.
+    """
+    file = TextFile(path, "review_csv", ReviewError)
+    labels: dict[tuple[str, str, str], Label] = {}
+    for row in read_table(file, read_bytes(file), required=USED).rows:
+        if row.flaw:
+            raise file.refusal(row.flaw.detail, at=f"row {row.sheet_row}", advice="Mend the row.")
+        if not any(row.cells.values()):
+            continue
+        label = _label(file, row)
+        criterion = (label.sample_id, label.response_id, label.rubric_id)
+        first = labels.get(criterion, label)
+        if first.met is not None and label.met not in (first.met, None):
+            problem = f"{label.sample_id}, {label.rubric_id} is answered twice, with yes and with no"
+            raise file.refusal(plain(problem), at=f"rows {first.row} and {label.row}", advice="Keep one of the two answers.")
+        labels[criterion] = label if first.met is None else first
+    return list(labels.values())
+
+
+def _label(file: TextFile, row: Row) -> Label:
+    sample_id, response, rubric_id, met = (row.cells[name].strip() for name in USED)
+    if met and met.casefold() not in ANSWERS:
+        problem = f"met is '{plain(met, longest=40)}'"
+        raise file.refusal(problem, at=f"row {row.sheet_row}", advice="Write yes or no, or leave it empty.")
+    return Label(row.sheet_row, sample_id, response, rubric_id, ANSWERS.get(met.casefold()))
