@@ -64,6 +64,12 @@ def same_provider(lasting_provider: Provider, monkeypatch: pytest.MonkeyPatch) -
     return lasting_provider
 
 
+@pytest.fixture
+def cap_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A budget that the estimate takes to be enough, so that nothing but the cap itself stops the run."""
+    monkeypatch.setattr("lib.generate.samples.require_affordable", lambda *_: None)
+
+
 def point_to(provider: Provider, monkeypatch: pytest.MonkeyPatch, *, key: str = "test-key") -> None:
     monkeypatch.setenv("ANTHROPIC_BASE_URL", provider.url)
     monkeypatch.setenv("ANTHROPIC_API_KEY", key)

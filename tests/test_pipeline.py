@@ -271,7 +271,7 @@ def test_a_model_without_a_listed_price_needs_one(provider: Provider, settings: 
     assert generate(unlisted.model_copy(update={"price_usd_per_mtok": "2/10"})).done == 6
 
 
-def test_the_budget_is_never_passed_and_the_rest_is_counted(provider: Provider, settings: Settings) -> None:
+def test_the_budget_is_never_passed_and_the_rest_is_counted(cap_alone: None, provider: Provider, settings: Settings) -> None:
     poor = settings.model_copy(update={"num_seeds": 12, "budget_usd": 0.35, "min_call_success": 0.0})
     made = generate(poor)
     assert 0 < made.done < 24
@@ -372,7 +372,7 @@ def test_a_benchmark_that_cannot_be_used_is_told_before_a_call_is_paid(provider:
     assert not provider.requests
 
 
-def test_a_run_that_failed_for_its_budget_says_what_to_raise(provider: Provider, settings: Settings) -> None:
+def test_a_run_that_failed_for_its_budget_says_what_to_raise(cap_alone: None, provider: Provider, settings: Settings) -> None:
     with pytest.raises(RunFailed, match="Raise BUDGET_USD"):
         generate(settings.model_copy(update={"budget_usd": 0.01}))
 

@@ -28,6 +28,8 @@ class Comparison:
     run: str
     other: str
     pairs: Pairs  # samples made in both runs, by whether this run (first) and the other (second) keep them
+    same_question: int  # pairs with the same question, explanation and follow-up
+    same_response: int  # pairs with the same response too, so that only the judging can differ
     unpaired: int  # samples made in one of the runs only
     changed: dict[str, tuple[str, str]]  # setting or prompt -> its value in the other run and in this one
     measures: tuple[tuple[str, str, str], ...]  # name, value in the other run, value in this one
@@ -38,10 +40,25 @@ class Comparison:
         pairs, (difference, low, high) = self.pairs, self.pairs.difference
         sizes = f"of {pairs.total:,} pairs {pairs.only_first:,} are kept only in {self.run}, {pairs.only_second:,} only in {self.other}"
         interval = f"{difference:+.1%} (95 % interval {low:+.1%} to {high:+.1%}; McNemar's exact p = {pairs.mcnemar_p:.3g})"
-        lines = [f"keep rate of {self.run} beside {self.other}: {interval}; {sizes}"]
+        lines = [f"keep rate of {self.run} beside {self.other}: {interval}; {sizes}", self.paired_by]
         lines += [f"{self.unpaired:,} samples were made in one of the runs only"] if self.unpaired else []
         lines += [f"changed: {name}, {one} in {self.other}, {two} in {self.run}" for name, (one, two) in self.changed.items()]
         return "\n".join(lines)
+
+    @property
+    def paired_by(self) -> str:
+        """What the two samples of a pair have in common."""
+        total, same = self.pairs.total, self.same_question
+        if not same:
+            return (
+                "each pair shares its slot only, because each run wrote its own scenarios; SCENARIOS_FROM="
+                f"{self.other} makes a run that answers the same questions"
+            )
+        pairs = f"all {total:,} pairs answer" if same == total else f"{same:,} of {total:,} pairs answer"
+        responses = (
+            f", {self.same_response:,} of them with the same response, so that only the judging can differ" if self.same_response else ""
+        )
+        return f"{pairs} the same question{responses}"
 
     def rows(self) -> list[dict[str, Any]]:
         """Return keep rates, judge, cost and variety of both runs as rows of a table."""
@@ -66,13 +83,18 @@ def compare_runs(tables: Tables) -> Comparison | str:
             raise CompareError(f"{run.dir} has not been made and filtered yet: run 01_generate and 02_filter with RUN={run.settings.run}.")
     _require_same_plan(other, tables.run)
     others = read_tables(other.as_filtered)
-    kept, kept_there = (dict(zip(each.first_pass["id"], each.first_pass["kept"], strict=True)) for each in (tables, others))
-    cells = [(bool(kept[name]), bool(kept_there[name])) for name in kept.keys() & kept_there.keys()]
+    one, two = (each.first_pass.set_index("id") for each in (tables, others))
+    common = one.index.intersection(two.index)
+    one_here, two_here = one.loc[common], two.loc[common]
+    cells = list(zip(one_here["kept"].astype(bool), two_here["kept"].astype(bool), strict=True))
+    same_question = one_here["question_id"] == two_here["question_id"]
     return Comparison(
         run=settings.run,
         other=named.run,
         pairs=Pairs(cells.count((True, True)), cells.count((True, False)), cells.count((False, True)), cells.count((False, False))),
-        unpaired=len(kept.keys() ^ kept_there.keys()),
+        same_question=int(same_question.sum()),
+        same_response=int((same_question & (one_here["response_id"] == two_here["response_id"])).sum()),
+        unpaired=len(one.index.symmetric_difference(two.index)),
         changed=dict(_changed(other, tables.run)),
         measures=tuple(_measures(others, tables)),
     )
@@ -80,7 +102,8 @@ def compare_runs(tables: Tables) -> Comparison | str:
 
 def _require_same_plan(other: Run, this: Run) -> None:
     one, two = other.made_with, this.made_with
-    different = [name for name in Settings.names_of("plan") if getattr(one, name) != getattr(two, name)]
+    # A plan with fewer seeds is the beginning of one with more.
+    different = [name for name in Settings.names_of("plan") if name != "num_seeds" and getattr(one, name) != getattr(two, name)]
     files, others = (read_manifest(run).generation.inputs_sha256 for run in (other, this))
     different += [f"the {name} file" for name in ("seeds", "topics") if files.get(name) != others.get(name)]
     if different:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from lib.analyze.fonts import drawable, families
 from lib.analyze.groups import RATES
 from lib.analyze.tables import Tables
-from lib.filter.planted import SPOILINGS
+from lib.generate.dealing import SPOILINGS
 from lib.taxonomy import CONTROL_KINDS, SUBJECTS, SUBJECTS_BY_AREA, TYPE_BY_ID, label
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from lib.analyze.rates import Share
 from lib.analyze.rows import SAMPLE_COLUMNS, SCENARIO_COLUMNS, VERDICT_COLUMNS, sample_row, scenario_row, verdict_rows
 from lib.filter.keep import drop_reason, judged_samples, with_originals
-from lib.filter.planted import SPOILINGS
+from lib.generate.dealing import SPOILINGS
 from lib.generate.verify import WRONG_EXPLANATION
 from lib.run.manifest import Manifest, read_manifest
 from lib.run.records import dropped_scenarios, planted_copies, planted_explanations

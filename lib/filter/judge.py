@@ -10,8 +10,9 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from lib.filter.planted import MARK, SPOILINGS, Plant, spoil, spoiled_copy, to_plant, with_plants
+from lib.filter.planted import MARK, Plant, spoil, spoiled_copy, to_plant, with_plants
 from lib.filter.votes import differ, evaluation, is_close, votes_of
+from lib.generate.dealing import SPOILINGS
 from lib.llm.ask import Asker
 from lib.llm.call import Reply
 from lib.llm.tally import Tally
@@ -29,7 +30,7 @@ NONE_GIVEN_UP: Mapping[str, Failure] = {}
 
 
 @holding
-def judge_samples(run: Run, *, may_fall_short: bool = False, given_up: Mapping[str, Failure] = NONE_GIVEN_UP) -> Tally:
+def judge_samples(run: Run, *, may_fall_short: bool = False, given_up: Mapping[str, Failure] = NONE_GIVEN_UP, title: str = "") -> Tally:
     """Judge every sample that passed the gates, and the planted failures, or replay it. Write `evaluations.jsonl` and `planted.jsonl`.
 
     `given_up` holds failures that are not tried again, by id. Raises RunFailed when fewer than `min_call_success` could be judged, unless
@@ -54,6 +55,7 @@ def judge_samples(run: Run, *, may_fall_short: bool = False, given_up: Mapping[s
 
     work = Pass(
         verb="judged",
+        title=title,
         things=with_plants(to_judge(run), ranks, random_seed=settings.random_seed),
         total=len(ids) + len(ranks),
         make=judge,

@@ -7,16 +7,14 @@ are written by the generator's model. Idea: judges miss over half of planted err
 import random
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
-from typing import get_args
 
-from lib.generate.dealing import drawn
+from lib.generate.dealing import drawn, spoilings
 from lib.llm.ask import Asker
 from lib.prompts.answers import SpoiledAnswer
 from lib.prompts.rendering import spoil_prompt
 from lib.schema import Message, Sample, Spoiling
 from lib.settings import planted_count
 
-SPOILINGS: tuple[Spoiling, ...] = get_args(Spoiling)
 MARK = "+"  # between the sample's id and the kind of spoiling, because no slot's id holds one
 PRAISE = (
     "What a thoughtful follow-up this is.",
@@ -51,9 +49,7 @@ def to_plant(ids: Collection[str], *, share: float, random_seed: int) -> dict[st
 
 def with_plants(samples: Iterable[Sample], ranks: dict[str, int], *, random_seed: int) -> Iterator[Sample | Plant]:
     """Yield the samples. After each sample that was drawn, yield its copy to be spoiled."""
-    deck = list(SPOILINGS)
-    random.Random(f"{random_seed}/spoilings").shuffle(deck)
-    other = ""
+    deck, other = spoilings(random_seed), ""
     for sample in samples:
         yield sample
         if sample.id in ranks:

@@ -129,6 +129,7 @@ class _Refilling:
         self._slots += map(self._refills.next, cells)
         work = Pass(
             verb="added",
+            title=f"Topping up, round {self.rounds + 1}: made",
             things=self._slots,
             total=len(self._slots),
             make=make,
@@ -149,7 +150,9 @@ def _given_up(run: Run) -> dict[str, Failure]:
 def _judged_anew(run: Run, *, given_up: Mapping[str, Failure] = NONE_GIVEN_UP) -> Counter[Cell]:
     """Gate, judge and filter what there is now, and return how many are kept in each cell."""
     gate_samples(run)
-    judge_samples(run, may_fall_short=True, given_up=given_up)  # an exhausted budget ends the work without failing it
+    judge_samples(
+        run, may_fall_short=True, given_up=given_up, title="Topping up: judged"
+    )  # an exhausted budget ends the work without failing it
     filter_samples(run)
     return _kept_by_cell(run)
 

@@ -12,7 +12,7 @@ from lib.filter.judge import judge_sample
 from lib.filter.keep import drop_reason
 from lib.filter.tried import Answered, Trial, Tried
 from lib.generate.dealing import drawn
-from lib.generate.estimate import output_seen, stage_estimate
+from lib.generate.usage import seen_in, stage_estimate
 from lib.llm.ask import Asker
 from lib.llm.call import CallFailed, wire_schema
 from lib.llm.loop import Stopping, finish, for_each
@@ -134,7 +134,7 @@ def _price_line(run: Run, samples: Sequence[Sample], *, name: str) -> str:
     """Return what the trial may cost, as "about $0.05 to $0.21". Judgements of responses from before that are not paid yet are counted."""
     settings, texts = run.settings, [sample.messages[1].content + sample.response for sample in samples]
     is_local, written = chosen(settings) == "local", sum(map(len, texts)) / max(1, len(texts))
-    estimate = partial(stage_estimate, settings=settings, seen=output_seen(run), is_local=is_local)
+    estimate = partial(stage_estimate, settings=settings, seen=seen_in(run), is_local=is_local)
     judged = len(samples) * settings.votes * (2 if name == "gold" else 1)
     parts = [
         estimate("judge", calls=judged, characters=len(template_text("judge")) + 2 * written + wire_schema(JudgementAnswer).characters)

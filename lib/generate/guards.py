@@ -1,12 +1,13 @@
 """A run and its plan -> nothing, or an error before anything is paid for or replaced that its owner may not have meant."""
 
-from collections.abc import Iterator
+import math
 
 from lib.errors import KitError, counted
-from lib.generate.inputs import Plan
-from lib.run.manifest import Section, read_manifest
-from lib.run.run import Run
-from lib.settings import Settings, SettingsError, short_path
+from lib.generate.estimate import estimate
+from lib.generate.inputs import Plan, what_differs
+from lib.run.manifest import read_manifest
+from lib.run.run import DECIDES_SAMPLES, Run
+from lib.settings import SettingsError, short_path
 from lib.taxonomy import SUBJECTS
 
 
@@ -27,6 +28,26 @@ def require_meant_subjects(plan: Plan) -> None:
         )
 
 
+def require_affordable(run: Run, plan: Plan) -> None:
+    """Raise NotMeant when `budget_usd` is below the least that the run would cost in all. A run that is made already may cost anything."""
+    expected = estimate(run, plan)
+    low, high = (expected.spent_usd + usd for usd in expected.left_usd)
+    if low > run.settings.budget_usd and not _is_made(run, plan):
+        spent = f"${expected.spent_usd:,.2f} are spent, and it" if expected.spent_usd else "It"
+        raise NotMeant(
+            f"{short_path(run.dir)} can't be finished within BUDGET_USD={run.settings.budget_usd:g}. {spent} would cost ${low:,.2f} to "
+            f"${high:,.2f} in all. Nothing was asked. Set BUDGET_USD={math.ceil(high)}, or make fewer samples (NUM_SEEDS)."
+        )
+
+
+def _is_made(run: Run, plan: Plan) -> bool:
+    """Whether the folder holds this plan, made with these settings, so that hardly a call is left."""
+    made, now = read_manifest(run).generation, run.settings.model_dump(mode="json")
+    answered = made.counts.get("done", 0) + made.counts.get("dropped", 0)
+    same = all(made.settings.get(name) == now[name] for name in DECIDES_SAMPLES)
+    return same and answered >= run.settings.min_call_success * len(plan)
+
+
 def require_same_plan(run: Run, *, inputs_sha256: dict[str, str]) -> None:
     """Raise NotMeant when the samples of a finished run would give way to those of another plan. `replace` allows it.
 
@@ -40,18 +61,3 @@ def require_same_plan(run: Run, *, inputs_sha256: dict[str, str]) -> None:
             f"{short_path(run.dir)} holds {samples} of another plan ({reasons}), which would be replaced. "
             "Choose another RUN name, or say that they may be by REPLACE=true. What was paid for stays in the journal."
         )
-
-
-def what_differs(run: Run, made: Section, *, inputs_sha256: dict[str, str], may_shrink: bool = False) -> Iterator[str]:
-    """Yield in what the run's plan is another one than that of recorded samples.
-
-    More seeds than there were make no difference, and fewer make none when the plan `may_shrink`.
-    """
-    now = run.settings.model_dump(mode="json")
-    for name in Settings.names_of("plan"):
-        was, wanted = made.settings.get(name, now[name]), now[name]
-        if was != wanted and not (name == "num_seeds" and (may_shrink or was < wanted)):
-            yield f"other {name}" if isinstance(wanted, list) else f"{name} was {was} and is {wanted}"
-    for name, digest in inputs_sha256.items():
-        if made.inputs_sha256.get(name, digest) != digest:
-            yield f"the {name} file is another one"

@@ -13,7 +13,7 @@ from lib.generate.seeds import SeedFile, read_seeds
 from lib.generate.topics import Topics, kinds_without_topic, read_topics
 from lib.prompts.rendering import Prompt, scenario_prompt
 from lib.run.files import is_file, sha256_of
-from lib.run.manifest import read_manifest
+from lib.run.manifest import Section, read_manifest
 from lib.run.run import Run
 from lib.schema import Seed, Slot
 from lib.settings import Settings, from_root
@@ -106,6 +106,21 @@ def seeds_as_used(run: Run) -> SeedFile | None:
         return read_seeds(path, on_bad_row="skip")
     except KitError:
         return None
+
+
+def what_differs(run: Run, made: Section, *, inputs_sha256: dict[str, str], may_shrink: bool = False) -> Iterator[str]:
+    """Yield in what the run's plan is another one than that of recorded samples.
+
+    More seeds than there were make no difference, and fewer make none when the plan `may_shrink`.
+    """
+    now = run.settings.model_dump(mode="json")
+    for name in Settings.names_of("plan"):
+        was, wanted = made.settings.get(name, now[name]), now[name]
+        if was != wanted and not (name == "num_seeds" and (may_shrink or was < wanted)):
+            yield f"other {name}" if isinstance(wanted, list) else f"{name} was {was} and is {wanted}"
+    for name, digest in inputs_sha256.items():
+        if made.inputs_sha256.get(name, digest) != digest:
+            yield f"the {name} file is another one"
 
 
 def _span(counts: Iterable[int]) -> str:

@@ -5,7 +5,7 @@ A scenario that was verified, or dropped, is taken as it stands in that run's fi
 
 from dataclasses import dataclass
 
-from lib.generate.guards import what_differs
+from lib.generate.inputs import what_differs
 from lib.llm.ask import Asker
 from lib.prompts.answers import GoldAnswer
 from lib.prompts.rendering import Template, gold_prompt, template_sha256

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from lib.generate.benchmark import read_benchmark
-from lib.generate.guards import require_meant_subjects, require_same_plan
+from lib.generate.guards import require_affordable, require_meant_subjects, require_same_plan
 from lib.generate.inputs import Plan
 from lib.generate.objections import objection_for
 from lib.generate.reuse import scenarios_of
@@ -61,6 +61,7 @@ def _generated(run: Run, plan: Plan) -> Tally:
     inputs_sha256 = {"seeds": plan.seed_file.sha256, "topics": sha256_of(from_root(settings.topics_csv))}
     require_meant_subjects(plan)
     require_same_plan(run, inputs_sha256=inputs_sha256)
+    require_affordable(run, plan)
     if settings.benchmark_csv:  # the gates need it only later, but nothing is paid before it can be read
         read_benchmark(from_root(settings.benchmark_csv))
     remarks = _replacement_remarks(run)

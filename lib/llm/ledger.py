@@ -9,7 +9,7 @@ from lib.llm.call import Usage
 from lib.llm.journal_file import JournalError, require_types
 
 LEDGER = """
-SELECT stage, model, COUNT(*), SUM(input), SUM(output), SUM(cache_read), SUM(cache_write), SUM(cost_usd)
+SELECT stage, model, COUNT(*), SUM(input), SUM(output), SUM(cache_read), SUM(cache_write), SUM(cost_usd), SUM(seconds)
 FROM reply GROUP BY stage, model ORDER BY stage, model
 """
 
@@ -23,6 +23,7 @@ class Spent:
     calls: int
     usage: Usage
     cost_usd: float
+    seconds: float  # that the calls took, one after another
 
 
 def ledger(path: Path) -> list[Spent]:
@@ -31,7 +32,8 @@ def ledger(path: Path) -> list[Spent]:
         return []
     try:
         with closing(sqlite3.connect(path, timeout=30)) as connection:
-            lines = [Spent(stage, model, calls, Usage(*tokens), cost) for stage, model, calls, *tokens, cost in connection.execute(LEDGER)]
+            rows = connection.execute(LEDGER)
+            lines = [Spent(stage, model, calls, Usage(*tokens), cost, took) for stage, model, calls, *tokens, cost, took in rows]
             require_types(connection, path)
             return lines
     except sqlite3.Error as error:

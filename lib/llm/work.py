@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from lib.llm.ask import Asker
 from lib.llm.call import CallFailed, FailureReason
 from lib.llm.loop import Stopping, finish, for_each
-from lib.llm.progress import progress_bar
+from lib.llm.progress import Standing, progress_bar
 from lib.llm.session import open_asker
 from lib.llm.tally import RunFailed, Tally
 from lib.prompts.rendering import Stage
@@ -42,6 +42,7 @@ class Pass:
     """What a pass works on, how, and where its records are written."""
 
     verb: str  # what happens to a sample, as "made"
+    title: str = ""  # of the progress bar; the verb when it is empty
     things: Iterable[Any]  # each has an id
     total: int
     make: Callable[[Asker, Any], Awaitable[Sequence[BaseModel]]]  # a thing's record, and what else came of it; raises CallFailed
@@ -81,14 +82,15 @@ async def _through(run: Run, work: Pass, *, stopping: Stopping) -> Tally:
     other = run.source.journal if run.source else None
     async with open_asker(run.settings, journal=run.journal, stopping=stopping, other=other) as ask:
         require_same_house(run, is_local=ask.provider.is_local)
-        with progress_bar(work.total, description=work.verb.capitalize(), unit="samples") as bar:
-            ask.transport.report = lambda text: bar.set_postfix_str(text)
+        with progress_bar(work.total, description=work.title or work.verb.capitalize(), unit="samples") as bar:
+            standing = Standing(bar, ask)
             stopping.notice = lambda: bar.write(
                 f"Stopping: {ask.window.in_flight} calls in flight are paid for, so they may end, within {GRACE_S:.0f} s. "
                 "Stop again to end at once."
             )
 
             async def one(index: int, thing: HasId) -> None:
+                reason = ""
                 try:
                     ask.require_budget(thing.id, work.stages)
                     records = await work.make(ask, thing)
@@ -97,9 +99,9 @@ async def _through(run: Run, work: Pass, *, stopping: Stopping) -> Tally:
                     work.done[type(records[0])] += 1
                 except CallFailed as failed:
                     failures[index] = Failure(id=thing.id, stage=failed.stage, reason=failed.reason, detail=failed.detail)
-                    bar.set_postfix(failed=len(failures), refresh=False)
+                    reason = failed.reason
                 checkpoints.done(index)
-                bar.update(1)
+                standing.done(failed=reason)
 
             await for_each(one, work.things, width=min(ask.workers, work.total), stopping=stopping)
         if ask.books.journal.restored():

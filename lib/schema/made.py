@@ -64,7 +64,17 @@ class Sample(Record):
     @property
     def response_id(self) -> str:
         """A short name of the response. It begins with a letter, so that a spreadsheet does not take it for a number."""
-        return "x" + hashlib.sha256(self.response.encode()).hexdigest()[:8]
+        return _short_name(self.response)
+
+    @property
+    def question_id(self) -> str:
+        """The same for the exchange that the response answers."""
+        about = self.metadata
+        return _short_name("\x00".join((about.question, about.explanation, about.follow_up)))
+
+
+def _short_name(text: str) -> str:
+    return "x" + hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 class DroppedScenario(Record):

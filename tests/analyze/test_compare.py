@@ -10,19 +10,23 @@ from lib.analyze.compare import CompareError, Comparison, compare_runs
 from lib.analyze.rates import Pairs
 from lib.run.files import RunError, write_jsonl
 from lib.run.manifest import update_manifest
+from lib.run.records import made_samples
 from lib.run.run import Run
 from lib.settings import Settings
-from tests.build import a_sample, an_evaluation, count, tables, write_run
+from tests.build import a_sample, an_evaluation, count, keep, tables, write_run
 
 unhurried = hypothesis_settings(deadline=None)  # the machine may be busy
 COUNT = st.integers(0, 200)
 PLANNED = {"inputs_sha256": {"seeds": "5" * 64, "topics": "6" * 64}, "prompt_sha256": {"scenario": "1" * 64, "gold": "2" * 64}}
 
 
-def filtered(settings: Settings, run: str, failed: set[int], *, made: range = range(10), **changes: object) -> Settings:
-    """Write a judged and filtered run in which these samples are dropped."""
+def filtered(settings: Settings, run: str, failed: set[int], *, made: range = range(10), own: str = "", **changes: object) -> Settings:
+    """Write a judged and filtered run in which these samples are dropped. `own` is what makes its questions its own."""
     settings = settings.model_copy(update={"run": run, **changes})
-    samples = {number: a_sample(f"seed{number:03d}_var1", response=f"Reply {number} of {run}.") for number in made}
+    samples = {
+        number: a_sample(f"seed{number:03d}_var1", question=f"Question {number}{own}?", response=f"Reply {number} of {run}.")
+        for number in made
+    }
     evaluations = [an_evaluation(sample, failed=["r1"] if number in failed else []) for number, sample in samples.items()]
     write_run(settings, list(samples.values()), evaluations)
     update_manifest(Run(settings), "generation", values=PLANNED | {"settings": settings.model_dump(mode="json")})
@@ -79,6 +83,39 @@ def test_samples_are_paired_by_their_slot(settings: Settings) -> None:
     assert "McNemar's exact p = 1" in str(found)
 
 
+def paired_by(settings: Settings, **changes: str) -> str:
+    """Return the line on what the pairs of two runs share."""
+    filtered(settings, "a", set())
+    found = compare_runs(tables(filtered(settings, "b", {1}, compare_with="a", **changes)))
+    assert isinstance(found, Comparison)
+    return found.paired_by
+
+
+def test_the_comparison_says_whether_pairs_answer_the_same_question(settings: Settings) -> None:
+    assert paired_by(settings) == "all 10 pairs answer the same question"
+    said = paired_by(settings, own=", differently")
+    assert said.startswith("each pair shares its slot only") and "SCENARIOS_FROM=a" in said
+
+
+def test_where_the_responses_are_the_same_only_the_judging_can_differ(settings: Settings) -> None:
+    a = filtered(settings, "a", set())
+    filtered(settings, "b", {1}, compare_with="a")
+    b = settings.model_copy(update={"run": "b", "compare_with": "a"})
+    write_jsonl(Run(b).generated, made_samples(Run(a)))
+    keep(b)
+    found = compare_runs(tables(b))
+    assert isinstance(found, Comparison) and found.same_response == 10
+    assert (
+        found.paired_by == "all 10 pairs answer the same question, 10 of them with the same response, so that only the judging can differ"
+    )
+
+
+def test_a_plan_with_fewer_seeds_is_the_beginning_of_one_with_more(settings: Settings) -> None:
+    filtered(settings, "a", set(), num_seeds=10)
+    found = compare_runs(tables(filtered(settings, "b", set(), made=range(4), num_seeds=2, compare_with="a")))
+    assert isinstance(found, Comparison) and (found.pairs.total, found.unpaired) == (4, 6)
+
+
 def test_samples_that_one_run_lacks_are_counted_and_left_out(settings: Settings) -> None:
     filtered(settings, "a", set(), made=range(8))
     found = compare_runs(tables(filtered(settings, "b", {9}, made=range(2, 10), compare_with="a")))
@@ -108,8 +145,8 @@ def test_a_prompt_that_was_edited_is_among_the_changes(settings: Settings) -> No
 
 
 def test_runs_of_different_plans_are_not_compared(settings: Settings) -> None:
-    filtered(settings, "a", set(), num_seeds=4)
-    with pytest.raises(CompareError, match=r"a and b have different plans \(num_seeds differ\)"):
+    filtered(settings, "a", set(), random_seed=4)
+    with pytest.raises(CompareError, match=r"a and b have different plans \(random_seed differ\)"):
         compare_runs(tables(filtered(settings, "b", set(), compare_with="a")))
 
 

@@ -124,7 +124,7 @@ def test_what_people_have_filled_in_is_never_overwritten(judged: Settings, capsy
 def test_make_review_says_what_to_do_with_the_sheet(judged: Settings, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["review", f"OUTPUTS_DIR={judged.outputs_dir}", "RUN=t", "REVIEW_SAMPLES=3"]) == 0
     said = capsys.readouterr().out
-    assert "3 samples, 6 criteria" in said and "make analyze RUN=t REVIEW_CSV=" in said
+    assert "3 samples with 6 criteria" in said and "make analyze RUN=t REVIEW_CSV=" in said
 
 
 def test_a_run_that_was_not_judged_gives_one_line(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:

@@ -33,7 +33,17 @@ CALLS = 6  # in flight
 
 
 def command(folder: Path, *words: str) -> list[str]:
-    return [sys.executable, "-m", "lib.commands", "notebooks", *words, f"OUTPUTS_DIR={folder}", "RUN=s", f"MAX_CONCURRENCY={CALLS}"]
+    return [
+        sys.executable,
+        "-m",
+        "lib.commands",
+        "notebooks",
+        *words,
+        f"OUTPUTS_DIR={folder}",
+        "RUN=s",
+        "BUDGET_USD=200",
+        f"MAX_CONCURRENCY={CALLS}",
+    ]
 
 
 def headless(folder: Path, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:

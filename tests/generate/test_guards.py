@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from lib.errors import KitError
+from lib.generate.estimate import Estimate, estimate
 from lib.generate.guards import NotMeant
 from lib.generate.inputs import Plan
 from lib.generate.samples import generate_samples
@@ -13,7 +14,7 @@ from lib.generate.seeds import SeedFile, read_seeds
 from lib.generate.topics import Topic, Topics
 from lib.run.run import Run
 from lib.settings import Settings
-from tests.build import generate
+from tests.build import generate, kit_topics, make_run, seeds_of
 from tests.provider import Provider
 
 
@@ -21,6 +22,10 @@ def refusal(settings: Settings, **changes: Any) -> str:
     with pytest.raises(KitError) as caught:
         generate(settings.model_copy(update=changes))
     return str(caught.value)
+
+
+def estimated(settings: Settings) -> Estimate:
+    return estimate(Run(settings), Plan(settings, seeds_of(settings.seeds_csv), kit_topics()))
 
 
 # ── subjects ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -84,3 +89,54 @@ def test_changed_seeds_make_another_plan(provider: Provider, settings: Settings,
 def test_another_model_or_prompt_makes_the_same_plan_anew(provider: Provider, settings: Settings) -> None:
     generate(settings)
     assert generate(settings.model_copy(update={"model": "claude-haiku-5-5"})).done == 6
+
+
+# ── money ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_run_that_would_cost_more_than_its_cap_is_refused_and_told_what_to_set(provider: Provider, settings: Settings) -> None:
+    said = refusal(settings, num_seeds=40, budget_usd=2.0)
+    assert "can't be finished within BUDGET_USD=2. It would cost $" in said and "Nothing was asked. Set BUDGET_USD=" in said
+    assert not provider.requests
+
+
+def test_a_cap_between_the_ends_of_the_estimate_is_taken(provider: Provider, settings: Settings) -> None:
+    low, high = estimated(settings).cost_usd
+    assert generate(settings.model_copy(update={"budget_usd": (low + high) / 2})).done == 6
+
+
+def test_a_finished_run_is_replayed_whatever_the_cap(provider: Provider, settings: Settings) -> None:
+    make_run(settings)
+    assert generate(settings.model_copy(update={"budget_usd": 0.01})).asked == 0
+
+
+def test_what_is_paid_already_is_not_asked_for_again(provider: Provider, settings: Settings) -> None:
+    """The plan grows from six samples to eight."""
+    make_run(settings)
+    before, grown = estimated(settings), estimated(settings.model_copy(update={"num_seeds": 4}))
+    assert before.left_usd[1] < 0.02 < before.cost_usd[1], "but for further votes where it is close, all is paid"
+    assert 0 < grown.left_usd[0] < grown.cost_usd[0] / 2
+    assert grown.spent_usd > 0 and "are spent" in str(grown)
+
+
+def test_the_estimate_counts_the_calls_of_a_small_run_exactly(provider: Provider, settings: Settings) -> None:
+    made, judged = make_run(settings)
+    assert sum(stage.calls for stage in estimated(settings).stages) == made.asked + judged.asked
+
+
+def test_scenarios_of_another_run_cost_nothing(provider: Provider, settings: Settings) -> None:
+    generate(settings)
+    again = settings.model_copy(update={"run": "again", "scenarios_from": "t"})
+    assert [stage.stage for stage in estimated(again).stages if stage.stage in ("scenario", "verify")] == []
+
+
+def test_the_time_is_that_of_the_calls_that_this_run_has_made(provider: Provider, settings: Settings) -> None:
+    before = estimated(settings).minutes
+    make_run(settings)
+    assert estimated(settings).minutes[1] < 0.1 < before[1], "the provider of the tests answers at once"
+
+
+def test_no_run_is_faster_than_the_calls_of_one_sample_in_a_row(provider: Provider, settings: Settings) -> None:
+    """A scenario of 15 s, a response of 8 s, then a judgement of 10 s and a spoiled copy of 8 s at the least."""
+    wide = estimated(settings.model_copy(update={"max_concurrency": 5000}))
+    assert wide.minutes[0] == pytest.approx((15 + 8 + 10 + (8 if any(stage.stage == "spoil" for stage in wide.stages) else 0)) / 60)

@@ -185,7 +185,7 @@ def test_a_reservation_waits_for_calls_in_flight_and_fails_when_none_is() -> Non
 
 
 def test_a_pass_whose_budget_is_used_up_renders_no_prompt_for_the_slots_that_are_left(
-    provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics, monkeypatch: pytest.MonkeyPatch
+    cap_alone: None, provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rendered: list[str] = []
 
@@ -202,7 +202,7 @@ def test_a_pass_whose_budget_is_used_up_renders_no_prompt_for_the_slots_that_are
 
 
 def test_a_pass_whose_budget_is_used_up_still_replays_what_was_paid(
-    provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics
+    cap_alone: None, provider: Provider, settings: Settings, seed_file: SeedFile, topics: Topics
 ) -> None:
     generate(settings)
     with sqlite3.connect(Run(settings).journal) as journal:  # the first slot's replies are lost

@@ -440,7 +440,7 @@ def test_an_endpoint_that_ignores_the_schema_stops_the_run_after_eight_answers(
 ) -> None:
     provider.settings.answer = lambda _: "Sure! Here is a nice scenario about supply and demand."
     with pytest.raises(ProviderError, match="ignores structured outputs"):
-        generate(settings.model_copy(update={"num_seeds": 50, "max_concurrency": 1}))
+        generate(settings.model_copy(update={"num_seeds": 10, "max_concurrency": 1}))
     assert provider.calls == 8
 
 

@@ -579,7 +579,7 @@ async def first_call(*_, **__):
     raise KitError("the first call")
 
 lib.generate.samples.make_sample = first_call
-settings = Settings.of(num_seeds=200_000, samples_per_seed=1, outputs_dir=sys.argv[1])
+settings = Settings.of(num_seeds=200_000, samples_per_seed=1, budget_usd=1e6, outputs_dir=sys.argv[1])
 plan = read_plan(Run(settings))
 tracemalloc.start()
 assert planned_cells(settings, settings.planned_samples).total() == 200_000
