@@ -360,6 +360,19 @@ def test_samples_that_were_made_with_other_settings_are_replaced_with_a_remark(p
     assert smaller.asked == 0
 
 
+def test_what_belongs_to_other_samples_goes_when_they_are_made_anew(same_provider: Provider, usual: Settings, settings: Settings) -> None:
+    of = copy_run(usual, to=settings)
+    run = Run(of)
+    results = [run.evaluations, run.filtered, run.finetune, run.statistics, run.validation, *run.dataset_files()[:1]]
+    assert all(path.exists() for path in results)
+    generate(of)
+    assert all(path.exists() for path in results), "the samples are the same"
+    generate(of.model_copy(update={"model": "claude-haiku-5-5"}))
+    assert not any(path.exists() for path in results)
+    with pytest.raises(KitError, match="has not been filtered yet"):
+        run.require_filtered()
+
+
 def test_a_subject_without_topics_is_told(settings: Settings, seed_file: SeedFile, topics: Topics) -> None:
     plan = Plan(settings.model_copy(update={"subjects": ("knitting", "finance")}), seed_file, topics)
     assert "topics_csv has no topics for knitting" in plan.remarks[0]

@@ -236,7 +236,6 @@ def templates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
 
 
 def forget() -> None:
-    prompts.template_sha256.cache_clear()
     prompts._environment.cache_clear()
 
 

@@ -24,6 +24,13 @@ def main(words: list[str]) -> int:
     except KitError as error:
         print(error, file=sys.stderr)
         return error.exit_code
+    except ModuleNotFoundError as error:
+        print(
+            f"The package {error.name} is not installed in {sys.executable}. Install the kit's packages there (conda env create -f "
+            "environment.yml, or pip install -e .), or leave out ENV=active, and make sets up .venv by itself.",
+            file=sys.stderr,
+        )
+        return 1
     except BrokenPipeError:  # as in `make settings | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that nothing fails for it again
         return 0

@@ -1,4 +1,4 @@
-"""A run and its plan -> nothing, or an error before anything is paid for or replaced that its owner may not have meant."""
+"""A run and its plan -> an error, or a remark, before anything is paid for or replaced that its owner may not have meant."""
 
 import math
 
@@ -61,3 +61,14 @@ def require_same_plan(run: Run, *, inputs_sha256: dict[str, str]) -> None:
             f"{short_path(run.dir)} holds {samples} of another plan ({reasons}), which would be replaced. "
             "Choose another RUN name, or say that they may be by REPLACE=true. What was paid for stays in the journal."
         )
+
+
+def replacement_remarks(run: Run) -> list[str]:
+    """Return a remark when the folder holds samples that were made with other settings."""
+    before, now = read_manifest(run).generation.settings, run.settings.model_dump(mode="json")
+    changed = [name for name in DECIDES_SAMPLES if before and before.get(name) != now[name]]
+    if not changed:
+        return []
+    return [
+        f"This folder held a run with other settings ({', '.join(changed)}): its files are made anew, its paid replies stay in the journal."
+    ]

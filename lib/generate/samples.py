@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from lib.generate.benchmark import read_benchmark
-from lib.generate.guards import require_affordable, require_meant_subjects, require_same_plan
+from lib.generate.guards import replacement_remarks, require_affordable, require_meant_subjects, require_same_plan
 from lib.generate.inputs import Plan
 from lib.generate.objections import objection_for
 from lib.generate.reuse import scenarios_of
@@ -17,11 +17,10 @@ from lib.llm.tally import Tally
 from lib.llm.work import Pass, work_through
 from lib.prompts.answers import GoldAnswer, RubricAnswer, ScenarioAnswer
 from lib.prompts.rendering import Template, gold_prompt, scenario_prompt, template_sha256
-from lib.run.files import RunError, sha256_of
+from lib.run.files import RunError, is_file, sha256_of
 from lib.run.lock import held
-from lib.run.manifest import read_manifest
-from lib.run.records import dropped_scenarios, forget_top_up, remove, require_sound_records
-from lib.run.run import DECIDES_SAMPLES, Run
+from lib.run.records import dropped_scenarios, forget_results, forget_top_up, remove, require_sound_records
+from lib.run.run import Run
 from lib.schema import (
     WEIGHT_OF,
     DroppedScenario,
@@ -64,7 +63,8 @@ def _generated(run: Run, plan: Plan) -> Tally:
     require_affordable(run, plan)
     if settings.benchmark_csv:  # the gates need it only later, but nothing is paid before it can be read
         read_benchmark(from_root(settings.benchmark_csv))
-    remarks = _replacement_remarks(run)
+    remarks = replacement_remarks(run)
+    before = sha256_of(run.generated) if is_file(run.generated) else ""
     misstated, scenarios = to_misstate(plan), scenarios_of(run, inputs_sha256=inputs_sha256)
 
     async def make(ask: Asker, slot: Slot) -> Made:
@@ -84,6 +84,8 @@ def _generated(run: Run, plan: Plan) -> Tally:
     )
     tally = counted_by_kind(work_through(run, work), work, reasons=(one.reason for one in dropped_scenarios(run, beyond=False)))
     forget_top_up(run)
+    if before not in ("", sha256_of(run.generated)):
+        forget_results(run)
     for path in run.checkpoints_beyond(math.ceil(work.total / work.chunk)):
         remove(path)
     seeds = plan.seed_file
@@ -174,17 +176,6 @@ async def _answered(
 def counted_by_kind(tally: Tally, work: Pass, *, reasons: Iterable[str]) -> Tally:
     """Return the tally of a pass that makes samples. The scenarios that were dropped are counted apart, by reason."""
     return replace(tally, done=work.done[Sample], dropped=Counter(reasons))
-
-
-def _replacement_remarks(run: Run) -> list[str]:
-    """Return a remark when the folder holds samples that were made with other settings."""
-    before, now = read_manifest(run).generation.settings, run.settings.model_dump(mode="json")
-    changed = [name for name in DECIDES_SAMPLES if before and before.get(name) != now[name]]
-    if not changed:
-        return []
-    return [
-        f"This folder held a run with other settings ({', '.join(changed)}): its files are made anew, its paid replies stay in the journal."
-    ]
 
 
 def _rubric(number: int, answer: RubricAnswer) -> Rubric:

@@ -102,7 +102,7 @@ def card(tables: Tables, split: Split) -> str:
 def trust_lines(judge: Trust, writers: list[str]) -> list[str]:
     """Return what is known of the judge, with every warning, because the card must not be kinder than the notebook."""
     families = {family(name) for name in judge.models} & {family(name) for name in writers}
-    lines = list(judge.warnings)
+    lines = [warning.partition(" Set ")[0] for warning in judge.warnings]  # what to set is for who makes the data, not for who reads it
     if families and not judge.own_judge:
         lines.append(f"Writer and judge are of one family ({', '.join(sorted(families))}): judges tend to be lenient with their own kind.")
     lines += [f"planted failures caught, {label(kind).lower()}: {share}" for kind, share in judge.caught.items() if share.total]

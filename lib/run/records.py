@@ -152,6 +152,16 @@ def forget_top_up(folder: Folder) -> None:
         forget_section(folder, "top_up")
 
 
+def forget_results(folder: Folder) -> None:
+    """Remove what notebooks 2 to 4 wrote, because it belongs to samples that are made anew. The journal keeps every reply."""
+    judged = (folder.gated, folder.evaluations, folder.planted, folder.filtered, folder.dropped, folder.finetune, folder.statistics)
+    with held(folder):
+        for path in (*judged, folder.validation, folder.report, folder.review_form, *folder.dataset_files(), *folder.figures.glob("*.png")):
+            remove(path)
+        for section in ("gating", "judging", "filtering", "dataset"):
+            forget_section(folder, section)
+
+
 def remove(path: Path) -> None:
     """Remove the file, if it is there. Raises RunError."""
     with trouble_told(path, doing="removed"):
