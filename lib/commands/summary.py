@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from lib.errors import KitError, counted
+from lib.run.files import is_file
 from lib.run.manifest import read_manifest, section_of
 from lib.run.records import read_result
 from lib.run.run import Run
@@ -75,6 +76,7 @@ def summary(run: Run) -> str:
         f"  {counted(report.examples, 'example')}, {counted(report.errors, 'error')}, {counted(report.warnings, 'warning')}",
         f"data set with card: {where}/{run.dataset.name}/ ({', '.join(f'{count:,} {side}' for side, count in sides.items())})",
         f"everything else: {where}/ (manifest.json, figures/, notebooks/)",
+        *([f"to read the samples, open {where}/{run.report.name} in a browser"] if is_file(run.report) else []),
     ]
     return "\n".join(lines + [f"\nNOTE: {warning}" for warning in found.warnings])
 

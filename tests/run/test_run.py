@@ -582,7 +582,7 @@ lib.generate.samples.make_sample = first_call
 settings = Settings.of(num_seeds=100_000, samples_per_seed=1, budget_usd=1e6, outputs_dir=sys.argv[1])
 plan = read_plan(Run(settings))
 tracemalloc.start()
-assert planned_cells(settings, settings.planned_samples).total() == 200_000
+assert planned_cells(settings, settings.planned_samples).total() == 100_000
 try:
     lib.generate.samples.generate_samples(Run(settings), plan)
 except KitError as error:
