@@ -31,10 +31,12 @@ def outcome(found: Any) -> None:
 
 def _frame(page: Path) -> None:
     """Show a page inside the notebook. The address is relative, so that the executed copy in the run's folder shows it too."""
+    from IPython import display
+
     folder = page.parent / "notebooks" if headless() else Path.cwd()
     if headless() or page.is_relative_to(PROJECT_ROOT):  # JupyterLab serves no other files
-        address = quote(os.path.relpath(page, folder))
-        shown(f"<iframe src='{address}' sandbox='allow-scripts' style='width:100%;height:640px;border:1px solid #8a8a8a'></iframe>")
+        frame = display.IFrame(quote(os.path.relpath(page, folder)), width="100%", height=640, extras=['sandbox="allow-scripts"'])
+        display.display(frame)  # type: ignore[no-untyped-call]  # IPython has no types
 
 
 def prompt(sent: Prompt) -> None:
