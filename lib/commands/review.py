@@ -1,7 +1,7 @@
 """Settings -> the blind sheet of a run for people to fill in, as a form for the browser and as CSV for spreadsheets."""
 
 from lib.analyze.sheet import read_sheet, write_sheet
-from lib.publish.review_form import write_review_form
+from lib.publish.page import write_review_form
 from lib.run.run import Run
 from lib.run.runs import with_run
 from lib.settings import settings_of, short_path

@@ -11,9 +11,8 @@ import pytest
 
 from lib.analyze.sheet import reviewed_samples
 from lib.commands.__main__ import main
-from lib.publish.page import Page, write_page
-from lib.publish.page_data import diff
-from lib.publish.review_form import write_review_form
+from lib.publish.page import Page, write_page, write_review_form
+from lib.publish.page.entries import diff
 from lib.run.manifest import update_manifest
 from lib.run.run import Run
 from lib.schema import Sample
@@ -112,7 +111,7 @@ def test_katex_comes_only_with_formulas(settings: Settings) -> None:
 
 
 def test_without_the_package_formulas_are_shown_as_latex_and_the_line_says_so(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lib.publish.page.KATEX", ("no-such-package", "katex.js"))
+    monkeypatch.setattr("lib.publish.page.html.KATEX", ("no-such-package", "katex.js"))
     assert "formulas are shown as LaTeX" in str(page_of(settings, [some(1, response="It is $x^2$.")]))
 
 

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lib.analyze.sheet import read_sheet
-from lib.publish.page import write_page
-from lib.publish.review_form import write_review_form
+from lib.publish.page import write_page, write_review_form
 from lib.run.manifest import update_manifest
 from lib.run.run import Run
 from lib.schema import Evaluation, Sample

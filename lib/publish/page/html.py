@@ -19,14 +19,14 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from lib.errors import counted
-from lib.publish.page_data import COLUMNS, Entry, entries
-from lib.publish.page_summary import summary_of
+from lib.publish.page.entries import COLUMNS, Entry, entries
+from lib.publish.page.summary import summary_of
 from lib.run.files import whole_file
 from lib.run.lock import holding
 from lib.run.run import Run
 from lib.settings import short_path
 
-FOLDER = Path(__file__).parent / "page"
+FOLDER = Path(__file__).parent
 SAMPLES_A_CHUNK = 100
 KATEX = ("sphinxcontrib-katex", "sphinxcontrib/katex.min.js")  # the package that carries KaTeX, and its file
 

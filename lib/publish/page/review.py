@@ -7,8 +7,8 @@ from pathlib import Path
 
 from lib.analyze.sheet import reviewed_criteria, reviewed_samples
 from lib.publish.markdown import rendered
-from lib.publish.page import Chunks, write_html
-from lib.publish.page_data import Entry
+from lib.publish.page.entries import Entry
+from lib.publish.page.html import Chunks, write_html
 from lib.run.lock import holding
 from lib.run.run import Run
 from lib.schema import Sample
