@@ -11,7 +11,7 @@
     generate   notebook 01: seeds -> plan -> scenarios, verified -> samples
     filter     notebook 02: samples -> gates -> judge -> kept or dropped
     analyze    notebook 03: a filtered run -> tables -> rates, figures, trust in the judge
-    publish    notebook 04: kept samples -> train and validation, data card
+    publish    notebook 04: kept samples -> train and validation, data card; and the page to browse all samples
     show       what the notebooks display
     commands   what `make` calls
 
