@@ -49,9 +49,9 @@ def samples() -> list[Sample]:
 
 
 def evaluated(sample: Sample) -> Evaluation:
-    """r1 fails in sample 2, and the quotes of sample 1 stand in its reply."""
+    """r2 fails in sample 2, and the quotes of sample 1 stand in its reply."""
     found = an_evaluation(
-        sample, failed=["r1"] if sample.id == "seed002_var1" else [], quality_score=2 if sample.id == "seed007_var1" else 4
+        sample, failed=["r2"] if sample.id == "seed002_var1" else [], quality_score=2 if sample.id == "seed007_var1" else 4
     )
     if sample.id != "seed001_var1":
         return found
