@@ -25,10 +25,11 @@ def progress_bar(total: int, *, description: str, unit: str) -> Any:
     """Return a tqdm bar with `.update(1)` and `.set_postfix_str(text, refresh=False)`."""
     from tqdm import tqdm
 
-    form = "{desc}: {n_fmt}/{total_fmt} {unit} ({percentage:.0f} %), {rate_fmt}, {elapsed} so far, {remaining} to go{postfix}"
+    lines = "{desc}: {n_fmt}/{total_fmt}{unit} ({percentage:.0f} %), {rate_noinv_fmt}, {elapsed} so far, {remaining} to go{postfix}"
+    form = "{l_bar}{bar}| {n_fmt}/{total_fmt}{unit} [{elapsed} so far, {remaining} to go, {rate_noinv_fmt}{postfix}]"
     if headless():
-        return tqdm(total=total, desc=description, unit=unit, bar_format=form, file=_Lines(), mininterval=10.0, maxinterval=30.0)
-    return tqdm(total=total, desc=description, unit=unit, file=sys.stdout, mininterval=0.5, dynamic_ncols=True)
+        return tqdm(total=total, desc=description, unit=f" {unit}", bar_format=lines, file=_Lines(), mininterval=10.0, maxinterval=30.0)
+    return tqdm(total=total, desc=description, unit=f" {unit}", bar_format=form, file=sys.stdout, mininterval=0.5, dynamic_ncols=True)
 
 
 class Standing:

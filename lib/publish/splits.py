@@ -47,7 +47,7 @@ class Split:
 
     def __str__(self) -> str:
         held = len(self.validation)
-        groups = f"{counted(self.groups, 'group')} that stay together"
+        groups = f"{counted(self.groups, 'group')} that {'stays' if self.groups == 1 else 'stay'} together"
         return f"{counted(self.samples, 'sample')} in {groups}: {self.samples - held:,} train, {held:,} validation"
 
     def rows(self) -> list[dict[str, Any]]:
