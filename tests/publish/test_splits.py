@@ -131,7 +131,7 @@ def test_another_random_seed_is_another_split_and_the_same_is_the_same() -> None
 
 def test_one_group_alone_is_not_split() -> None:
     found, train, validation = divided([of_seed(1, number) for number in range(4)])
-    assert (len(train), len(validation), str(found)) == (4, 0, "4 samples in 1 group that stay together: 4 train, 0 validation")
+    assert (len(train), len(validation), str(found)) == (4, 0, "4 samples in 1 group that stays together: 4 train, 0 validation")
 
 
 def test_where_no_group_fits_the_share_the_nearest_size_is_taken() -> None:
