@@ -14,7 +14,7 @@ from lib.run.manifest import read_manifest, section_of
 from lib.run.run import Run
 from lib.settings import Settings
 
-WITHOUT_EFFECT = frozenset(Settings.names_of("place", "engine", "once"))
+WITHOUT_EFFECT = frozenset([*Settings.names_of("place", "engine", "once"), "scenarios_from"])  # what pairs share is said of the pairs
 
 
 class CompareError(KitError):
@@ -138,7 +138,8 @@ def _measures(other: Tables, this: Tables) -> Iterator[tuple[str, str, str]]:
     yield "planted failures caught", one.catch_line.partition(": ")[2], two.catch_line.partition(": ")[2]
     costs = [tables.manifest.filtering.cost_usd_a_kept_sample for tables in (other, this)]
     shown = ["–" if cost is None else f"{cost:.4f}" for cost in costs]
-    yield "US dollars a kept sample", shown[0], shown[1]
+    reused = " (one run has its scenarios for nothing)" if other.run.made_with.scenarios_from != this.run.made_with.scenarios_from else ""
+    yield f"US dollars a kept sample{reused}", shown[0], shown[1]
     columns = [variety_table(tables).set_index("measure")["kept"] for tables in (other, this)]
     for name in columns[1].index:
         values = [str(column.get(name, "–")) for column in columns]

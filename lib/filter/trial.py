@@ -63,7 +63,7 @@ def _tried(run: Run, *, ids: Collection[str]) -> Trial:
     async def try_all() -> None:
         async with open_asker(run.settings, journal=run.journal, stopping=stopping) as ask:
             require_same_house(run, is_local=ask.provider.is_local)
-            paid_before, price = ask.books.budget.spent_usd, _price_line(run, samples, name=name)
+            paid_before, price = ask.books.budget.spent_usd, _price_line(run, samples, name=name, judged=_judged_already(old))
             with progress_bar(len(samples), description=f"Trying the {name} prompt, {price}", unit="samples") as bar:
 
                 async def one(index: int, sample: Sample) -> None:
@@ -130,15 +130,18 @@ def _gold_template(sample: Sample) -> Template:
     return "gold_control" if sample.metadata.is_control else "gold"
 
 
-def _price_line(run: Run, samples: Sequence[Sample], *, name: str) -> str:
-    """Return what the trial may cost, as "about $0.05 to $0.21". Judgements of responses from before that are not paid yet are counted."""
+def _judged_already(old: Mapping[str, Evaluation]) -> int:
+    """Return how many of the old responses were judged with the judge's prompt as it is now, and are not paid again."""
+    return sum(evaluation.prompt_sha256 == template_sha256("judge") for evaluation in old.values())
+
+
+def _price_line(run: Run, samples: Sequence[Sample], *, name: str, judged: int) -> str:
+    """Return what the trial may cost, as "about $0.05 to $0.21". Of the old responses, `judged` need no judgement."""
     settings, texts = run.settings, [sample.messages[1].content + sample.response for sample in samples]
     is_local, written = chosen(settings) == "local", sum(map(len, texts)) / max(1, len(texts))
     estimate = partial(stage_estimate, settings=settings, seen=seen_in(run), is_local=is_local)
-    judged = len(samples) * settings.votes * (2 if name == "gold" else 1)
-    parts = [
-        estimate("judge", calls=judged, characters=len(template_text("judge")) + 2 * written + wire_schema(JudgementAnswer).characters)
-    ]
+    calls = settings.votes * (len(samples) + (len(samples) - judged if name == "gold" else 0))
+    parts = [estimate("judge", calls=calls, characters=len(template_text("judge")) + 2 * written + wire_schema(JudgementAnswer).characters)]
     if name == "gold":
         characters = len(template_text("gold")) + written + wire_schema(GoldAnswer).characters
         parts.append(estimate("gold", calls=len(samples), characters=characters))

@@ -22,9 +22,9 @@ def require_meant_subjects(plan: Plan) -> None:
     if strange and not settings.subjects_anyway:
         names, are = ", ".join(strange[:5]), "is" if len(strange) == 1 else "are"
         raise SettingsError(
-            f"`subjects`: {names} {are} not among the {len(SUBJECTS)} subjects of this kit (`make settings`), and topics_csv has no topics "
+            f"`subjects`: {names} {are} not among the {len(SUBJECTS)} subjects of this kit (data/topics.csv lists them), and topics_csv has no topics "
             f"for {'it' if len(strange) == 1 else 'them'}. Nothing was asked. Write topics for your own subjects into a copy of "
-            "data/topics.csv and name it in TOPICS_CSV, or let the model choose the topics by SUBJECTS_ANYWAY=true."
+            "that file and name it in TOPICS_CSV, or let the model choose the topics by SUBJECTS_ANYWAY=true."
         )
 
 

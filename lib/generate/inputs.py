@@ -60,7 +60,7 @@ class Plan:
         if (have := len(self.seed_file.seeds)) < settings.num_seeds:
             found.append(f"{settings.num_seeds} seeds were asked for and {have} are usable: seeds are reused in turn.")
         if without := [subject for subject in settings.subjects if subject not in self.topics]:
-            found.append(f"topics_csv has no topics for {', '.join(without)}: the model chose them.")
+            found.append(f"topics_csv has no topics for {', '.join(without)}: the model chooses them.")
         if unused := [name for name in self.topics if name not in settings.subjects and name not in SUBJECTS]:
             found.append(f"topics_csv has topics for {', '.join(unused[:5])}, which SUBJECTS does not name: they are not used.")
         if unfit := kinds_without_topic(self.topics, subjects=settings.subjects, kinds=settings.misconception_types):
