@@ -23,7 +23,7 @@ def require_meant_subjects(plan: Plan) -> None:
         names, are = ", ".join(strange[:5]), "is" if len(strange) == 1 else "are"
         them = "it" if len(strange) == 1 else "them"
         raise SettingsError(
-            f"`subjects`: {names} {are} not among the {len(SUBJECTS)} subjects of this kit (data/topics.csv lists them), and topics_csv has "
+            f"`subjects`: {names} {are} not among the {len(SUBJECTS)} subjects of this kit (see data/topics.csv), and topics_csv has "
             f"no topics for {them}. Nothing was asked. Write topics for your own subjects into a copy of that file and name it in "
             "TOPICS_CSV, or let the model choose the topics by SUBJECTS_ANYWAY=true."
         )
