@@ -74,6 +74,8 @@ def _markdown() -> Any:
         return f"<{name}>{text}</{name}>\n"
 
     renderer = Renderer(escape=True)
-    markdown = mistune.create_markdown(renderer=renderer, plugins=["strikethrough", "table"])
+    markdown = mistune.create_markdown(
+        renderer=renderer, hard_wrap=True, plugins=["strikethrough", "table"]
+    )  # people break lines on purpose
     renderer.register("table_cell", table_cell)  # after the plugin, whose own cells have style attributes
     return markdown

@@ -77,6 +77,10 @@ def test_markdown_is_rendered() -> None:
     )
 
 
+def test_a_line_break_stays_one() -> None:
+    assert rendered("Before: $75\nAfter: $80") == "<p>Before: $75<br />\nAfter: $80</p>"
+
+
 HOSTILE = [
     "<script>alert(1)</script>", "<img src=x onerror=alert(1)>", "[a](javascript:alert(1))", "![a](http://example.org/x.png)",
     "<a href='http://example.org'>x</a>", "$<img src=x onerror=alert(1)>$", "\\(</span><script>alert(1)</script>\\)",
