@@ -137,9 +137,9 @@ def _measures(other: Tables, this: Tables) -> Iterator[tuple[str, str, str]]:
     yield "wrong explanations caught", caught[0], caught[1]
     yield "planted failures caught", one.catch_line.partition(": ")[2], two.catch_line.partition(": ")[2]
     costs = [tables.manifest.filtering.cost_usd_a_kept_sample for tables in (other, this)]
-    shown = ["–" if cost is None else f"{cost:.4f}" for cost in costs]
-    reused = " (one run has its scenarios for nothing)" if other.run.made_with.scenarios_from != this.run.made_with.scenarios_from else ""
-    yield f"US dollars a kept sample{reused}", shown[0], shown[1]
+    reuses = [bool(tables.run.made_with.scenarios_from) for tables in (other, this)]
+    shown = ["–" if cost is None or free else f"{cost:.4f}" for cost, free in zip(costs, reuses, strict=True)]
+    yield f"US dollars a kept sample{' (not of a run that had its scenarios from another)' if any(reuses) else ''}", shown[0], shown[1]
     columns = [variety_table(tables).set_index("measure")["kept"] for tables in (other, this)]
     for name in columns[1].index:
         values = [str(column.get(name, "–")) for column in columns]

@@ -22,21 +22,28 @@ from lib.prompts.rendering import judge_prompt, template_sha256
 from lib.prompts.rubric_ids import OwnIds
 from lib.run.files import RunError
 from lib.run.lock import holding
+from lib.run.manifest import read_manifest
 from lib.run.records import gate_decisions, made_samples, require_sound_records
 from lib.run.run import Run
 from lib.schema import Evaluation, Failure, Planted, Rubric, Sample
 
+ONLY_TRIED = "Nothing was judged, because edited_prompt only tries a prompt. The judgements on record stay."
 NONE_GIVEN_UP: Mapping[str, Failure] = {}
 
 
 @holding
-def judge_samples(run: Run, *, may_fall_short: bool = False, given_up: Mapping[str, Failure] = NONE_GIVEN_UP, title: str = "") -> Tally:
+def judge_samples(
+    run: Run, *, may_fall_short: bool = False, given_up: Mapping[str, Failure] = NONE_GIVEN_UP, title: str = ""
+) -> Tally | str:
     """Judge every sample that passed the gates, and the planted failures, or replay it. Write `evaluations.jsonl` and `planted.jsonl`.
 
+    Where a prompt is only tried (`edited_prompt`), the judgements on record stay, and a sentence says so.
     `given_up` holds failures that are not tried again, by id. Raises RunFailed when fewer than `min_call_success` could be judged, unless
     the pass `may_fall_short`, ProviderError when no call can succeed, and RunError when nothing was made.
     """
     settings = run.settings
+    if settings.edited_prompt and not settings.top_up and read_manifest(run).has("judging"):
+        return ONLY_TRIED
     require_sound_records(run)
     ids = [(sample.id, sample.metadata.origin) for sample in to_judge(run)]
     if not ids and next(made_samples(run), None) is None:
@@ -69,6 +76,8 @@ def judge_samples(run: Run, *, may_fall_short: bool = False, given_up: Mapping[s
     if settings.votes == 1 and (again_judged := votes[2] + votes[3]):
         notes.append(f"{again_judged:,} of both were close and judged again, {votes[3]:,} of them a third time")
     tally = replace(_of_samples(tally, len(ids)), note="; ".join(notes))
+    if tally.keeps_files and not may_fall_short:
+        return tally.require_enough(run)
     tally.record(
         run,
         "judging",

@@ -45,7 +45,10 @@ def try_prompt(run: Run, *, ids: Collection[str] = ()) -> Trial | str:
     Return a sentence when it names none. Raises TrialError when the prompt was not edited or there is nothing to try it on, and
     ProviderError when no call can succeed.
     """
-    return _tried(run, ids=ids) if run.settings.edited_prompt else OFF
+    if not run.settings.edited_prompt:
+        return OFF
+    live = run.settings.model_copy(update={"mode": "live"})  # nobody waits a day for five samples
+    return _tried(Run(live), ids=ids)
 
 
 @holding

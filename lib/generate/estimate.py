@@ -6,14 +6,14 @@ are what the prompts were measured to give, with room for thinking. Topping up, 
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from lib.errors import counted
 from lib.generate.dealing import written_spoilings
 from lib.generate.inputs import Plan
 from lib.generate.reuse import scenarios_of
-from lib.generate.usage import Seen, StageEstimate, seen_in, spent_so_far, stage_estimate
+from lib.generate.usage import Seen, StageEstimate, changed_stages, seen_in, spent_so_far, stage_estimate
 from lib.generate.verify import misstated_count
 from lib.llm.budget import CHARACTERS_PER_TOKEN
 from lib.llm.call import wire_schema
@@ -86,7 +86,11 @@ def estimate(run: Run, plan: Plan) -> Estimate:
     settings = run.settings
     is_local, seen = chosen(settings) == "local", seen_in(run)
     reused = scenarios_of(run, inputs_sha256={})
-    stages = tuple(_stages(plan, settings, seen=seen, is_local=is_local, reused=len(reused) if reused else 0))
+    changed = changed_stages(run)
+    stages = tuple(
+        replace(stage, paid=0) if stage.stage in changed else stage
+        for stage in _stages(plan, settings, seen=seen, is_local=is_local, reused=len(reused) if reused else 0)
+    )
     width = 1 if is_local else settings.max_concurrency
     minutes = _minutes(stages, width=width, end=0), _minutes(stages, width=width, end=1)
     spent_usd = sum(line.cost_usd for line in spent_so_far(run))
@@ -129,4 +133,5 @@ def _stages(plan: Plan, settings: Settings, *, seen: Mapping[str, Seen], is_loca
     }
     for stage, (calls, characters) in uses.items():
         if calls:
-            yield stage_estimate(stage, calls=calls, characters=characters, settings=settings, seen=seen, is_local=is_local)
+            least = judged if stage == "judge" else calls
+            yield stage_estimate(stage, calls=calls, characters=characters, settings=settings, seen=seen, is_local=is_local, least=least)

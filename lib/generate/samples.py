@@ -83,6 +83,8 @@ def _generated(run: Run, plan: Plan) -> Tally:
         stages=("scenario", "gold"),
     )
     tally = counted_by_kind(work_through(run, work), work, reasons=(one.reason for one in dropped_scenarios(run, beyond=False)))
+    if tally.keeps_files:
+        return tally.require_enough(run)
     forget_top_up(run)
     if before not in ("", sha256_of(run.generated)):
         forget_results(run)

@@ -16,7 +16,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from lib.llm.call import Asked, RawReply, Usage
-from lib.llm.journal_file import INSERT_REPLY, connected, error_of, opened, write_again
+from lib.llm.journal_file import INSERT_REPLY, JournalError, connected, error_of, opened, write_again
 from lib.llm.shards import Shard, shard_of
 
 FIND = """
@@ -50,14 +50,13 @@ class Journal:
 
     def __init__(self, path: Path, *, other: Path | None = None) -> None:
         """`other` is the journal of another run. Replies that only it has are copied at no cost when they are asked for."""
-        self.path, self._other = path, other if other and other.exists() else None
+        self.path, self._other = path, other
         self._waiting = SimpleQueue[tuple[tuple[Any, ...], Future[None]]]()
 
     def __enter__(self) -> "Journal":
         self._reader, remark = opened(self.path)
-        if self._other:
-            self._execute("ATTACH ? AS other", f"{self._other.as_uri()}?mode=ro")
         self.remarks = [remark] if remark else []
+        self._attach_other()
         self._writer = connected(self.path, check=False)
         self._inode = self.path.stat().st_ino
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="journal")
@@ -68,6 +67,23 @@ class Journal:
         self._writer.close()
         with closing(self._reader):
             self.restored()
+
+    def _attach_other(self) -> None:
+        """Open the other run's journal beside this one, to be read only. Raises JournalError, which names that file."""
+        if not self._other:
+            return
+        if not self._other.exists():
+            self.remarks.append(f"{self._other} is not there, so what was asked in that run is asked and paid for again.")
+            self._other = None
+            return
+        try:
+            self._reader.execute("ATTACH ? AS other", (f"{self._other.as_uri()}?mode=ro",))
+            self._reader.execute("SELECT 1 FROM other.reply LIMIT 1")
+        except sqlite3.Error as error:
+            raise JournalError(
+                f"{self._other} can't be read ({error}). It is the journal of the run that scenarios_from names: put back the file as it "
+                "was, or run 01_generate of that run again, which mends a damaged journal."
+            ) from None
 
     def find(self, key: str) -> Found:
         """Return the first reply that can be used, and those before it that can't."""

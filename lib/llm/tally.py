@@ -20,6 +20,9 @@ ADVICE = {  # by the reason why calls failed
 }
 
 
+KEPT = "The files of the pass before hold more samples and were left as they are. "
+
+
 class RunFailed(KitError):
     """Too few calls succeeded, or the run was interrupted. Paid replies are safe, and running again asks only for the rest."""
 
@@ -40,6 +43,7 @@ class Tally:
     notice: str  # of the embedded model, which belongs into every record
     remarks: tuple[str, ...]  # what a person should know
     is_embedded: bool = False
+    keeps_files: bool = False  # true when the pass fell short, and the files of an earlier pass, which hold more, were left as they are
     dropped: Mapping[str, int] = field(default_factory=dict)  # scenarios that the verifier dropped, by reason; they are no failures
     note: str = ""  # a harmless addition to the summary line
 
@@ -69,7 +73,8 @@ class Tally:
         raise RunFailed(
             f"Only {self.done:,} of {wanted:,} samples could be {self.verb} ({reasons}). "
             f"First: {first.id}, {first.stage}: {first.detail}. "
-            f"All are in failures.jsonl. {ADVICE.get(first.reason, '')}Running again asks for the missing ones only."
+            f"All are in failures.jsonl. {KEPT if self.keeps_files else ''}{ADVICE.get(first.reason, '')}"
+            "Running again asks for the missing ones only."
         )
 
     def record(self, run: Run, section: str, **more: Any) -> None:

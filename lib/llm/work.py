@@ -19,7 +19,7 @@ from lib.llm.progress import Standing, progress_bar
 from lib.llm.session import open_asker
 from lib.llm.tally import RunFailed, Tally
 from lib.prompts.rendering import Stage
-from lib.run.files import json_line, write_jsonl
+from lib.run.files import is_file, json_line, trouble_told, write_jsonl
 from lib.run.lock import held
 from lib.run.manifest import read_manifest
 from lib.run.ordered_lines import OrderedLines
@@ -52,6 +52,14 @@ class Pass:
     stages: tuple[Stage, ...] = ()  # asked for under the thing's own id, so that the journal shows what was paid
     lines: dict[type[BaseModel], OrderedLines] = field(default_factory=dict, init=False, repr=False)
     done: Counter[type[BaseModel]] = field(default_factory=Counter, init=False, repr=False)  # things, by the kind of their first record
+
+    @property
+    def first_target(self) -> Path:
+        return next(iter(self.targets.values()))
+
+    @property
+    def first_lines(self) -> OrderedLines:
+        return next(iter(self.lines.values()))
 
 
 def work_through(run: Run, work: Pass) -> Tally:
@@ -106,9 +114,11 @@ async def _through(run: Run, work: Pass, *, stopping: Stopping) -> Tally:
             await for_each(one, work.things, width=min(ask.workers, work.total), stopping=stopping)
         if ask.books.journal.restored():
             ask.transport.remarks.append(f"{run.journal.name} was deleted while the run was at work. It has been written again, complete.")
-        for kind, path in work.targets.items():
-            work.lines[kind].write(path)
         in_order = tuple(failures[index] for index in sorted(failures))
+        fell_short = work.done.total() < run.settings.min_call_success * work.total
+        keeps_files = fell_short and len(work.first_lines) < _lines_in(work.first_target)
+        for kind, path in work.targets.items() if not keeps_files else ():
+            work.lines[kind].write(path)
         _write_failures(run, in_order, is_own=work.is_own)
         return Tally(
             verb=work.verb,
@@ -123,7 +133,16 @@ async def _through(run: Run, work: Pass, *, stopping: Stopping) -> Tally:
             notice=ask.provider.notice,
             remarks=tuple(ask.transport.remarks),
             is_embedded=ask.provider.is_embedded,
+            keeps_files=keeps_files,
         )
+
+
+def _lines_in(path: Path) -> int:
+    """Return how many records a file of the run holds. There are none where it is not there."""
+    if not is_file(path):
+        return 0
+    with trouble_told(path, doing="read"), path.open("rb") as file:
+        return sum(1 for _ in file)
 
 
 def require_same_house(run: Run, *, is_local: bool) -> None:
@@ -146,7 +165,7 @@ class _Checkpoints:
     """Writes a checkpoint as soon as all of its things are done, whichever others are still under way."""
 
     def __init__(self, run: Run, work: Pass) -> None:
-        self._run, self._lines, self._size = run, next(iter(work.lines.values())), work.chunk
+        self._run, self._lines, self._size = run, work.first_lines, work.chunk
         whole, rest = divmod(work.total, work.chunk) if work.chunk else (0, 0)
         self._left = dict.fromkeys(range(1, whole + 1), work.chunk) | ({whole + 1: rest} if rest else {})
 
@@ -155,5 +174,5 @@ class _Checkpoints:
             return
         number = index // self._size + 1
         self._left[number] -= 1
-        if not self._left[number]:
+        if not self._left[number] and len(self._lines):
             self._lines.write(self._run.checkpoint(number), first=(number - 1) * self._size, last=number * self._size - 1)

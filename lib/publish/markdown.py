@@ -11,8 +11,8 @@ from typing import Any
 
 # Code first, because what looks like a formula in it is none. Lengths are bounded, so that no text takes long.
 PIECES = re.compile(
-    r"^(?P<fence>`{3,}|~{3,})[^\n]*\n.*?(?:^(?P=fence)[^\n]*$|\Z)"
-    r"|(?P<ticks>`+)(?!`)[^`].{0,2000}?(?<!`)(?P=ticks)(?!`)"
+    r"^(?P<fence>`{3,}+|~{3,}+)[^\n]*+\n.*?(?:^(?P=fence)[^\n]*$|\Z)"
+    r"|(?<!`)(?P<ticks>`{1,8})(?!`)[^`].{0,2000}?(?<!`)(?P=ticks)(?!`)"
     r"|\$\$(?P<display>.{1,4000}?)\$\$|\\\[(?P<brackets>.{1,4000}?)\\\]|\\\((?P<parens>.{1,2000}?)\\\)"
     r"|(?<![\w\\$])\$(?=[^\s$])(?P<inline>(?:\\.|[^$\\\n]){1,1000}?)(?<=\S)\$(?![\w$])",
     re.DOTALL | re.MULTILINE,

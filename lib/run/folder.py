@@ -6,6 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SIDES = ("train", "validation")
+FIGURES = (  # that notebook 03 saves
+    "overview", "catch_rate_by_kind", "keep_rate_by_subject", "keep_rate_by_misconception_type", "keep_rate_by_cell", "scores",
+    "criteria_by_tutoring_skill", "criteria_by_eval_dimension",
+)  # fmt: skip
 OLD_CHECKPOINTS = "_checkpoint_*.jsonl"  # their names in earlier versions
 
 
@@ -53,6 +57,10 @@ class Folder:
     def dataset_files(self) -> list[Path]:
         """Return the files that the kit writes into `dataset/`. Other files there belong to the user."""
         return [self.dataset / "README.md"] + [self.dataset / name for side in SIDES for name in (f"{side}.jsonl", f"data/{side}.parquet")]
+
+    def figure_files(self) -> list[Path]:
+        """Return the figures that the kit writes. Others in the folder belong to the user."""
+        return [self.figures / f"{name}.png" for name in FIGURES]
 
     def checkpoint(self, number: int) -> Path:
         return self.dir / f"{self.generated.stem}_checkpoint_{number}.jsonl"

@@ -156,7 +156,7 @@ def forget_results(folder: Folder) -> None:
     """Remove what notebooks 2 to 4 wrote, because it belongs to samples that are made anew. The journal keeps every reply."""
     judged = (folder.gated, folder.evaluations, folder.planted, folder.filtered, folder.dropped, folder.finetune, folder.statistics)
     with held(folder):
-        for path in (*judged, folder.validation, folder.report, folder.review_form, *folder.dataset_files(), *folder.figures.glob("*.png")):
+        for path in (*judged, folder.validation, folder.report, folder.review_form, *folder.dataset_files(), *folder.figure_files()):
             remove(path)
         for section in ("gating", "judging", "filtering", "dataset"):
             forget_section(folder, section)

@@ -18,7 +18,9 @@ DECIDES_SAMPLES = Settings.names_of("input", "plan", "writing")
 THRESHOLD = "critical_pass_threshold"
 RULES_BEFORE = {"min_quality_score": 1, "drop_factual_errors": False, "ban_is_veto": False}  # of versions that had the threshold only
 BEFORE = RULES_BEFORE | {"verify_scenarios": False, "second_vote": False}  # what versions did that did not record these settings
-NOT_OF_A_RUN = frozenset(Settings.names_of("place", "once"))  # a run has these settings from whoever opens it
+ONCE = frozenset(Settings.names_of("once"))
+NOT_OF_A_RUN = ONCE | frozenset(Settings.names_of("place"))  # a run has these settings from whoever opens it
+AFTER_MAKING = Settings.names_of("endpoint", "engine", "judging")  # as notebook 01 was last run with them, when that was later
 
 
 class Run(Folder):
@@ -64,6 +66,9 @@ class Run(Folder):
         """
         manifest, asked = read_manifest(self), self.settings.model_fields_set
         found = recorded_settings(self).model_dump(exclude=set(NOT_OF_A_RUN)) if manifest.generation.settings else {}
+        made = manifest.generation
+        if made.finished > manifest.judging.finished:
+            found |= {name: made.settings[name] for name in AFTER_MAKING if Settings.accepts(name, made.settings.get(name))}
         found |= _rules(manifest) if manifest.has("filtering") else {}
         if (sheet := manifest.people.review_csv) and is_file(from_root(sheet)):
             found["review_csv"] = sheet
@@ -114,13 +119,17 @@ def open_run(namespace: Mapping[str, Any], *, after: Literal["", "01_generate", 
 
 
 def recorded_settings(folder: Folder) -> Settings:
-    """Return the settings in the manifest of a run. Raises RunError when nothing has been made there."""
+    """Return the settings in the manifest of a run, without what was done or allowed once.
+
+    Raises RunError when nothing has been made there.
+    """
     manifest = read_manifest(folder)
     made = manifest.generation.settings
     if not made:
         raise RunError(f"{folder.dir} has no finished run: its manifest.json does not say how it was made.")
     decides = BEFORE | made
-    return _accepted((manifest.judging.settings or made) | {name: decides[name] for name in DECIDES_SAMPLES if name in decides})
+    found = (manifest.judging.settings or made) | {name: decides[name] for name in DECIDES_SAMPLES if name in decides}
+    return _accepted({name: value for name, value in found.items() if name not in ONCE})
 
 
 def filtered_with(run: Run) -> dict[str, Any]:

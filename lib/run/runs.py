@@ -24,11 +24,15 @@ def runs_in(folder: Path) -> list[tuple[Folder, Manifest]]:
 
 
 def last_run(outputs_dir: str) -> str:
-    """Return the name of the last run made. `outputs_dir` is the folder of runs, or "" for the usual one. Raises RunError."""
+    """Return the name of the last run made. `outputs_dir` is the folder of runs, or "" for the usual one.
+
+    A folder that bears another name than the run in it is a copy, and does not count. Raises RunError when there is no run.
+    """
     folder = from_root(outputs_dir or Settings().outputs_dir)
-    if not (runs := runs_in(folder)):
+    names = [run.dir.name for run, manifest in runs_in(folder) if manifest.generation.settings.get("run") == run.dir.name]
+    if not names:
         raise RunError(f"There is no run in {short_path(folder)} yet. To make one: make run, or run 01_generate.")
-    return runs[0][0].dir.name
+    return names[0]
 
 
 def known_runs(folder: Path) -> str:

@@ -1,6 +1,7 @@
 "use strict";
 // What both modes of the page share. Text is inserted as text, and only the kit's own rendering of Markdown is inserted as markup.
 
+const MOST_BRACES = 500; // in a formula; more are an attack on the browser
 const byId = (id) => document.getElementById(id);
 
 /** Return an element with these attributes and children. A child that is no element becomes text. */
@@ -32,12 +33,17 @@ function turn(title, markup, name = "") {
   return made;
 }
 
+/** Typeset a formula. One that KaTeX can't, or should not, typeset stays as its LaTeX. */
 function typeset(formula) {
   const tex = formula.textContent;
   formula.dataset.tex = tex;
-  if (typeof katex === "undefined") return;
+  if (typeof katex === "undefined" || tex.split("{").length > MOST_BRACES) return;
   const displayMode = formula.classList.contains("display");
-  katex.render(tex, formula, { output: "mathml", throwOnError: false, trust: false, maxSize: 20, maxExpand: 200, displayMode });
+  try {
+    katex.render(tex, formula, { output: "mathml", throwOnError: false, trust: false, maxSize: 20, maxExpand: 200, displayMode });
+  } catch {
+    formula.textContent = tex; // a macro that calls itself exhausts the stack
+  }
 }
 
 // ── quotes ──────────────────────────────────────────────────────────────────────────────────────────────────────────

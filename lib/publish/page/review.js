@@ -27,23 +27,26 @@ function remembered() {
   }
 }
 
-function show() {
-  const sample = samples[at];
-  const rows = sample.criteria.map((rubric, place) => {
-    const press = (value) => () => { criterion = place; answer(value); };
+/** Show a sample, and only then make it the one that the keys answer for. */
+function show(number = at, place = criterion) {
+  const sample = samples[number];
+  const rows = sample.criteria.map((rubric, own) => {
+    const press = (value) => () => { criterion = own; answer(value); };
     const button = (value, text) => element("button", { type: "button", "aria-pressed": String(answers[keyOf(sample, rubric)] === value), onclick: press(value) }, text);
-    return element("li", { class: place === criterion ? "now" : "" }, rubric.text, element("div", { class: "answers" }, button("yes", "Met (y)"), button("no", "Not met (n)")));
+    return element("li", { class: own === place ? "now" : "" }, rubric.text, element("div", { class: "answers" }, button("yes", "Met (y)"), button("no", "Not met (n)")));
   });
   const keepNote = ({ target }) => { answers[keyOf(sample)] = target.value; remember(); };
   const note = element("textarea", { rows: "2", id: "note", oninput: keepNote });
   note.value = answers[keyOf(sample)] ?? "";
   byId("sample").replaceChildren(
-    element("h2", {}, `Sample ${at + 1} of ${samples.length}`),
+    element("h2", {}, `Sample ${number + 1} of ${samples.length}`),
     turn("Question", sample.question), turn("First explanation", sample.explanation), turn("Student", sample.follow_up, "student"), turn("Tutor's reply", sample.response, "reply"),
     element("h3", {}, "Does the reply meet each criterion?"), element("ul", { class: "criteria" }, ...rows),
     element("label", {}, element("h3", {}, "Note"), note),
-    element("div", { class: "pages" }, element("button", { type: "button", onclick: () => turnTo(at - 1) }, "← Previous"), element("button", { type: "button", onclick: () => turnTo(at + 1) }, "Next →")),
+    element("div", { class: "pages" }, element("button", { type: "button", onclick: () => turnTo(number - 1) }, "← Previous"), element("button", { type: "button", onclick: () => turnTo(number + 1) }, "Next →")),
   );
+  at = number;
+  criterion = place;
   byId("count").textContent = `${samples.filter(isDone).length} of ${samples.length} samples done`;
 }
 
@@ -59,9 +62,8 @@ function answer(value) {
 }
 
 function turnTo(number) {
-  at = Math.min(samples.length - 1, Math.max(0, number));
-  criterion = Math.max(0, samples[at].criteria.findIndex((rubric) => !answers[keyOf(samples[at], rubric)]));
-  show();
+  const next = samples[Math.min(samples.length - 1, Math.max(0, number))];
+  show(samples.indexOf(next), Math.max(0, next.criteria.findIndex((rubric) => !answers[keyOf(next, rubric)])));
   window.scrollTo(0, 0);
 }
 
