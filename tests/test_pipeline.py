@@ -373,6 +373,20 @@ def test_what_belongs_to_other_samples_goes_when_they_are_made_anew(same_provide
         run.require_filtered()
 
 
+@pytest.mark.parametrize("why", ["over_budget", "refusal"])
+def test_a_pass_that_falls_short_leaves_what_an_earlier_one_made(
+    why: str, cap_alone: None, same_provider: Provider, usual: Settings, settings: Settings
+) -> None:
+    """The samples, and all that came of them, would be gone, and nothing would have come of it."""
+    of = copy_run(usual, to=settings)
+    results = Run(of).generated, Run(of).finetune, Run(of).evaluations, Run(of).report, Run(of).manifest
+    before = [path.read_bytes() for path in results if path.exists()]
+    same_provider.settings.faults = {"refusal": 1.0} if why == "refusal" else {}
+    with pytest.raises(RunFailed, match="hold more samples and were left as they are"):
+        generate(of.model_copy(update={"model": "claude-haiku-5-5", "budget_usd": 0.01 if why == "over_budget" else 5.0}))
+    assert [path.read_bytes() for path in results if path.exists()] == before
+
+
 def test_a_subject_without_topics_is_told(settings: Settings, seed_file: SeedFile, topics: Topics) -> None:
     plan = Plan(settings.model_copy(update={"subjects": ("knitting", "finance")}), seed_file, topics)
     assert "topics_csv has no topics for knitting" in plan.remarks[0]

@@ -9,11 +9,12 @@ from lib.analyze.rates import Pairs
 from lib.analyze.tables import Tables, read_tables
 from lib.analyze.trust import trust
 from lib.analyze.variety import variety_table
-from lib.errors import KitError
+from lib.errors import KitError, counted
 from lib.run.manifest import read_manifest, section_of
 from lib.run.run import Run
 from lib.settings import Settings
 
+SIGNIFICANT = 0.05
 WITHOUT_EFFECT = frozenset([*Settings.names_of("place", "engine", "once"), "scenarios_from"])  # what pairs share is said of the pairs
 
 
@@ -40,10 +41,20 @@ class Comparison:
         pairs, (difference, low, high) = self.pairs, self.pairs.difference
         sizes = f"of {pairs.total:,} pairs {pairs.only_first:,} are kept only in {self.run}, {pairs.only_second:,} only in {self.other}"
         interval = f"{difference:+.1%} (95 % interval {low:+.1%} to {high:+.1%}; McNemar's exact p = {pairs.mcnemar_p:.3g})"
-        lines = [f"keep rate of {self.run} beside {self.other}: {interval}; {sizes}", self.paired_by]
+        lines = [self.finding, f"keep rate of {self.run} beside {self.other}: {interval}; {sizes}", self.paired_by]
         lines += [f"{self.unpaired:,} samples were made in one of the runs only"] if self.unpaired else []
         lines += [f"changed: {name}, {one} in {self.other}, {two} in {self.run}" for name, (one, two) in self.changed.items()]
         return "\n".join(lines)
+
+    @property
+    def finding(self) -> str:
+        """What can be concluded of the keep rates, at an error rate of 5 %."""
+        pairs, differing = self.pairs, self.pairs.only_first + self.pairs.only_second
+        if pairs.mcnemar_p < SIGNIFICANT:
+            return f"{self.run} keeps {'more' if pairs.only_first > pairs.only_second else 'fewer'} than {self.other}, by more than chance"
+        least = next(count for count in range(1, 100) if 2 * 0.5**count < SIGNIFICANT)
+        few = f", and with fewer than {least} such pairs none could be" if differing < least else ""
+        return f"no difference is shown, because the runs differ on {counted(differing, 'pair')} only{few}"
 
     @property
     def paired_by(self) -> str:

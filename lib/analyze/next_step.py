@@ -50,9 +50,12 @@ def _more_samples(tables: Tables, judge: Trust) -> str:
     if made >= FEWEST_FOR_RATES:
         return ""
     seeds = math.ceil(ENOUGH / tables.run.settings.samples_per_seed)
-    costs = sum(line.cost_usd for line in tables.manifest.judging.ledger) / max(1, made) * (ENOUGH - made)
-    price = f" (about ${costs:.2f} more at what a sample of this run cost)" if costs >= 0.01 else ""
-    return f"Make about {ENOUGH} samples{price}, because {made} are too few to tell anything:\n  {_again(tables)} NUM_SEEDS={seeds}"
+    spent_usd, settings = sum(line.cost_usd for line in tables.manifest.judging.ledger), tables.run.settings
+    more_usd = 0.0 if settings.scenarios_from else spent_usd / max(1, made) * (ENOUGH - made)  # reused scenarios cost nothing
+    price = f" (about ${more_usd:.2f} more at what a sample of this run cost)" if more_usd >= 0.01 else ""
+    enough_usd = math.ceil(spent_usd + 2 * more_usd)
+    budget = f" BUDGET_USD={enough_usd}" if enough_usd > settings.budget_usd else ""
+    return f"Make about {ENOUGH} samples{price}, because {made} are too few to tell anything:\n  {_again(tables)} NUM_SEEDS={seeds}{budget}"
 
 
 def _another_judge(tables: Tables, judge: Trust) -> str:
@@ -112,8 +115,8 @@ def _again(tables: Tables, *, name: str = "") -> str:
 
 RULES: tuple[Rule, ...] = (
     _a_larger_model,
-    _more_samples,
     _another_judge,
+    _more_samples,
     _another_verifier,
     _what_loses_most,
     _read_what_is_kept,

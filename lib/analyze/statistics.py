@@ -114,7 +114,9 @@ def _written(run: Run, *, tables: Tables) -> Statistics:
     write_json(run.statistics, found)
     kept, cost_usd = found["kept_samples"], sum(line.cost_usd for line in ledger(run.journal))
     costs = {"cost_usd": round(cost_usd, 6), "cost_usd_a_kept_sample": round(cost_usd / kept, 6) if kept else None}
-    if run.settings.review_csv:
+    if (
+        run.settings.review_csv and found["judge"]["people"] and found["judge"]["people"]["criteria"]["labelled"]
+    ):  # an empty sheet replaces none
         update_manifest(run, "people", values={"review_csv": run.settings.review_csv})
     update_manifest(run, "filtering", values=filtered_with(run) | {"kept": kept} | costs)
     return found

@@ -11,6 +11,7 @@ from lib.settings import FEWEST_PLANTED
 from lib.taxonomy import label
 
 HIGH_KEEP_RATE, LOW_KEEP_RATE, LOW_CATCH_RATE, HIGH_UNFOUND_RATE = 0.95, 0.50, 0.80, 0.10
+SAYS_NOTHING = 0.95  # width of an interval from which a rate could be anything
 FEWEST_TO_WARN = 16  # samples, because 100 % of fewer is no finding
 ASSUMED = "Under the assumption that the judge passes every good response (sensitivity 1): review_csv names no people's labels."
 EASIER = "Planted failures are easier to catch than natural ones: this is the judge at its best."
@@ -50,7 +51,8 @@ class Trust:
         if self.all_caught.total < FEWEST_PLANTED:
             return None
         recognised = self.people.sensitivity if self.people and self.people.sensitivity.total else None
-        return corrected_rate(self.passed, caught=self.all_caught, recognised=recognised)
+        found = corrected_rate(self.passed, caught=self.all_caught, recognised=recognised)
+        return found if found and found[2] - found[1] < SAYS_NOTHING else None
 
     @property
     def catch_line(self) -> str:

@@ -23,7 +23,9 @@ def again(folder: Path, pairs: list[str]) -> Settings:
     recorded = recorded_settings(Folder(folder))
     changes = {name.lower(): value for name, _, value in (pair.partition("=") for pair in pairs)}
     check_names(changes)
-    return Settings.of(**recorded.model_dump(mode="json") | {"run": f"{folder.name}_again"} | changes)
+    return Settings.of(
+        **recorded.model_dump(mode="json", exclude={"review_csv", "compare_with"}) | {"run": f"{folder.name}_again"} | changes
+    )
 
 
 def changed_since(folder: Path, settings: Settings) -> list[str]:

@@ -1,6 +1,7 @@
 """Settings -> the blind sheet of a run for people to fill in, as a form for the browser and as CSV for spreadsheets."""
 
 from lib.analyze.sheet import read_sheet, write_sheet
+from lib.commands.notebooks import require_run
 from lib.publish.page import write_review_form
 from lib.run.run import Run
 from lib.run.runs import with_run
@@ -10,6 +11,7 @@ from lib.settings import settings_of, short_path
 def main(words: list[str]) -> int:
     """Write both and say what to do with them."""
     settings = settings_of(with_run(words))
+    require_run(Run(settings))
     run = Run(settings).as_filtered
     path, form = write_sheet(run), write_review_form(run)
     rows = read_sheet(path)

@@ -74,7 +74,7 @@ def judge_samples(
     lost = sum(map(is_planted, tally.failures))
     notes = [f"{len(ranks) - lost:,} of {len(ranks):,} planted failures were judged among them"] if ranks else []
     if settings.votes == 1 and (again_judged := votes[2] + votes[3]):
-        notes.append(f"{again_judged:,} of both were close and judged again, {votes[3]:,} of them a third time")
+        notes.append(f"{again_judged:,} of these samples and copies were close and judged again, {votes[3]:,} of them a third time")
     tally = replace(_of_samples(tally, len(ids)), note="; ".join(notes))
     if tally.keeps_files and not may_fall_short:
         return tally.require_enough(run)

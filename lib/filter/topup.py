@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
+from lib.errors import counted
 from lib.filter.gates import gate_samples
 from lib.filter.judge import NONE_GIVEN_UP, judge_samples
 from lib.filter.keep import filter_samples
@@ -47,7 +48,7 @@ class TopUp:
     why: str  # it ended
 
     def __str__(self) -> str:
-        made = f"{self.repaired:,} repaired, {self.added:,} made anew in {self.rounds} rounds"
+        made = f"{self.repaired:,} repaired, {self.added:,} made anew in {counted(self.rounds, 'round')}"
         return f"{self.kept_before:,} kept before, {self.kept:,} now, {self.target:,} wanted ({made}): {self.why}"
 
 

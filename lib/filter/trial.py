@@ -26,7 +26,7 @@ from lib.run.lock import holding
 from lib.run.records import ById, made_samples
 from lib.run.run import Run
 from lib.schema import Evaluation, Message, Sample
-from lib.settings import Settings
+from lib.settings import Settings, short_path
 
 SAMPLES = 5
 OFF = (
@@ -82,7 +82,9 @@ def _tried(run: Run, *, ids: Collection[str]) -> Trial:
     finish(try_all(), stopping)
     if not tried:
         raise TrialError(f"None of the {counted(len(samples), 'sample')} could be answered and judged: {failed[0]}.")
-    return Trial(name, tuple(tried[index] for index in sorted(tried)), len(failed), spent_usd[0])
+    return Trial(
+        name, tuple(tried[index] for index in sorted(tried)), len(failed), spent_usd[0], short_path(run.notebooks / "02_filter.ipynb")
+    )
 
 
 async def _beside(ask: Asker, sample: Sample, *, name: str, old: Evaluation | None) -> Tried:

@@ -38,6 +38,7 @@ class Trial:
     tried: tuple[Tried, ...]
     failed: int
     cost_usd: float
+    notebook: str  # where they are shown side by side
 
     def __str__(self) -> str:
         before, after = (sum(one.is_kept for one in each) for each in ([t.before for t in self.tried], [t.after for t in self.tried]))
@@ -45,7 +46,8 @@ class Trial:
         return (
             f"{counted(len(self.tried), 'sample')} with the edited {self.prompt} prompt: {before} would be kept before, {after} after it "
             f"(${self.cost_usd:.2f}{failed}). So few samples show how the prompt reads, not whether it is better. To measure that, make "
-            "another run with SCENARIOS_FROM, and compare the two."
+            "another run with SCENARIOS_FROM, and compare the two. They stand side by side in notebook 02 "
+            f"({self.notebook} after a headless run)."
         )
 
     def rows(self) -> list[dict[str, Any]]:

@@ -11,15 +11,16 @@ from typing import Any
 
 from lib.errors import counted
 from lib.generate.dealing import written_spoilings
-from lib.generate.inputs import Plan
+from lib.generate.inputs import Plan, what_differs
 from lib.generate.reuse import scenarios_of
-from lib.generate.usage import Seen, StageEstimate, changed_stages, seen_in, spent_so_far, stage_estimate
+from lib.generate.usage import ORDER, Seen, StageEstimate, changed_stages, seen_in, spent_so_far, stage_estimate
 from lib.generate.verify import misstated_count
 from lib.llm.budget import CHARACTERS_PER_TOKEN
 from lib.llm.call import wire_schema
 from lib.llm.provider import chosen
 from lib.prompts.answers import GoldAnswer, JudgementAnswer, MisstatedAnswer, ScenarioAnswer, SpoiledAnswer, VerificationAnswer
 from lib.prompts.rendering import Stage, scenario_prompt, template_text
+from lib.run.manifest import read_manifest
 from lib.run.run import Run
 from lib.settings import Settings
 
@@ -52,7 +53,8 @@ class Estimate:
 
     @property
     def remarks(self) -> list[str]:
-        if self.spent_usd + self.left_usd[1] <= self.budget_usd:
+        low, high = (self.spent_usd + usd for usd in self.left_usd)
+        if high <= self.budget_usd or low > self.budget_usd:  # with the second, the run is refused, and that says more
             return []
         return [f"budget_usd = {self.budget_usd:g} may not be enough; the run stops there, and can be continued with a larger one."]
 
@@ -86,7 +88,9 @@ def estimate(run: Run, plan: Plan) -> Estimate:
     settings = run.settings
     is_local, seen = chosen(settings) == "local", seen_in(run)
     reused = scenarios_of(run, inputs_sha256={})
-    changed = changed_stages(run)
+    made = read_manifest(run).generation
+    is_another = bool(made.settings) and any(what_differs(run, made, inputs_sha256={}))
+    changed = set(ORDER) if is_another else changed_stages(run)
     stages = tuple(
         replace(stage, paid=0) if stage.stage in changed else stage
         for stage in _stages(plan, settings, seen=seen, is_local=is_local, reused=len(reused) if reused else 0)

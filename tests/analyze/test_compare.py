@@ -97,6 +97,17 @@ def test_the_comparison_says_whether_pairs_answer_the_same_question(settings: Se
     assert said.startswith("each pair shares its slot only") and "SCENARIOS_FROM=a" in said
 
 
+def test_the_first_line_says_whether_there_is_a_difference(settings: Settings) -> None:
+    filtered(settings, "a", set(range(12)), made=range(20))
+    better = compare_runs(tables(filtered(settings, "b", set(), made=range(20), compare_with="a")))
+    assert str(better).startswith("b keeps more than a, by more than chance\n")
+    filtered(settings, "c", {1, 2}, made=range(20))
+    same = compare_runs(tables(filtered(settings, "d", {2, 3}, made=range(20), compare_with="c")))
+    assert str(same).startswith(
+        "no difference is shown, because the runs differ on 2 pairs only, and with fewer than 6 such pairs none could be\n"
+    )
+
+
 def test_where_the_responses_are_the_same_only_the_judging_can_differ(settings: Settings) -> None:
     a = filtered(settings, "a", set())
     filtered(settings, "b", {1}, compare_with="a")

@@ -11,6 +11,7 @@ import pytest
 
 from lib.commands import lab
 from lib.commands.__main__ import main
+from lib.commands.rerun import again
 from lib.run.files import RunError
 from lib.run.manifest import update_manifest
 from lib.run.run import Run, open_run
@@ -50,6 +51,17 @@ def test_where_there_is_no_run_at_all_one_line_says_how_to_make_one(tmp_path: Pa
         last_run(str(tmp_path))
 
 
+@pytest.mark.parametrize("name", ["a_backup", "a copy", "b (1)"])
+def test_a_copy_of_a_run_is_not_the_last_one(two: Path, name: str) -> None:
+    shutil.copytree(two / "a", two / name)
+    assert last_run(str(two)) == "a"
+
+
+def test_topping_up_costs_money_so_it_takes_no_run_by_itself(two: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["topup", f"OUTPUTS_DIR={two}"]) == 1
+    assert "say which run: make topup RUN=<name>. Runs in" in capsys.readouterr().err
+
+
 def test_a_run_with_a_damaged_manifest_is_not_the_last_one(two: Path) -> None:
     (two / "a" / "manifest.json").write_text("{")
     assert last_run(str(two)) == "b"
@@ -72,7 +84,22 @@ def test_a_notebook_after_the_first_has_the_settings_of_the_run(two: Path) -> No
 
 
 def test_what_is_done_only_once_is_not_taken_from_the_run(two: Path) -> None:
-    assert open_run({"run": "a", "outputs_dir": str(two)}, after="01_generate").settings.top_up is False
+    """Nor is it done again by make rerun."""
+    made(two, "z", finished="2026-11-25", replace=True, edited_prompt="gold", top_up=True)
+    for settings in (open_run({"run": "z", "outputs_dir": str(two)}, after="01_generate").settings, again(two / "z", [])):
+        assert (settings.replace, settings.edited_prompt, settings.top_up) == (False, "", False)
+
+
+def test_what_notebook_1_was_last_run_with_is_what_notebook_2_judges_with(two: Path) -> None:
+    run = Run(Settings.of(run="a", outputs_dir=str(two)))
+    judged = {
+        "settings": run.settings.model_dump(mode="json") | {"judge_model": "an-earlier-judge"},
+        "finished": "2026-11-24T11:00:00+00:00",
+    }
+    update_manifest(run, "judging", values=judged)
+    assert open_run({"run": "a", "outputs_dir": str(two)}, after="01_generate").settings.judge_model == "an-earlier-judge"
+    made(two, "a", finished="2026-11-25T10:00:00+00:00", budget_usd=40, judge_model="a-later-judge")
+    assert open_run({"run": "a", "outputs_dir": str(two)}, after="01_generate").settings.judge_model == "a-later-judge"
 
 
 def test_a_value_in_the_cell_changes_that_of_the_run(two: Path) -> None:

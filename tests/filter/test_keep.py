@@ -244,7 +244,7 @@ def test_what_was_made_or_judged_anew_must_be_filtered_anew(at_half: Settings, n
 def test_labels_that_were_read_once_are_read_again_by_what_comes_after(at_half: Settings, tmp_path: Path) -> None:
     write_sheet(Run(at_half))
     sheet = tmp_path / "labels.csv"
-    sheet.write_bytes(Run(at_half).review.read_bytes())
+    sheet.write_bytes(Run(at_half).review.read_bytes().replace(b'"",""\r\n', b'"yes",""\r\n'))
     count(at_half.model_copy(update={"review_csv": str(sheet)}))
     asked = Settings.of(run=at_half.run, outputs_dir=at_half.outputs_dir)
     assert Run(asked).as_filtered.settings.review_csv == str(sheet)
@@ -255,7 +255,7 @@ def test_labels_that_were_read_once_are_read_again_by_what_comes_after(at_half: 
 def test_labels_can_be_left_out_again_and_go_when_samples_are_judged_anew(at_half: Settings, tmp_path: Path) -> None:
     write_sheet(Run(at_half))
     sheet = tmp_path / "labels.csv"
-    sheet.write_bytes(Run(at_half).review.read_bytes())
+    sheet.write_bytes(Run(at_half).review.read_bytes().replace(b'"",""\r\n', b'"yes",""\r\n'))
     count(at_half.model_copy(update={"review_csv": str(sheet)}))
     asked = {"run": at_half.run, "outputs_dir": at_half.outputs_dir}
     assert Run(Settings.of(**asked, review_csv="")).as_filtered.settings.review_csv == ""

@@ -4,12 +4,13 @@ from pathlib import Path
 
 import pytest
 
+from lib.filter.judge import ONLY_TRIED
 from lib.filter.trial import OFF, TrialError, try_prompt
 from lib.filter.tried import Trial
 from lib.prompts import rendering
 from lib.run.run import Run
 from lib.settings import Settings
-from tests.build import copy_run, generate, make_run
+from tests.build import copy_run, generate, judge, make_run
 from tests.provider import Provider
 
 
@@ -120,3 +121,17 @@ def test_a_prompt_edited_while_python_runs_is_seen(settings: Settings, provider:
     make_run(settings)
     edit(templates, "gold")
     assert len(tried(settings, "gold").tried) == 5
+
+
+def test_trying_the_judges_prompt_judges_nothing_else(of: Settings, templates: Path, same_provider: Provider) -> None:
+    """In a headless run of notebook 2, the cell after the trial would judge all samples with the edited prompt."""
+    edit(templates, "judge")
+    before = Run(of).evaluations.read_bytes()
+    assert judge(of.model_copy(update={"edited_prompt": "judge"})) == ONLY_TRIED
+    assert (Run(of).evaluations.read_bytes(), same_provider.calls) == (before, 0)
+
+
+def test_a_trial_asks_live_where_the_run_was_made_in_batches(of: Settings, templates: Path, same_provider: Provider) -> None:
+    edit(templates, "gold")
+    tried(of.model_copy(update={"mode": "batch"}), "gold")
+    assert same_provider.calls == 10 and not any("batches" in request.path for request in same_provider.requests)

@@ -110,7 +110,7 @@ def test_a_close_decision_gets_a_second_vote_and_a_third_where_the_two_differ(
 
 def test_second_votes_are_counted_and_shown_as_such(provider: Provider, settings: Settings) -> None:
     settings = judged_by(provider, settings, Wavering(1))
-    assert "6 of both were close and judged again, 6 of them a third time" in str(judge(settings))
+    assert "6 of these samples and copies were close and judged again, 6 of them a third time" in str(judge(settings))
     found = trust(tables(settings))
     assert (found.voted_again.hits, found.voted_again.total) == (6, 6)
     assert "close, and judged again: 6 of 6" in str(found)

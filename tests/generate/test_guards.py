@@ -140,3 +140,25 @@ def test_no_run_is_faster_than_the_calls_of_one_sample_in_a_row(provider: Provid
     """A scenario of 15 s, a response of 8 s, then a judgement of 10 s and a spoiled copy of 8 s at the least."""
     wide = estimated(settings.model_copy(update={"max_concurrency": 5000}))
     assert wide.minutes[0] == pytest.approx((15 + 8 + 10 + (8 if any(stage.stage == "spoil" for stage in wide.stages) else 0)) / 60)
+
+
+def test_replies_that_an_edited_prompt_makes_useless_are_not_counted_as_paid(
+    provider: Provider, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_run(settings)
+    monkeypatch.setattr("lib.generate.usage.template_sha256", lambda stage: "0" * 64)
+    assert estimated(settings).left_usd[0] > 0
+    assert "would cost $" in refusal(settings, budget_usd=0.3)
+
+
+def test_replies_of_another_plan_are_not_counted_as_paid(provider: Provider, settings: Settings) -> None:
+    make_run(settings)
+    other = settings.model_copy(update={"random_seed": 9})
+    assert estimated(other).left_usd[0] == pytest.approx(estimated(other).cost_usd[0])
+
+
+def test_what_the_other_run_has_paid_is_free_for_a_run_with_its_scenarios(provider: Provider, settings: Settings) -> None:
+    make_run(settings)
+    again = settings.model_copy(update={"run": "again", "scenarios_from": "t", "budget_usd": 0.01})
+    assert estimated(again).left_usd[0] == 0
+    assert generate(again).asked == 0

@@ -126,3 +126,16 @@ def test_a_damaged_scenario_names_its_line(same_provider: Provider, usual: Setti
     Run(of).generated.write_text("".join([lines[0], json.dumps(record) + "\n", *lines[2:]]), "utf-8")
     with pytest.raises(KitError, match=r"tutoring_samples_generated.jsonl, line 2: metadata.question is missing"):
         generate(again(of))
+
+
+def test_a_damaged_journal_of_the_other_run_is_named_as_such(provider: Provider, settings: Settings) -> None:
+    generate(settings)
+    Run(settings).journal.write_bytes(b"no database" * 500)
+    with pytest.raises(KitError, match=r"/t/journal.sqlite can't be read .* the run that scenarios_from names"):
+        generate(again(settings))
+
+
+def test_a_journal_that_is_gone_is_told(provider: Provider, settings: Settings) -> None:
+    generate(settings)
+    Run(settings).journal.unlink()
+    assert "is asked and paid for again" in generate(again(settings)).remarks[0]

@@ -110,7 +110,7 @@ def assert_harmless(markup: str) -> None:
         assert (name, value) in (("", ""), ("class", "tex"), ("class", "tex display")) or (tag, name) == ("ol", "start"), markup
 
 
-@pytest.mark.parametrize("mark", ["\\(", "$", "`", "$$", "\\[", "*", "[", "```\n"])
+@pytest.mark.parametrize("mark", ["\\(", "$", "`", "~", "$$", "\\[", "*", "[", "```\n"])
 def test_many_marks_that_are_never_closed_take_no_long_time(mark: str) -> None:
     """Each may look ahead a bounded way only. Without a bound this takes minutes."""
     assert rendered(mark * 5_000)

@@ -79,6 +79,12 @@ def test_the_two_sides_of_a_diff_are_the_two_texts() -> None:
     assert "".join(text for kind, text in diff(before, after) if kind >= 0) == after
 
 
+def test_two_endless_texts_are_shown_one_after_the_other() -> None:
+    """To compare each word of the one with each of the other would take minutes."""
+    before, after = "a b " * 20_000, "c d " * 20_000
+    assert diff(before, after) == [(-1, before), (1, after)]
+
+
 def test_a_models_text_is_nowhere_markup(settings: Settings) -> None:
     about = {
         "question": HOSTILE,

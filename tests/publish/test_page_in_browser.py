@@ -25,6 +25,7 @@ pytestmark = pytest.mark.skipif(not CHROMIUM, reason="there is no Chromium on th
 
 HOSTILE = (
     "<script>window.ran = 1</script><img src=x onerror='window.ran = 2'>[a](javascript:window.ran=3)"
+    r" $$\newcommand{\b}[1]{\b{#1#1}}\b{x}$$ $" + "{" * 3000 + "}" * 3000 + "$"
     r" $\href{javascript:window.ran=4}{x}$ $\includegraphics{http://127.0.0.1/x.png}$ $\htmlData{a=b}{<img src=x onerror=window.ran=5>}$"
 )
 REPLY = "You say *both* count. **The nine million are gone** either way, whatever $x^2 + 1$ is, and it costs $5 and $6."
@@ -162,6 +163,15 @@ def test_the_search_looks_into_texts_and_ids_of_all_samples(page: "Page", wanted
     assert listed(page) == ids
 
 
+def test_what_the_filters_exclude_is_not_left_on_the_screen(page: "Page") -> None:
+    title(page, "seed001_var1")
+    page.select_option("select[name=status]", "dropped")
+    title(page, "seed002_var1")
+    page.fill("#search", "no such word")
+    has_text(page, "#list", "Nothing is found. “Clear” shows all samples again.")
+    assert page.locator("#sample h2").count() == 0
+
+
 def test_the_worst_come_first_when_asked_for(page: "Page") -> None:
     page.select_option("select[name=status]", "kept")
     page.select_option("select[name=order]", "worst")
@@ -262,6 +272,20 @@ def test_on_a_laptop_and_a_phone_nothing_is_wider_than_the_screen_and_text_stand
         assert abs(lightness(paper) - lightness(ink)) > 180
 
 
+def test_on_a_phone_the_list_comes_first_and_a_sample_leads_back_to_it(browser: "Browser", made: Settings) -> None:
+    for page in opened(browser, Run(made).report, viewport={"width": 390, "height": 800}):
+        page.click("#to-samples")
+        has_text(page, "#count", "260 of 260")
+        assert page.evaluate("window.scrollY") == 0
+        page.click("#list li >> nth=1")
+        title(page, "seed002_var1")
+        page.wait_for_selector(".back")
+        assert page.evaluate("window.scrollY") > 0
+        page.click(".back")
+        page.wait_for_selector("#search")
+        assert page.evaluate("window.scrollY") == 0
+
+
 def lightness(colour: str) -> float:
     return sum(map(int, re.findall(r"\d+", colour)[:3])) / 3
 
@@ -306,6 +330,21 @@ def test_answers_are_there_again_after_the_window_was_closed(form: "Page") -> No
     assert form.text_content("#sample h2") == "Sample 2 of 3"
     form.keyboard.press("ArrowLeft")
     assert form.locator("[aria-pressed=true]").all_text_contents() == ["Met (y)", "Met (y)", "Not met (n)"]
+
+
+def test_a_formula_that_exhausts_the_typesetter_neither_stops_the_form_nor_shifts_its_answers(
+    browser: "Browser", made: Settings, seeds_csv: Path, tmp_path: Path
+) -> None:
+    """The keys answer for the sample on the screen."""
+    bomb = [a_sample(f"seed{number:03d}_var1", rubrics=rubrics_of(5), response=HOSTILE) for number in (1, 2, 3)]
+    settings = small_settings(tmp_path, seeds_csv)
+    write_run(settings, bomb, [an_evaluation(sample) for sample in bomb])
+    keep(settings)
+    for form in opened(browser, write_review_form(Run(settings))):
+        for number in (1, 2, 3):
+            has_text(form, "#sample h2", f"Sample {number} of 3")
+            form.keyboard.press("y")
+        assert form.text_content("#count") == "3 of 3 samples done"
 
 
 def test_the_form_shows_neither_status_nor_verdict(form: "Page") -> None:

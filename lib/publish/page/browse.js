@@ -6,7 +6,7 @@ const SELECTS = {
   status: "Any status", reason: "Any reason", subject: "Any subject", kind: "Any kind", level: "Any level", origin: "Any origin",
   quality: "Any quality score", failed: "Any failed skill", near: "Near misses or not",
 };
-const ORDERS = { order: "In order", worst: "Lowest score first", best: "Highest score first" };
+const ORDERS = { order: "In order", worst: "Lowest weighted score first", best: "Highest weighted score first" };
 const chunks = [...document.querySelectorAll("script.chunk")];
 const opened = new Map(); // number of a chunk -> its entries
 const plain = new Map(); // number of a chunk -> what is searched of them
@@ -64,6 +64,8 @@ function filter() {
   }
   byId("list").replaceChildren();
   extend();
+  if (!matching.length) byId("list").append(element("li", { class: "soft" }, "Nothing is found. “Clear” shows all samples again."));
+  if (!byId("samples").hidden && !matching.includes(current)) matching.length ? show(matching[0]) : byId("sample").replaceChildren();
   byId("count").textContent = `${matching.length.toLocaleString("en")} of ${lines.length.toLocaleString("en")}`;
   highlight();
 }
@@ -106,7 +108,8 @@ function extend(until = 0) {
   for (const number of matching.slice(from, Math.max(until + 1, from + BATCH))) {
     const line = lines[number];
     const status = line.status === "kept" ? "kept" : `${line.status}${line.reason ? `, ${line.reason}` : ""}`;
-    const head = element("div", { class: "head" }, element("span", {}, line.id), element("span", { class: line.status.split(" ")[0] }, status));
+    const score = line.weighted === null ? "" : ` · ${line.weighted}`;
+    const head = element("div", { class: "head" }, element("span", {}, line.id), element("span", { class: line.status.split(" ")[0] }, status + score));
     list.append(element("li", { "data-number": number, onclick: () => go(line.id) }, head, element("span", {}, line.title || "–")));
   }
 }
@@ -130,7 +133,7 @@ function move(step) {
 
 // ── one sample ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
-async function show(number) {
+async function show(number, isChosen = false) {
   current = number;
   highlight();
   const line = lines[number];
@@ -141,6 +144,7 @@ async function show(number) {
   const quotes = entry.verdicts.map((row) => (row.found ? row.quote : ""));
   if (reply) markQuotes(reply.querySelector(".body"), quotes);
   byId("sample").replaceChildren(
+    element("a", { class: "back", href: "#samples" }, "← All samples"),
     element("h2", {}, line.id),
     element("p", { class: "soft" }, [line.subject, line.kind, line.level, entry.topic, line.origin].filter(Boolean).join(" · ")),
     element("p", {}, element("strong", { class: line.status.split(" ")[0] }, line.status), entry.detail ? `: ${entry.detail}` : line.reason ? `: ${line.reason}` : ""),
@@ -151,7 +155,7 @@ async function show(number) {
     verdicts(entry.verdicts), twin(entry.twin), wrong(entry.wrong), ...(entry.planted ?? []).map(planted), lineage(entry.lineage),
   );
   byId("sample").scrollTop = 0;
-  if (window.innerWidth < 900) byId("sample").scrollIntoView();
+  if (isChosen && window.innerWidth < 900) byId("sample").scrollIntoView(); // on a phone it stands below the list
 }
 
 const listed = (title, names) => (names?.length ? element("p", { class: "soft" }, `${title}: ${names.join(", ")}`) : "");
@@ -235,8 +239,11 @@ function route(name = decodeURIComponent(location.hash.slice(1))) {
   byId("samples").hidden = !isSample;
   byId(isSample ? "to-samples" : "to-summary").setAttribute("aria-current", "page");
   byId(isSample ? "to-summary" : "to-samples").removeAttribute("aria-current");
-  if (number >= 0) show(number);
-  else if (isSample && current < 0 && matching.length) show(matching[0]);
+  if (number >= 0) show(number, true);
+  else if (isSample) {
+    window.scrollTo(0, 0);
+    if (current < 0 && matching.length) show(matching[0]);
+  }
 }
 
 const KEYS = { j: () => move(1), ArrowRight: () => move(1), k: () => move(-1), ArrowLeft: () => move(-1), s: () => go("summary") };

@@ -87,9 +87,10 @@ function save() {
   const link = element("a", { download: `${document.body.dataset.run}_review.csv`, href: URL.createObjectURL(new Blob([text], { type: "text/csv" })) });
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+  byId("count").textContent = `Saved ${link.download}. Next: make analyze RUN=${document.body.dataset.run} REVIEW_CSV=<that file>`;
 }
 
-const KEYS = { y: () => answer("yes"), n: () => answer("no"), u: () => answer(""), ArrowRight: () => turnTo(at + 1), ArrowLeft: () => turnTo(at - 1) };
+const KEYS = { y: () => answer("yes"), n: () => answer("no"), u: () => answer(""), ArrowRight: () => turnTo(at + 1), j: () => turnTo(at + 1), k: () => turnTo(at - 1), ArrowLeft: () => turnTo(at - 1) };
 
 document.addEventListener("keydown", (event) => {
   if (event.key === "Escape") event.target.blur?.();
