@@ -90,15 +90,15 @@ async def _through(run: Run, work: Pass, *, stopping: Stopping) -> Tally:
     other = run.source.journal if run.source else None
     async with open_asker(run.settings, journal=run.journal, stopping=stopping, other=other) as ask:
         require_same_house(run, is_local=ask.provider.is_local)
-        with progress_bar(work.total, description=work.title or work.verb.capitalize(), unit="samples") as bar:
-            standing = Standing(bar, ask)
+        standing, title, is_live = Standing(ask), work.title or work.verb.capitalize(), run.settings.mode == "live"
+        with progress_bar(work.total, description=title, unit="samples", note=standing.__str__, is_steady=is_live) as bar:
+            standing.follow_batches(bar.refresh)
             stopping.notice = lambda: bar.write(
                 f"Stopping: {ask.window.in_flight} calls in flight are paid for, so they may end, within {GRACE_S:.0f} s. "
                 "Stop again to end at once."
             )
 
             async def one(index: int, thing: HasId) -> None:
-                reason = ""
                 try:
                     ask.require_budget(thing.id, work.stages)
                     records = await work.make(ask, thing)
@@ -107,9 +107,9 @@ async def _through(run: Run, work: Pass, *, stopping: Stopping) -> Tally:
                     work.done[type(records[0])] += 1
                 except CallFailed as failed:
                     failures[index] = Failure(id=thing.id, stage=failed.stage, reason=failed.reason, detail=failed.detail)
-                    reason = failed.reason
+                    standing.failed(failed.reason)
                 checkpoints.done(index)
-                standing.done(failed=reason)
+                bar.update(1)
 
             await for_each(one, work.things, width=min(ask.workers, work.total), stopping=stopping)
         if ask.books.journal.restored():

@@ -1,69 +1,120 @@
-"""The line behind a progress bar shows what a person wants to know of a run under way."""
+"""The line beside a progress bar shows what a person wants to know of a run under way."""
 
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from lib.llm.progress import Standing
+from lib.llm import progress
+from lib.llm.progress import Standing, pace, progress_bar
 from lib.settings import Settings
 from tests.build import generate
 from tests.provider import Provider
 
 
-class Bar:
-    """What is used of a bar."""
-
-    text = ""
-    count = 0
-
-    def set_postfix_str(self, text: str, refresh: bool = True) -> None:
-        self.text = text
-
-    def update(self, count: int) -> None:
-        self.count += count
-
-
-def standing(*, mode: str = "live", is_local: bool = False, in_flight: int = 31) -> tuple[Standing, Bar, Any]:
-    ask: Any = SimpleNamespace(
+def asker(*, mode: str = "live", is_local: bool = False, in_flight: int = 31) -> Any:
+    return SimpleNamespace(
         provider=SimpleNamespace(is_local=is_local),
         books=SimpleNamespace(budget=SimpleNamespace(spent_usd=1.874)),
         settings=SimpleNamespace(mode=mode),
         window=SimpleNamespace(in_flight=in_flight, limit=38.0),
         transport=SimpleNamespace(report=None),
     )
-    bar = Bar()
-    return Standing(bar, ask), bar, ask
+
+
+# ── what stands behind the bar ───────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_it_shows_the_cost_and_the_calls_in_flight_with_their_limit() -> None:
-    found, bar, _ = standing()
-    found.done()
-    assert (bar.text, bar.count) == ("$1.87 in all, 31 of at most 38 calls in flight", 1)
+    assert str(Standing(asker())) == "$1.87 so far, 31 of 38 calls in flight"
 
 
-def test_failures_are_counted_by_reason() -> None:
-    found, bar, _ = standing(in_flight=0)
-    for reason in ("refusal", "truncated", "refusal"):
-        found.done(failed=reason)
-    assert bar.text == "$1.87 in all, 3 failed (2 refusal, 1 truncated)"
+def test_failures_are_counted_by_reason_in_plain_words() -> None:
+    standing = Standing(asker(in_flight=0))
+    for reason in ("refusal", "invalid_answer", "refusal"):
+        standing.failed(reason)
+    assert str(standing) == "$1.87 so far, 3 failed (2 refusal, 1 invalid answer)"
 
 
-def test_what_a_batch_reports_does_not_take_the_place_of_the_cost() -> None:
-    found, bar, ask = standing(mode="batch")
-    found.done(failed="refusal")
-    ask.transport.report("1 batch under way")
-    assert bar.text == "$1.87 in all, 1 failed (1 refusal), 1 batch under way"
+def test_what_a_batch_reports_is_shown_at_once_and_beside_the_cost_and_the_failures() -> None:
+    ask, drawn = asker(mode="batch"), list[str]()
+    standing = Standing(ask)
+    standing.follow_batches(lambda: drawn.append(str(standing)))
+    standing.failed("refusal")
+    ask.transport.report("msgbatch_1: 3 of 10 answered")
+    assert drawn == ["$1.87 so far, 1 failed (1 refusal), msgbatch_1: 3 of 10 answered"]
+
+
+def test_a_log_repeats_nothing_of_a_batch_that_has_not_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "headless", lambda: True)
+    ask, drawn = asker(mode="batch"), list[str]()
+    standing = Standing(ask)
+    standing.follow_batches(lambda: drawn.append(str(standing)))
+    for text in ("0 of 10 answered", "0 of 10 answered", "10 of 10 answered"):
+        ask.transport.report(text)
+    assert drawn == ["$1.87 so far, 0 of 10 answered", "$1.87 so far, 10 of 10 answered"]
+    monkeypatch.setattr(progress, "REPEATED_AFTER_S", -1.0)
+    ask.transport.report("10 of 10 answered")
+    assert len(drawn) == 3, "after five minutes it does, as a sign of life"
 
 
 def test_a_model_on_this_machine_has_neither_cost_nor_limit() -> None:
-    found, bar, _ = standing(is_local=True)
-    found.done()
-    assert bar.text == ""
+    assert str(Standing(asker(is_local=True))) == ""
+
+
+# ── pace ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("done", "rate", "text"),
+    [
+        (312, 4.556, "4.6/s, 2:31 to go"),
+        (312, 0.1, "6.0 a minute, 1:54:40 to go"),
+        (0, 0.0, "1:20 so far"),
+        (1_000, 4.0, "in 1:20"),
+    ],
+)
+def test_the_pace_and_what_it_leaves_are_shown(done: int, rate: float, text: str) -> None:
+    """688 samples are left after 80 seconds."""
+    assert pace(done, 1_000, elapsed_s=80.0, rate=rate) == text
+
+
+# ── the bar ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_without_a_screen_each_redraw_is_a_line(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "headless", lambda: True)
+    with progress_bar(1_000, description="Made", unit="samples", note=lambda: "$1.87 so far") as bar:
+        bar.update(1_000)
+    first, *_, last = capsys.readouterr().out.splitlines()
+    assert first == "Made: 0/1,000 samples (0 %), 0:00 so far, $1.87 so far"
+    assert last == "Made: 1,000/1,000 samples (100 %), in 0:00, $1.87 so far"
+
+
+def test_where_the_pace_is_not_steady_no_time_is_promised(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress_bar(4, description="Made", unit="samples", is_steady=False) as bar:
+        bar.update(1)
+        bar.refresh()
+        assert "| 1/4 samples, 0:00 so far" in capsys.readouterr().out
+
+
+def test_the_note_is_written_only_when_the_bar_is_drawn() -> None:
+    """At the beginning and at the end, whatever happens between them in half a second."""
+    notes = list[str]()
+    with progress_bar(10_000, description="Made", unit="samples", note=lambda: notes.append("") or "") as bar:
+        for _ in range(10_000):
+            bar.update(1)
+    assert len(notes) < 50
+
+
+def test_one_sample_is_shown_in_the_singular(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress_bar(1, description="Made", unit="samples") as bar:
+        bar.update(1)
+    assert "| 1/1 sample, in 0:00" in capsys.readouterr().out
 
 
 def test_a_real_run_shows_them(provider: Provider, settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
     provider.settings.script = ["refusal"]
     generate(settings.model_copy(update={"min_call_success": 0.0}))
     said = capsys.readouterr().out
-    assert " in all" in said and "1 failed (1 refusal)" in said
+    assert "$0." in said and "1 failed (1 refusal)" in said
