@@ -10,9 +10,9 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from lib.filter.planted import MARK, Plant, spoil, spoiled_copy, to_plant, with_plants
+from lib.filter.planted import MARK, Plant, spoil, spoiled_copy, with_plants
 from lib.filter.votes import differ, evaluation, is_close, votes_of
-from lib.generate.dealing import SPOILINGS
+from lib.generate.dealing import SPOILINGS, to_plant
 from lib.llm.ask import Asker
 from lib.llm.call import Reply
 from lib.llm.tally import Tally

@@ -5,15 +5,14 @@ are written by the generator's model. Idea: judges miss over half of planted err
 """
 
 import random
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from lib.generate.dealing import drawn, spoilings
+from lib.generate.dealing import spoilings
 from lib.llm.ask import Asker
 from lib.prompts.answers import SpoiledAnswer
 from lib.prompts.rendering import spoil_prompt
 from lib.schema import Message, Sample, Spoiling
-from lib.settings import planted_count
 
 MARK = "+"  # between the sample's id and the kind of spoiling, because no slot's id holds one
 PRAISE = (
@@ -41,20 +40,13 @@ class Plant:
         return f"{self.sample.id}{MARK}{self.spoiling}"
 
 
-def to_plant(ids: Collection[str], *, share: float, random_seed: int) -> dict[str, int]:
-    """Return the ids to plant, with their rank in the draw."""
-    names = drawn(ids, count=planted_count(len(ids), share), seed=f"{random_seed}/planted")
-    return {name: rank for rank, name in enumerate(names)}
-
-
 def with_plants(samples: Iterable[Sample], ranks: dict[str, int], *, random_seed: int) -> Iterator[Sample | Plant]:
     """Yield the samples. After each sample that was drawn, yield its copy to be spoiled."""
-    deck, other = spoilings(random_seed), ""
+    other = ""
     for sample in samples:
         yield sample
         if sample.id in ranks:
-            turn = ranks[sample.id] % len(deck)
-            yield Plant(sample, _possible(deck[turn:] + deck[:turn], sample, other=other), other)
+            yield Plant(sample, _possible(spoilings(ranks[sample.id], random_seed=random_seed), sample, other=other), other)
         other = sample.response
 
 

@@ -2,11 +2,12 @@
 
 import hashlib
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from heapq import nsmallest
 from typing import TypeVar, get_args
 
 from lib.schema import Spoiling
+from lib.settings import planted_count
 
 SPOILINGS: tuple[Spoiling, ...] = get_args(Spoiling)
 UNWRITTEN: tuple[Spoiling, ...] = ("other_answer", "explanation_repeated", "praise_only")  # made without a model
@@ -31,12 +32,14 @@ def dealt(cards: Sequence[Card], name: str, *, number: int, random_seed: int) ->
     return shuffled(cards, f"{random_seed}/{name}/{block}")[position]
 
 
-def spoilings(random_seed: int) -> list[Spoiling]:
-    """Return the kinds of planted failures in the order in which a run deals them."""
-    return list(shuffled(SPOILINGS, f"{random_seed}/spoilings"))
+def to_plant(ids: Collection[str], *, share: float, random_seed: int) -> dict[str, int]:
+    """Return the ids of the samples of which a spoiled copy is judged, with their rank in the draw."""
+    names = drawn(ids, count=planted_count(len(ids), share), seed=f"{random_seed}/planted")
+    return {name: rank for rank, name in enumerate(names)}
 
 
-def written_spoilings(count: int, *, random_seed: int) -> int:
-    """Return how many of the first `count` planted failures a model writes. The others need no call."""
-    deck = spoilings(random_seed)
-    return sum(deck[rank % len(deck)] not in UNWRITTEN for rank in range(count))
+def spoilings(rank: int, *, random_seed: int) -> list[Spoiling]:
+    """Return all kinds of spoiling, that of this rank in the draw first. Where a sample does not allow a kind, the next is taken."""
+    deck = shuffled(SPOILINGS, f"{random_seed}/spoilings")
+    turn = rank % len(deck)
+    return [*deck[turn:], *deck[:turn]]

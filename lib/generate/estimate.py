@@ -1,33 +1,34 @@
 """A run and its plan -> calls, tokens, US dollars and minutes, before anything is spent.
 
-Input is counted from prompts as they are sent. Output and seconds are what each stage took in this run so far. Before the first reply they
+Input is counted from prompts as they are sent. Output and time are what each stage took in this run so far. Before the first reply they
 are what the prompts were measured to give, with room for thinking. Topping up, and answers that are asked for again, are not included.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from lib.errors import counted
-from lib.generate.dealing import written_spoilings
-from lib.generate.inputs import Plan, what_differs
-from lib.generate.reuse import scenarios_of
-from lib.generate.usage import ORDER, Seen, StageEstimate, changed_stages, seen_in, spent_so_far, stage_estimate
-from lib.generate.verify import misstated_count
+from lib.generate.calls import questions
+from lib.generate.inputs import Plan
+from lib.generate.minutes import minutes, seconds_a_call, steps_of
+from lib.generate.unpaid import unpaid_calls
+from lib.generate.usage import StageEstimate, output_tokens, seen_in, stage_estimate
 from lib.llm.budget import CHARACTERS_PER_TOKEN
 from lib.llm.call import wire_schema
-from lib.llm.provider import chosen
+from lib.llm.journal_file import JournalError
+from lib.llm.ledger import ledger
+from lib.llm.provider import chooses_embedded, chosen
 from lib.prompts.answers import GoldAnswer, JudgementAnswer, MisstatedAnswer, ScenarioAnswer, SpoiledAnswer, VerificationAnswer
 from lib.prompts.rendering import Stage, scenario_prompt, template_text
-from lib.run.manifest import read_manifest
 from lib.run.run import Run
-from lib.settings import Settings
 
 SLOTS_SAMPLED = 200
 WRITTEN_TOKENS = 900  # what a scenario and its response add to the later prompts
+MOST_MINUTES = 180  # that are shown; more are shown as hours
 SECOND_VOTE_SHARE = 0.25  # of the judgements, further ones where it is close; 5 of 23 in a trial (Nov 2026)
-PASSES: tuple[tuple[Stage, ...], ...] = (("scenario", "verify", "gold"), ("spoil", "judge"))  # the calls of one sample, one after another
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +37,12 @@ class Estimate:
 
     stages: tuple[StageEstimate, ...]
     minutes: tuple[float, float]
-    measured: bool  # true when output lengths come from this run's own replies
+    measured: str  # what is known from this run's own replies: "", "tokens", or "tokens and time"
     is_local: bool
     samples: int
     budget_usd: float
-    spent_usd: float  # that the run has cost so far
+    spent_usd: float = 0.0  # in this run so far, topping up and prompts that were tried included
+    batches: int = 0  # that wait for one another; 0 in live mode
 
     @property
     def cost_usd(self) -> tuple[float, float]:
@@ -48,25 +50,34 @@ class Estimate:
 
     @property
     def left_usd(self) -> tuple[float, float]:
-        """What the calls cost that are not paid yet."""
+        """The cost of the calls that are not paid for yet."""
         return sum(stage.left_usd[0] for stage in self.stages), sum(stage.left_usd[1] for stage in self.stages)
 
     @property
     def remarks(self) -> list[str]:
-        low, high = (self.spent_usd + usd for usd in self.left_usd)
-        if high <= self.budget_usd or low > self.budget_usd:  # with the second, the run is refused, and that says more
+        if self.spent_usd + self.left_usd[1] <= self.budget_usd:
             return []
         return [f"budget_usd = {self.budget_usd:g} may not be enough; the run stops there, and can be continued with a larger one."]
 
     def __str__(self) -> str:
         calls = sum(stage.calls for stage in self.stages)
-        money = "free (embedded model)" if self.is_local else "${:,.2f} to ${:,.2f}".format(*self.cost_usd)
-        source = "output as measured in this run" if self.measured else "output as these prompts usually give"
-        low, high = (f"{minutes:.0f}" for minutes in self.minutes)
-        minutes = "less than a minute" if high == "0" else f"about {low if low == high else f'{low} to {high}'} minutes"
-        minutes = f"up to {high} minutes" if low == "0" and high != "0" else minutes
-        spent = f"; ${self.spent_usd:,.2f} are spent, {'${:,.2f} to ${:,.2f}'.format(*self.left_usd)} are left" if self.spent_usd else ""
-        return f"{counted(self.samples, 'sample')}: {counted(calls, 'call')}, {money}, {minutes} ({source}){spent}"
+        money = "free (embedded model)" if self.is_local else _dollars(self.cost_usd)
+        left = f"{_dollars(self.left_usd)} are left to pay" if self.left_usd[1] else "nothing is left to pay"
+        paid = f"; ${self.spent_usd:,.2f} are spent, {left}" if self.spent_usd else ""
+        source = f"{self.measured} as measured in this run so far" if self.measured else "as is usual; nothing is measured yet"
+        return f"{counted(self.samples, 'sample')}: {counted(calls, 'call')}, {money}, {self._time} ({source}){paid}"
+
+    @property
+    def _time(self) -> str:
+        if self.batches:
+            return f"{self.batches} batches one after the other, each within an hour as a rule and 24 hours at most"
+        unit, one = ("hour", 60) if self.minutes[1] > MOST_MINUTES else ("minute", 1)
+        low, high = (round(minutes / one) for minutes in self.minutes)
+        if not high:
+            return "less than a minute"
+        if not low:
+            return f"up to {counted(high, unit)}"
+        return f"about {counted(high, unit)}" if low == high else f"about {low} to {high:,} {unit}s"
 
     def rows(self) -> list[dict[str, Any]]:
         """Return the stages as rows of a table."""
@@ -84,58 +95,55 @@ class Estimate:
 
 
 def estimate(run: Run, plan: Plan) -> Estimate:
-    """Return what the whole run would use. Raises PriceError for a model without a listed price."""
-    settings = run.settings
-    is_local, seen = chosen(settings) == "local", seen_in(run)
-    reused = scenarios_of(run, inputs_sha256={})
-    made = read_manifest(run).generation
-    is_another = bool(made.settings) and any(what_differs(run, made, inputs_sha256={}))
-    changed = set(ORDER) if is_another else changed_stages(run)
+    """Return what the whole run would use.
+
+    Raises PriceError for a model without a listed price, and RunError when the run that `scenarios_from` names does not fit.
+    """
+    settings, is_local, seen = run.settings, chosen(run.settings) == "local", seen_in(run)
+    asked = questions(run, plan)
+    calls, spent_usd = asked.calls(settings), 0.0
+    left = calls
+    with suppress(JournalError):  # generating mends a damaged journal, and reports it
+        left, spent_usd = unpaid_calls(run, plan, asked=asked), sum(line.cost_usd for line in ledger(run.journal))
+    share = SECOND_VOTE_SHARE if settings.votes == 1 and settings.second_vote and not chooses_embedded(settings) else 0.0
+    further = {"judge": math.ceil(share * calls["judge"])}
+    estimated = partial(stage_estimate, settings=settings, seen=seen, is_local=is_local)
     stages = tuple(
-        replace(stage, paid=0) if stage.stage in changed else stage
-        for stage in _stages(plan, settings, seen=seen, is_local=is_local, reused=len(reused) if reused else 0)
+        replace(
+            estimated(stage, calls=calls[stage] + further.get(stage, 0), characters=characters, further=further.get(stage, 0)),
+            left=(left[stage], left[stage] + (math.ceil(share * left[stage]) if stage in further else 0)),
+        )
+        for stage, characters in _characters(plan).items()
+        if calls[stage]
     )
-    width = 1 if is_local else settings.max_concurrency
-    minutes = _minutes(stages, width=width, end=0), _minutes(stages, width=width, end=1)
-    spent_usd = sum(line.cost_usd for line in spent_so_far(run))
-    return Estimate(stages, minutes, bool(seen), is_local, len(plan), settings.budget_usd, spent_usd)
+    calls = {stage: count + further.get(stage, 0) for stage, count in calls.items()}
+    seconds = seconds_a_call(output_tokens(seen), seen=seen, is_local=is_local)
+    steps = steps_of(calls, judges_again=bool(share))
+    return Estimate(
+        stages,
+        minutes=minutes(calls, seconds, steps=steps, width=1 if is_local else settings.max_concurrency),
+        measured="tokens and time" if any(mean.seconds for mean in seen.values()) else "tokens" if seen else "",
+        is_local=is_local,
+        samples=len(plan),
+        budget_usd=settings.budget_usd,
+        spent_usd=spent_usd,
+        batches=sum(steps.values()) if settings.mode == "batch" else 0,
+    )
 
 
-def _minutes(stages: Sequence[StageEstimate], *, width: int, end: int) -> float:
-    """Return how long the passes take with `width` calls in flight. None is shorter than the calls of one sample in a row."""
-    took = {stage.stage: stage for stage in stages}
-    seconds = 0.0
-    for names in PASSES:
-        here = [took[name] for name in (*names, "misstate") if name in took and (name != "misstate" or names[0] == "scenario")]
-        in_all, in_a_row = sum(one.calls * one.seconds[end] for one in here), sum(one.seconds[end] for one in here if one.stage in names)
-        seconds += max(in_all / width, in_a_row)
-    return seconds / 60
+def _dollars(span: tuple[float, float]) -> str:
+    return "${:,.2f} to ${:,.2f}".format(*span)
 
 
-def _stages(plan: Plan, settings: Settings, *, seen: Mapping[str, Seen], is_local: bool, reused: int) -> Iterator[StageEstimate]:
-    """Yield the stages that have calls. `reused` scenarios come from another run."""
+def _characters(plan: Plan) -> dict[Stage, float]:
+    """Return the length of one prompt of each stage, with its schema."""
     prompts = [scenario_prompt(slot, plan.seed_of(slot)) for slot in plan.first(SLOTS_SAMPLED)]
     written = WRITTEN_TOKENS * CHARACTERS_PER_TOKEN
-    made, planted = len(plan), settings.planned_planted
-    judged = (made + planted) * settings.votes
-    second = math.ceil(SECOND_VOTE_SHARE * judged) if settings.votes == 1 and settings.second_vote and not is_local else 0
-    written_now = max(0, made - reused)
-    verified, misstated = (written_now, misstated_count(settings)) if settings.verify_scenarios and not is_local else (0, 0)
-    misstated = min(misstated, written_now)
-    spoiled = written_spoilings(planted, random_seed=settings.random_seed)
-    # stage -> calls, and characters of one prompt with its schema
-    uses: dict[Stage, tuple[int, float]] = {
-        "scenario": (
-            written_now,
-            sum(len(one.system) + len(one.user) for one in prompts) / len(prompts) + wire_schema(ScenarioAnswer).characters,
-        ),
-        "verify": (verified + misstated, len(template_text("verify")) + written + wire_schema(VerificationAnswer).characters),
-        "misstate": (misstated, len(template_text("misstate")) + written + wire_schema(MisstatedAnswer).characters),
-        "gold": (made, len(template_text("gold")) + written + wire_schema(GoldAnswer).characters),
-        "judge": (judged + second, len(template_text("judge")) + 2 * written + wire_schema(JudgementAnswer).characters),
-        "spoil": (spoiled, len(template_text("spoil")) + 2 * written + wire_schema(SpoiledAnswer).characters),
+    return {
+        "scenario": sum(len(one.system) + len(one.user) for one in prompts) / len(prompts) + wire_schema(ScenarioAnswer).characters,
+        "verify": len(template_text("verify")) + written + wire_schema(VerificationAnswer).characters,
+        "misstate": len(template_text("misstate")) + written + wire_schema(MisstatedAnswer).characters,
+        "gold": len(template_text("gold")) + written + wire_schema(GoldAnswer).characters,
+        "judge": len(template_text("judge")) + 2 * written + wire_schema(JudgementAnswer).characters,
+        "spoil": len(template_text("spoil")) + 2 * written + wire_schema(SpoiledAnswer).characters,
     }
-    for stage, (calls, characters) in uses.items():
-        if calls:
-            least = judged if stage == "judge" else calls
-            yield stage_estimate(stage, calls=calls, characters=characters, settings=settings, seen=seen, is_local=is_local, least=least)

@@ -5,7 +5,7 @@ import math
 from lib.errors import KitError, counted
 from lib.generate.estimate import estimate
 from lib.generate.inputs import Plan, what_differs
-from lib.generate.usage import changed_stages
+from lib.generate.unpaid import CHAIN, unchanged_stages
 from lib.run.manifest import read_manifest
 from lib.run.run import DECIDES_SAMPLES, Run
 from lib.settings import SettingsError, short_path
@@ -47,7 +47,7 @@ def _is_made(run: Run, plan: Plan) -> bool:
     made, now = read_manifest(run).generation, run.settings.model_dump(mode="json")
     answered = made.counts.get("done", 0) + made.counts.get("dropped", 0)
     same = all(made.settings.get(name) == now[name] for name in DECIDES_SAMPLES)
-    return same and not changed_stages(run) and answered >= run.settings.min_call_success * len(plan)
+    return same and tuple(unchanged_stages(run, plan, since=run)) == CHAIN and answered >= run.settings.min_call_success * len(plan)
 
 
 def require_same_plan(run: Run, *, inputs_sha256: dict[str, str]) -> None:

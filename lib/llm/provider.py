@@ -106,6 +106,11 @@ def chosen(settings: Settings) -> str:
     return "anthropic" if _variable("ANTHROPIC_API_KEY") or _variable("ANTHROPIC_BASE_URL") else "local"
 
 
+def chooses_embedded(settings: Settings) -> bool:
+    """Whether the 135M model that comes with the kit is the one that will answer."""
+    return chosen(settings) == "local" and not os.environ.get("LOCAL_MODEL")
+
+
 @contextmanager
 def open_provider(settings: Settings) -> Iterator[Provider]:
     """Yield who answers. The embedded model's server ends with the context. Raises ProviderError when nobody can answer."""

@@ -71,6 +71,9 @@ class ById(Generic[R]):
     def __len__(self) -> int:
         return len(self._starts)
 
+    def __contains__(self, name: str) -> bool:
+        return name in self._starts
+
     def get(self, name: str) -> R | None:
         """Return the record of this id, if there is one. Raises RunError when it does not fit."""
         if name not in self._starts:

@@ -16,9 +16,9 @@ from lib.analyze.tables import TOO_FEW
 from lib.analyze.trust import Trust, trust
 from lib.filter.evidence import quote_found
 from lib.filter.judge import complete_for
-from lib.filter.planted import Plant, to_plant, with_plants
+from lib.filter.planted import Plant, with_plants
 from lib.filter.votes import evaluation
-from lib.generate.dealing import SPOILINGS
+from lib.generate.dealing import SPOILINGS, to_plant
 from lib.prompts.answers import JudgementAnswer, VerdictAnswer
 from lib.run.files import read_jsonl
 from lib.run.manifest import update_manifest

@@ -137,16 +137,16 @@ def test_the_time_is_that_of_the_calls_that_this_run_has_made(provider: Provider
 
 
 def test_no_run_is_faster_than_the_calls_of_one_sample_in_a_row(provider: Provider, settings: Settings) -> None:
-    """A scenario of 15 s, a response of 8 s, then a judgement of 10 s and a spoiled copy of 8 s at the least."""
+    """1,500, 400, 800 and 350 tokens at 100 a second, and a second before each: 16 + 5, then 9 and 4.5 for a spoiled copy."""
     wide = estimated(settings.model_copy(update={"max_concurrency": 5000}))
-    assert wide.minutes[0] == pytest.approx((15 + 8 + 10 + (8 if any(stage.stage == "spoil" for stage in wide.stages) else 0)) / 60)
+    assert wide.minutes[0] == pytest.approx((16 + 5 + 9 + (4.5 if any(stage.stage == "spoil" for stage in wide.stages) else 0)) / 60)
 
 
 def test_replies_that_an_edited_prompt_makes_useless_are_not_counted_as_paid(
     provider: Provider, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_run(settings)
-    monkeypatch.setattr("lib.generate.usage.template_sha256", lambda stage: "0" * 64)
+    monkeypatch.setattr("lib.generate.unpaid.template_sha256", lambda stage: "0" * 64)
     assert estimated(settings).left_usd[0] > 0
     assert "would cost $" in refusal(settings, budget_usd=0.3)
 

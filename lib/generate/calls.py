@@ -1,0 +1,98 @@
+"""A run and its plan -> the calls that each stage takes.
+
+Topping up, further votes where a judgement is close, and answers that are asked for again are not among them.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+
+from lib.generate.dealing import UNWRITTEN, spoilings, to_plant
+from lib.generate.inputs import Plan
+from lib.generate.reuse import scenarios_of
+from lib.generate.verify import MARK, to_misstate
+from lib.llm.provider import chooses_embedded
+from lib.prompts.rendering import Stage
+from lib.run.files import sha256_of
+from lib.run.run import Run
+from lib.schema import Spoiling
+from lib.settings import Settings, from_root
+
+
+@dataclass(frozen=True, slots=True)
+class Questions:
+    """What a plan asks for, by the names under which it is asked. A name is that of a slot, or of a copy of it (`slot_of`)."""
+
+    scenarios: frozenset[str]
+    verified: frozenset[str]  # scenarios, and copies with a wrong explanation
+    misstated: frozenset[str]  # these copies
+    responses: frozenset[str]
+    judged: frozenset[str]  # responses
+    judged_of_plan: tuple[str, ...]  # in order, those among them that are no controls; failures are planted among these only
+
+    def without(self, lost: Collection[str]) -> "Questions":
+        """Return what is asked when these slots get no response."""
+        return Questions(
+            self.scenarios,
+            frozenset(name for name in self.verified if MARK not in name or slot_of(name) not in lost),
+            frozenset(name for name in self.misstated if slot_of(name) not in lost),
+            self.responses.difference(lost),
+            self.judged,
+            self.judged_of_plan,
+        ).not_judged(lost)
+
+    def not_judged(self, gone: Collection[str]) -> "Questions":
+        """Return what is asked when these responses are not judged."""
+        of_plan = tuple(name for name in self.judged_of_plan if name not in gone)
+        return replace(self, judged=self.judged.difference(gone), judged_of_plan=of_plan)
+
+    def planted(self, settings: Settings) -> dict[str, int]:
+        """Return the names of the responses of which a spoiled copy is judged, with their rank in the draw."""
+        return to_plant(self.judged_of_plan, share=settings.planted_share, random_seed=settings.random_seed)
+
+    def calls(self, settings: Settings) -> dict[Stage, int]:
+        """Return the number of calls of each stage. That of spoiled copies can differ where a sample does not allow its kind of copy."""
+        planted = self.planted(settings)
+        kinds = [_kind(rank, random_seed=settings.random_seed, is_first=name in self.judged_of_plan[:1]) for name, rank in planted.items()]
+        return {
+            "scenario": len(self.scenarios),
+            "verify": len(self.verified),
+            "misstate": len(self.misstated),
+            "gold": len(self.responses),
+            "spoil": sum(kind not in UNWRITTEN for kind in kinds),
+            "judge": (len(self.judged) + len(planted)) * settings.votes,
+        }
+
+
+def questions(run: Run, plan: Plan) -> Questions:
+    """Return what the plan asks for. The scenarios of another run are not asked for. Raises RunError as `scenarios_of` does."""
+    settings, other = run.settings, scenarios_of(run, inputs_sha256=inputs_of(plan))
+    origins = {slot.id: slot.origin for slot in plan}
+    scenarios = frozenset(name for name in origins if not (other and (name in other.samples or name in other.dropped)))
+    responses = frozenset(name for name in origins if not (other and name in other.dropped))
+    is_verified = settings.verify_scenarios and not chooses_embedded(settings)
+    copies = to_misstate(plan) if is_verified else {}
+    misstated = frozenset(f"{name}{MARK}{error}" for name, error in copies.items() if name in scenarios)
+    verified = scenarios | misstated if is_verified else frozenset[str]()
+    return Questions(
+        scenarios,
+        verified,
+        misstated,
+        responses,
+        responses,
+        tuple(name for name in origins if name in responses and origins[name] == "plan"),
+    )
+
+
+def inputs_of(plan: Plan) -> dict[str, str]:
+    """Return the digests of the files that the plan was read from."""
+    return {"seeds": plan.seed_file.sha256, "topics": sha256_of(from_root(plan.settings.topics_csv))}
+
+
+def slot_of(name: str) -> str:
+    """Return the slot of a copy's name."""
+    return name.rpartition(MARK)[0]
+
+
+def _kind(rank: int, *, random_seed: int, is_first: bool) -> Spoiling:
+    """Return the kind of a spoiled copy, as far as it is known beforehand. No response stands before the first sample's."""
+    return next(kind for kind in spoilings(rank, random_seed=random_seed) if not (is_first and kind == "other_answer"))
