@@ -34,7 +34,7 @@ def repair(run: Run) -> tuple[Failure, ...]:
     misses = list(near_misses(run))
     work = Pass(
         verb="repaired",
-        title="Topping up: repaired",
+        title="Topping up, near misses: repaired",
         things=misses,
         total=len(misses),
         make=_repaired,

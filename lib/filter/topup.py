@@ -80,11 +80,11 @@ def _expected(run: Run) -> str:
 def _topped_up(run: Run) -> TopUp:
     target = _target(run)
     forget_top_up(run)
-    kept_before = _judged_anew(run).total()
+    kept_before = _judged_anew(run, step="what there was").total()
     failures = repair(run) if kept_before < target else ()
     refill = _Refilling(run.as_made)
     while True:
-        kept = _judged_anew(run, given_up=_given_up(run))
+        kept = _judged_anew(run, step=_round(refill.rounds) if refill.rounds else "with repairs", given_up=_given_up(run))
         if why := _why_to_stop(kept.total(), target, refill=refill, failures=failures):
             break
         wanted = planned_cells(run.as_made.settings, target) - kept
@@ -130,7 +130,7 @@ class _Refilling:
         self._slots += map(self._refills.next, cells)
         work = Pass(
             verb="added",
-            title=f"Topping up, round {self.rounds + 1}: made",
+            title=_title(_round(self.rounds + 1), "made"),
             things=self._slots,
             total=len(self._slots),
             make=make,
@@ -148,14 +148,22 @@ def _given_up(run: Run) -> dict[str, Failure]:
     return {failure.id: failure for failure in recorded_failures(run) if failure.reason in ("invalid_answer", "truncated", "rejected")}
 
 
-def _judged_anew(run: Run, *, given_up: Mapping[str, Failure] = NONE_GIVEN_UP) -> Counter[Cell]:
-    """Gate, judge and filter what there is now, and return how many are kept in each cell."""
+def _judged_anew(run: Run, *, step: str, given_up: Mapping[str, Failure] = NONE_GIVEN_UP) -> Counter[Cell]:
+    """Gate, judge and filter what there is after this step, and return how many are kept in each cell."""
     gate_samples(run)
-    judge_samples(
-        run, may_fall_short=True, given_up=given_up, title="Topping up: judged"
-    )  # an exhausted budget ends the work without failing it
+    # An exhausted budget ends the work without failing it.
+    judge_samples(run, may_fall_short=True, given_up=given_up, title=_title(step, "judged"))
     filter_samples(run)
     return _kept_by_cell(run)
+
+
+def _round(number: int) -> str:
+    return f"round {number} of at most {MOST_ROUNDS}"
+
+
+def _title(step: str, verb: str) -> str:
+    """Return what stands before a progress bar, so that each bar is seen to be a part of topping up."""
+    return f"Topping up, {step}: {verb}"
 
 
 def _kept_by_cell(run: Run) -> Counter[Cell]:

@@ -1,6 +1,7 @@
 """Near misses are rewritten once, then cells that fell short are refilled: to the target or to the budget's end, in balance."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -198,6 +199,23 @@ def test_a_judge_that_passes_nothing_ends_it_after_a_bounded_number_of_rounds(
     done = top_up_samples(Run(settings))
     assert done is not None and (done.kept, done.rounds) == (0, 3)
     assert "3 rounds did not suffice" in done.why
+
+
+def test_each_bar_says_which_step_of_topping_up_it_shows(
+    provider: Provider, filtered: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    provider.settings.answer = strict(1.0)
+    make_run(filtered)
+    capsys.readouterr()
+    top_up_samples(Run(filtered))
+    bars = list(dict.fromkeys(re.findall(r"Topping up, [^:]+: \w+", capsys.readouterr().out)))
+    assert bars[:5] == [
+        "Topping up, what there was: judged",
+        "Topping up, near misses: repaired",
+        "Topping up, with repairs: judged",
+        "Topping up, round 1 of at most 8: made",
+        "Topping up, round 1 of at most 8: judged",
+    ]
 
 
 def test_an_answer_that_stays_invalid_is_not_paid_for_in_every_round(provider: Provider, filtered: Settings) -> None:
