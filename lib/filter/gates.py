@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from lib.errors import counted
 from lib.filter.similar import Formulas, Limit, NearDuplicates, SeedCopies, closing, opening, question_and_follow_up, texts
 from lib.generate.benchmark import Benchmark, read_benchmark, word_sequences
 from lib.generate.inputs import seeds_as_used
@@ -109,7 +110,7 @@ class Gating:
         out = sum(self.dropped.values())
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in self.dropped.items() if count)
         dropped = f"{out:,} dropped before judging{f' ({reasons})' if reasons else ''}"
-        counts = f"{self.made:,} samples, {dropped}, {self.made - out:,} go to the judge"
+        counts = f"{counted(self.made, 'sample')}, {dropped}, {self.made - out:,} left for the judge"
         return "\n".join((counts, *self.notes))
 
     def rows(self) -> list[dict[str, Any]]:

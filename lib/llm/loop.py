@@ -7,7 +7,8 @@ Either way the coroutine closes its connections and files before KeyboardInterru
 import asyncio
 import signal
 import threading
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
 from lib.errors import KitError
@@ -30,6 +31,7 @@ class Stopping:
     def __init__(self, grace_s: float = 0.0) -> None:
         self.grace_s = grace_s  # how long calls in flight may go on; 0 cancels them at once
         self.notice: Callable[[], None] = lambda: None  # shows that the button was pressed
+        self.task: asyncio.Task[Any] | None = None  # the work, once it has begun
         self._pressed = asyncio.Event()
 
     @property
@@ -49,39 +51,68 @@ class Stopping:
             return
         raise Stopped
 
-    def press(self, task: "asyncio.Task[Any]") -> None:
-        """Cancel `task` after `grace_s`, or at once when this is the second time."""
+    def press(self) -> None:
+        """Cancel the work after `grace_s`, or at once when this is the second time. Before the work has begun, it never begins."""
         was_pressed_before = self.was_pressed
         self._pressed.set()
-        if was_pressed_before or not self.grace_s:
-            task.cancel()
+        if self.task is None:
             return
-        task.get_loop().call_later(self.grace_s, task.cancel)
+        if was_pressed_before or not self.grace_s:
+            self.task.cancel()
+            return
+        self.task.get_loop().call_later(self.grace_s, self.task.cancel)
         self.notice()
 
 
 def finish(coroutine: Coroutine[Any, Any, T], stopping: Stopping | None = None) -> T:
     """Return what `coroutine` returns. Raises KeyboardInterrupt when it was interrupted, after it has cleaned up."""
-    stoppable = _stoppable(coroutine, stopping or Stopping())
+    stopping = stopping or Stopping()
+    stoppable = _stoppable(coroutine, stopping)
     try:
         loop = asyncio.get_running_loop()
     except RuntimeError:
         loop = None
-    try:
-        if loop is None:
-            return asyncio.run(stoppable)
-        import nest_asyncio2
+    with _pressed_by_signal(stopping):
+        try:
+            if loop is None:
+                return asyncio.run(stoppable)
+            import nest_asyncio2
 
-        nest_asyncio2.apply(loop)  # a kernel's loop is running already, and must be entered again
-        return loop.run_until_complete(stoppable)
-    except _WasInterrupted:
-        raise KeyboardInterrupt from None
+            nest_asyncio2.apply(loop)  # a kernel's loop is running already, and must be entered again
+            return loop.run_until_complete(stoppable)
+        except _WasInterrupted:
+            raise KeyboardInterrupt from None
+
+
+@contextmanager
+def _pressed_by_signal(stopping: Stopping) -> Iterator[None]:
+    """Let SIGINT press the stop button, from before the loop is made until after it is closed.
+
+    A KeyboardInterrupt inside asyncio's own code would leave tasks behind whose exceptions nobody retrieves.
+    """
+    if threading.current_thread() is not threading.main_thread():  # which alone receives signals
+        yield
+        return
+
+    def press(*_: object) -> None:
+        if stopping.task is None:
+            stopping.press()
+        else:
+            with suppress(RuntimeError):  # the loop is closed already, and nothing is left to stop
+                stopping.task.get_loop().call_soon_threadsafe(stopping.press)
+
+    previous = signal.signal(signal.SIGINT, press)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous)
 
 
 async def _stoppable(coroutine: Coroutine[Any, Any, T], stopping: Stopping) -> T:
-    loop, task = asyncio.get_running_loop(), asyncio.ensure_future(coroutine)
-    is_main = threading.current_thread() is threading.main_thread()  # only the main thread receives signals
-    previous = signal.signal(signal.SIGINT, lambda *_: loop.call_soon_threadsafe(stopping.press, task)) if is_main else None
+    if stopping.was_pressed:
+        coroutine.close()
+        raise _WasInterrupted
+    stopping.task = task = asyncio.ensure_future(coroutine)
     try:
         return await task
     except (asyncio.CancelledError, Stopped):
@@ -89,9 +120,6 @@ async def _stoppable(coroutine: Coroutine[Any, Any, T], stopping: Stopping) -> T
             raise _WasInterrupted from None
         task.cancel()
         raise
-    finally:
-        if is_main:
-            signal.signal(signal.SIGINT, previous)
 
 
 async def for_each(work: Callable[[int, U], Awaitable[None]], things: Iterable[U], *, width: int, stopping: Stopping | None = None) -> None:

@@ -2,6 +2,7 @@
 
 from typing import Any, Literal
 
+from lib.errors import counted
 from lib.schema import Record
 
 Severity = Literal["error", "warning"]
@@ -66,7 +67,7 @@ class Report(Record):
             lines += [
                 f"tokens: {self.tokens.total:,}, mean {self.tokens.mean:,.0f}, longest {self.tokens.max:,} ({how})",
                 "tokens by role: " + ", ".join(f"{role} {count:,}" for role, count in self.tokens.by_role.items()),
-                f"training: {self.training.epochs} epochs, {self.training.tokens:,} tokens; {cost}",
+                f"training: {counted(self.training.epochs, 'epoch')}, {self.training.tokens:,} tokens; {cost}",
             ]
         if self.counts:
             lines.append("problems: " + ", ".join(f"{count:,} × {code}" for code, count in self.counts.items()))

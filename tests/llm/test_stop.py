@@ -5,13 +5,15 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from contextlib import nullcontext
+from typing import Any
 
 import pytest
 
 from lib.generate.seeds import SeedFile
 from lib.generate.topics import Topics
-from lib.llm.loop import Stopped, Stopping, for_each
+from lib.llm.loop import Stopped, Stopping, finish, for_each
 from lib.settings import PROJECT_ROOT, Settings
 from tests.build import generate
 from tests.llm.test_wire import within
@@ -96,7 +98,7 @@ def test_nothing_more_is_begun_after_the_button_was_pressed() -> None:
         async def work(index: int, _: object) -> None:
             begun.append(index)
             if index == 2:
-                stopping.press(asyncio.ensure_future(asyncio.sleep(0)))
+                stopping.press()
             await asyncio.sleep(0)
 
         await for_each(work, range(100), width=3, stopping=stopping)
@@ -104,3 +106,25 @@ def test_nothing_more_is_begun_after_the_button_was_pressed() -> None:
     with pytest.raises(Stopped):
         asyncio.run(main())
     assert begun == [0, 1, 2]
+
+
+@pytest.mark.parametrize("is_after", [False, True])
+def test_a_stop_while_the_loop_is_made_or_closed_leaves_no_trace(is_after: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before the work begins it never does. After it has ended there is nothing to stop."""
+    begun, run = list[int](), asyncio.run
+
+    async def work() -> None:
+        begun.append(1)
+
+    def interrupted(coroutine: Coroutine[Any, Any, None]) -> None:
+        if not is_after:
+            signal.raise_signal(signal.SIGINT)
+        run(coroutine)
+        if is_after:
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(asyncio, "run", interrupted)
+    with nullcontext() if is_after else pytest.raises(KeyboardInterrupt):
+        finish(work())
+    assert len(begun) == is_after
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
