@@ -23,22 +23,16 @@ class Questions:
     """What a plan asks for, by the names under which it is asked. A name is that of a slot, or of a copy of it (`slot_of`)."""
 
     scenarios: frozenset[str]
-    verified: frozenset[str]  # scenarios, and copies with a wrong explanation
-    misstated: frozenset[str]  # these copies
+    misstated: frozenset[str]  # copies with a wrong explanation
+    verified: frozenset[str]  # scenarios; the copies are verified too
     responses: frozenset[str]
     judged: frozenset[str]  # responses
     judged_of_plan: tuple[str, ...]  # in order, those among them that are no controls; failures are planted among these only
 
     def without(self, lost: Collection[str]) -> "Questions":
         """Return what is asked when these slots get no response."""
-        return Questions(
-            self.scenarios,
-            frozenset(name for name in self.verified if MARK not in name or slot_of(name) not in lost),
-            frozenset(name for name in self.misstated if slot_of(name) not in lost),
-            self.responses.difference(lost),
-            self.judged,
-            self.judged_of_plan,
-        ).not_judged(lost)
+        misstated = frozenset(name for name in self.misstated if slot_of(name) not in lost)
+        return replace(self, misstated=misstated, responses=self.responses.difference(lost)).not_judged(lost)
 
     def not_judged(self, gone: Collection[str]) -> "Questions":
         """Return what is asked when these responses are not judged."""
@@ -55,7 +49,7 @@ class Questions:
         kinds = [_kind(rank, random_seed=settings.random_seed, is_first=name in self.judged_of_plan[:1]) for name, rank in planted.items()]
         return {
             "scenario": len(self.scenarios),
-            "verify": len(self.verified),
+            "verify": len(self.verified) + len(self.misstated),
             "misstate": len(self.misstated),
             "gold": len(self.responses),
             "spoil": sum(kind not in UNWRITTEN for kind in kinds),
@@ -66,21 +60,15 @@ class Questions:
 def questions(run: Run, plan: Plan) -> Questions:
     """Return what the plan asks for. The scenarios of another run are not asked for. Raises RunError as `scenarios_of` does."""
     settings, other = run.settings, scenarios_of(run, inputs_sha256=inputs_of(plan))
-    origins = {slot.id: slot.origin for slot in plan}
-    scenarios = frozenset(name for name in origins if not (other and (name in other.samples or name in other.dropped)))
-    responses = frozenset(name for name in origins if not (other and name in other.dropped))
+    ids = tuple(plan.ids)
+    slots = frozenset((*ids, *plan.control_ids))
+    lost = frozenset(name for name in slots if name in other.dropped) if other else frozenset[str]()
+    scenarios = frozenset(name for name in slots - lost if name not in other.samples) if other else slots
     is_verified = settings.verify_scenarios and not chooses_embedded(settings)
     copies = to_misstate(plan) if is_verified else {}
     misstated = frozenset(f"{name}{MARK}{error}" for name, error in copies.items() if name in scenarios)
-    verified = scenarios | misstated if is_verified else frozenset[str]()
-    return Questions(
-        scenarios,
-        verified,
-        misstated,
-        responses,
-        responses,
-        tuple(name for name in origins if name in responses and origins[name] == "plan"),
-    )
+    asked = Questions(scenarios, misstated, scenarios if is_verified else frozenset(), slots, slots, ids)
+    return asked.without(lost) if lost else asked
 
 
 def inputs_of(plan: Plan) -> dict[str, str]:

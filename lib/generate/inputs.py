@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Any
 
 from lib.errors import KitError, counted
-from lib.generate.plan import plan, planned_cells
+from lib.generate.plan import control_id, plan, planned_cells, slot_id
 from lib.generate.seeds import SeedFile, read_seeds
 from lib.generate.topics import Topics, kinds_without_topic, read_topics
 from lib.prompts.rendering import Prompt, scenario_prompt
@@ -35,6 +35,15 @@ class Plan:
 
     def __len__(self) -> int:
         return self.settings.planned_samples + self.settings.planned_controls
+
+    @property
+    def ids(self) -> Iterator[str]:
+        """The ids of the slots that are no controls. They take far less time than the slots."""
+        return (slot_id(number, self.settings) for number in range(self.settings.planned_samples))
+
+    @property
+    def control_ids(self) -> Iterator[str]:
+        return map(control_id, range(self.settings.planned_controls))
 
     def first(self, count: int) -> list[Slot]:
         return list(islice(self, count))

@@ -28,10 +28,17 @@ def plan(settings: Settings, *, seeds: Sequence[Seed], topics: Topics) -> Iterat
     """
     decks, turns = _decks(topics, settings), Counter[str]()
     for number, (subject, kind) in enumerate(_cells(settings.planned_samples, settings)):
-        seed_number, variation = divmod(number, settings.samples_per_seed)
         topic, writes = decks.next(subject, kind), student(number, settings.random_seed)
-        name, seed = f"seed{seed_number + 1:03d}_var{variation + 1}", seeds[seed_number % len(seeds)]
-        yield _slot(name, (subject, kind), seed=seed, topic=topic, writes=writes, number=turns[kind], random_seed=settings.random_seed)
+        seed = seeds[number // settings.samples_per_seed % len(seeds)]
+        yield _slot(
+            slot_id(number, settings),
+            (subject, kind),
+            seed=seed,
+            topic=topic,
+            writes=writes,
+            number=turns[kind],
+            random_seed=settings.random_seed,
+        )
         turns[kind] += 1
     yield from _controls(settings, seeds=seeds, decks=decks)
 
@@ -43,9 +50,19 @@ def _controls(settings: Settings, *, seeds: Sequence[Seed], decks: Decks) -> Ite
         turn, place = divmod(number, len(subjects))
         kind = NO_MISCONCEPTION[(turn + place) % len(NO_MISCONCEPTION)].id
         topic, writes = decks.next(subjects[place], kind), control_student(kind, number=number, random_seed=random_seed)
-        name, seed = f"control{number + 1:03d}", seeds[number % len(seeds)]
+        name, seed = control_id(number), seeds[number % len(seeds)]
         cell = subjects[place], kind
         yield _slot(name, cell, seed=seed, topic=topic, writes=writes, number=number, random_seed=random_seed, origin="control")
+
+
+def slot_id(number: int, settings: Settings) -> str:
+    """Return the id of the slot of this number, from 0 on. Controls have ids of their own."""
+    seed_number, variation = divmod(number, settings.samples_per_seed)
+    return f"seed{seed_number + 1:03d}_var{variation + 1}"
+
+
+def control_id(number: int) -> str:
+    return f"control{number + 1:03d}"
 
 
 def planned_cells(settings: Settings, samples: int) -> Counter[Cell]:

@@ -39,7 +39,7 @@ def unpaid_calls(run: Run, plan: Plan, *, asked: Questions) -> dict[Stage, int]:
     spoiled = sum(slot_of(name) in planted for name in paid["spoil"].votes)
     return {
         "scenario": _missing(needed.scenarios, paid["scenario"]),
-        "verify": _missing(needed.verified, paid["verify"]),
+        "verify": _missing(needed.verified, paid["verify"]) + _missing(needed.misstated, paid["verify"]),
         "misstate": _missing(needed.misstated, paid["misstate"]),
         "gold": _missing(needed.responses, paid["gold"]),
         "spoil": max(0, calls["spoil"] - spoiled) if unjudged else 0,

@@ -141,6 +141,5 @@ def to_misstate(plan: Plan) -> dict[str, Misstating]:
     settings = plan.settings
     if not (settings.verify_scenarios and settings.planned_planted):
         return {}
-    slots = (slot.id for slot in plan if not slot.is_control)
-    ids = drawn(slots, count=misstated_count(settings), seed=f"{settings.random_seed}/misstated")
+    ids = drawn(plan.ids, count=misstated_count(settings), seed=f"{settings.random_seed}/misstated")
     return {name: MISSTATINGS[rank % len(MISSTATINGS)] for rank, name in enumerate(ids)}

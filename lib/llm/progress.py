@@ -34,6 +34,7 @@ def progress_bar(total: int, *, description: str, unit: str, note: Callable[[], 
     """Return a tqdm bar with `.update(1)`. Each time it is drawn, it shows what `note()` returns behind the pace.
 
     Where many things are done at once after a long wait, as in batches, the pace is not steady, and only the time so far is shown.
+    There is no bar where nothing is to be done.
     """
     from tqdm import tqdm
 
@@ -48,9 +49,10 @@ def progress_bar(total: int, *, description: str, unit: str, note: Callable[[], 
             return values | {"standing": "".join(f", {part}" for part in parts if part)}
 
     unit = f" {unit}" if total != 1 else f" {unit.removesuffix('s')}"
+    about = {"total": total, "desc": description, "unit": unit, "disable": not total}
     if headless():
-        return Bar(total=total, desc=description, unit=unit, bar_format=LINE, file=_Lines(), mininterval=10.0, maxinterval=30.0)
-    return Bar(total=total, desc=description, unit=unit, bar_format=BAR, file=sys.stdout, mininterval=0.5, dynamic_ncols=True)
+        return Bar(**about, bar_format=LINE, file=_Lines(), mininterval=10.0, maxinterval=30.0)
+    return Bar(**about, bar_format=BAR, file=sys.stdout, mininterval=0.5, dynamic_ncols=True)
 
 
 def pace(done: int, total: int, *, elapsed_s: float, rate: float) -> str:

@@ -81,6 +81,11 @@ def test_slots_that_the_other_run_lacks_are_asked_for(provider: Provider, settin
     assert planned(larger) == {"scenario": 4, "gold": 10, "judge": 10}
 
 
+def test_the_ids_are_those_of_the_plans_slots(whole: Settings) -> None:
+    plan = Plan(whole, seeds_of(whole.seeds_csv), kit_topics())
+    assert [*plan.ids, *plan.control_ids] == [slot.id for slot in plan]
+
+
 # ── what is still to be paid ─────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -107,6 +107,12 @@ def test_the_note_is_written_only_when_the_bar_is_drawn() -> None:
     assert len(notes) < 50
 
 
+def test_where_nothing_is_to_be_done_there_is_no_bar(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress_bar(0, description="Topping up, near misses: repaired", unit="samples") as bar:
+        bar.refresh()
+    assert capsys.readouterr().out == ""
+
+
 def test_one_sample_is_shown_in_the_singular(capsys: pytest.CaptureFixture[str]) -> None:
     with progress_bar(1, description="Made", unit="samples") as bar:
         bar.update(1)

@@ -108,7 +108,7 @@ def test_a_second_topping_up_is_refused_before_the_firsts_samples_are_gone(three
 
 
 def test_between_the_steps_of_topping_up_no_other_run_gets_in(three: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    def step(_: Run) -> None:
+    def step(_: Run, **_step: str) -> None:
         with held_by_another_process(Run(three)):
             raise AssertionError("it got in")
 
