@@ -25,6 +25,8 @@ def main(words: list[str]) -> int:
         print(error, file=sys.stderr)
         return error.exit_code
     except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] == "lib":  # a bug, not a package that is missing
+            raise
         print(
             f"The package {error.name} is not installed in {sys.executable}. Install the kit's packages there (conda env create -f "
             "environment.yml, or pip install -e .), or leave out ENV=active, and make sets up .venv by itself.",

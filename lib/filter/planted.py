@@ -12,7 +12,7 @@ from lib.generate.dealing import spoilings
 from lib.llm.ask import Asker
 from lib.prompts.answers import SpoiledAnswer
 from lib.prompts.rendering import spoil_prompt
-from lib.schema import Message, Sample, Spoiling
+from lib.schema import Sample, Spoiling
 
 MARK = "+"  # between the sample's id and the kind of spoiling, because no slot's id holds one
 PRAISE = (
@@ -71,8 +71,7 @@ def differs_from(original: str) -> Callable[[SpoiledAnswer], str]:
 
 def spoiled_copy(plant: Plant, spoiled: SpoiledAnswer) -> Sample:
     """Return what the judge is shown, which is the sample with the spoiled response, under the plant's id."""
-    system, user, _ = plant.sample.messages
-    return plant.sample.model_copy(update={"id": plant.id, "messages": (system, user, Message(role="assistant", content=spoiled.response))})
+    return plant.sample.with_response(spoiled.response, id=plant.id)
 
 
 def _possible(kinds: list[Spoiling], sample: Sample, *, other: str) -> Spoiling:

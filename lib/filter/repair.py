@@ -14,7 +14,7 @@ from lib.llm.work import Pass, work_through
 from lib.prompts.answers import GoldAnswer
 from lib.prompts.rendering import repair_prompt, template_sha256
 from lib.run.run import Run
-from lib.schema import Failure, Message, Sample
+from lib.schema import Failure, Sample
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +73,4 @@ async def repaired_sample(ask: Asker, miss: NearMiss) -> Sample:
         "models": about.models | {"repair": reply.model},
         "prompt_sha256": about.prompt_sha256 | {"repair": template_sha256("repair")},
     }
-    system, user, _ = sample.messages
-    return Sample(
-        id=miss.id,
-        messages=(system, user, Message(role="assistant", content=reply.answer.response)),
-        metadata=about.model_copy(update=lineage),
-    )
+    return sample.with_response(reply.answer.response, id=miss.id, metadata=about.model_copy(update=lineage))

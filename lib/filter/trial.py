@@ -21,11 +21,11 @@ from lib.llm.provider import chosen
 from lib.llm.session import open_asker
 from lib.llm.work import require_same_house
 from lib.prompts.answers import GoldAnswer, JudgementAnswer
-from lib.prompts.rendering import Template, gold_prompt, template_sha256, template_text
+from lib.prompts.rendering import gold_prompt, gold_template, template_sha256, template_text
 from lib.run.lock import holding
 from lib.run.records import ById, made_samples
 from lib.run.run import Run
-from lib.schema import Evaluation, Message, Sample
+from lib.schema import Evaluation, Sample
 from lib.settings import Settings, short_path
 
 SAMPLES = 5
@@ -96,8 +96,7 @@ async def _beside(ask: Asker, sample: Sample, *, name: str, old: Evaluation | No
     about = sample.metadata
     prompt = gold_prompt(about, about, rubrics=about.rubrics if ask.settings.show_rubrics_to_tutor else ())
     gold = await ask("gold", sample.id, prompt=prompt, answer=GoldAnswer)
-    system, user, _ = sample.messages
-    new = sample.model_copy(update={"messages": (system, user, Message(role="assistant", content=gold.answer.response))})
+    new = sample.with_response(gold.answer.response)
     before, after = await judge_sample(ask, sample), await judge_sample(ask, new)
     return Tried(sample, _answered(sample, before, settings=ask.settings), _answered(new, after, settings=ask.settings))
 
@@ -125,14 +124,10 @@ def _require_edited(name: str, samples: Sequence[Sample], *, old: Mapping[str, E
             raise TrialError("No sample has been judged yet, so there is nothing to hold the judge's edited prompt against. Judge first.")
         edited = any(evaluation.prompt_sha256 != template_sha256("judge") for evaluation in old.values())
     else:
-        edited = any(sample.metadata.prompt_sha256.get("gold") != template_sha256(_gold_template(sample)) for sample in samples)
+        edited = any(sample.metadata.prompt_sha256.get("gold") != template_sha256(gold_template(sample.metadata)) for sample in samples)
     if not edited:
         files = f"lib/prompts/{name}_system.md and {name}_user.md"
         raise TrialError(f"{files} are as they were for this run. Edit one of them, then run this cell again.")
-
-
-def _gold_template(sample: Sample) -> Template:
-    return "gold_control" if sample.metadata.is_control else "gold"
 
 
 def _judged_already(old: Mapping[str, Evaluation]) -> int:

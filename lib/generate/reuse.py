@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from lib.generate.inputs import what_differs
 from lib.llm.ask import Asker
 from lib.prompts.answers import GoldAnswer
-from lib.prompts.rendering import Template, gold_prompt, template_sha256
+from lib.prompts.rendering import gold_prompt, gold_template, template_sha256
 from lib.run.files import RunError
 from lib.run.manifest import read_manifest
 from lib.run.records import ById, planted_explanations
 from lib.run.run import Run
-from lib.schema import DroppedScenario, Message, PlantedExplanation, Sample, Slot
+from lib.schema import DroppedScenario, PlantedExplanation, Sample, Slot
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,6 @@ class Scenarios:
 
 async def _answered_anew(ask: Asker, slot: Slot, *, sample: Sample) -> Sample:
     about = sample.metadata
-    template: Template = "gold_control" if slot.is_control else "gold"
     prompt = gold_prompt(slot, about, rubrics=about.rubrics if ask.settings.show_rubrics_to_tutor else ())
     gold = await ask("gold", slot.id, prompt=prompt, answer=GoldAnswer)
     lineage = {
@@ -50,11 +49,9 @@ async def _answered_anew(ask: Asker, slot: Slot, *, sample: Sample) -> Sample:
         "provider": ask.provider.id,
         "notice": about.notice or ask.provider.notice,
         "models": about.models | {"gold": gold.model},
-        "prompt_sha256": about.prompt_sha256 | {"gold": template_sha256(template)},
+        "prompt_sha256": about.prompt_sha256 | {"gold": template_sha256(gold_template(slot))},
     }
-    system, user, _ = sample.messages
-    reply = Message(role="assistant", content=gold.answer.response)
-    return sample.model_copy(update={"messages": (system, user, reply), "metadata": about.model_copy(update=lineage)})
+    return sample.with_response(gold.answer.response, metadata=about.model_copy(update=lineage))
 
 
 def scenarios_of(run: Run, *, inputs_sha256: dict[str, str]) -> Scenarios | None:

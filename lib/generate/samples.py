@@ -16,7 +16,7 @@ from lib.llm.call import Reply, no_objection
 from lib.llm.tally import Tally
 from lib.llm.work import Pass, work_through
 from lib.prompts.answers import GoldAnswer, RubricAnswer, ScenarioAnswer
-from lib.prompts.rendering import Template, gold_prompt, scenario_prompt, template_sha256
+from lib.prompts.rendering import Template, gold_prompt, gold_template, scenario_prompt, template_sha256
 from lib.run.files import RunError, is_file, sha256_of
 from lib.run.lock import held
 from lib.run.records import dropped_scenarios, forget_results, forget_top_up, remove, require_sound_records
@@ -140,7 +140,7 @@ async def _answered(
     """Return the sample with the gold response that is asked for here."""
     prompt = gold_prompt(slot, scenario.answer, rubrics=rubrics if ask.settings.show_rubrics_to_tutor else ())
     gold = await ask("gold", slot.id, prompt=prompt, answer=GoldAnswer)
-    templates: tuple[Template, Template] = ("control", "gold_control") if slot.is_control else ("scenario", "gold")
+    templates: tuple[Template, Template] = "control" if slot.is_control else "scenario", gold_template(slot)
     about, question = scenario.answer, scenario.answer.question
     user = f"## Question\n{question}\n\n## My Explanation\n{about.explanation}\n\n## Student Follow-up\n{about.follow_up}"
     return Sample(

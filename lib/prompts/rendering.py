@@ -67,8 +67,12 @@ def misstate_prompt(scenario: ScenarioAnswer, misstating: Misstating) -> Prompt:
 
 def gold_prompt(slot: Slot | SampleMetadata, scenario: ScenarioAnswer | SampleMetadata, *, rubrics: Sequence[Rubric] = ()) -> Prompt:
     """`rubrics` stays empty unless `show_rubrics_to_tutor` is to measure what seeing them does."""
-    name: Template = "gold_control" if slot.is_control else "gold"
-    return _prompt(name, slot=slot, scenario=scenario, rubrics=rubrics, subject=label(slot.subject))
+    return _prompt(gold_template(slot), slot=slot, scenario=scenario, rubrics=rubrics, subject=label(slot.subject))
+
+
+def gold_template(slot: Slot | SampleMetadata) -> Template:
+    """Return the template of the tutor's response, which for a control is one of its own."""
+    return "gold_control" if slot.is_control else "gold"
 
 
 def again_prompt(prompt: Prompt, *, answer: str, objection: str) -> Prompt:

@@ -14,6 +14,7 @@ from lib.run.manifest import forget_section, read_manifest
 from lib.schema import Decision, DroppedScenario, Evaluation, Failure, Planted, PlantedExplanation, Sample
 
 R = TypeVar("R", bound=BaseModel)
+S = TypeVar("S", bound=BaseModel)
 AGAIN = "Run 02_filter again (make filter): it writes the file anew, and nothing is paid twice."
 
 
@@ -60,12 +61,14 @@ class ById(Generic[R]):
     """The records of a file, read one at a time by their id. Memory holds one number a record. A file that is not there has none."""
 
     def __init__(self, path: Path, kind: type[R], *, made_by: str) -> None:
-        self._path, self._kind, self._made_by = path, kind, made_by
+        self._path, self._kind, self._remedy = path, kind, f"Run {made_by} again: it writes the file anew."
         self._starts = dict[str, tuple[int, int]]()  # where a record's line starts, in bytes, and its number
-        if os.path.lexists(path):
-            start = 0
-            for number, (line, raw) in enumerate(zip(read_jsonl(path, _Named, made_by=made_by), raw_lines(path), strict=True), start=1):
-                self._starts[line.id] = start, number
+        if not os.path.lexists(path):
+            return
+        start = 0
+        with trouble_told(path, doing="read"), path.open("rb") as file:
+            for number, raw in enumerate(file, start=1):
+                self._starts[self._record(raw, _Named, number=number).id] = start, number
                 start += len(raw)
 
     def __len__(self) -> int:
@@ -81,14 +84,10 @@ class ById(Generic[R]):
         start, number = self._starts[name]
         with trouble_told(self._path, doing="read"), self._path.open("rb") as file:
             file.seek(start)
-            raw = file.readline()
-        remedy = f"Run {self._made_by} again: it writes the file anew."
-        return as_record(raw, self._kind, where=f"{self._path}, line {number}", remedy=remedy)
+            return self._record(file.readline(), self._kind, number=number)
 
-
-def raw_lines(path: Path) -> Iterator[bytes]:
-    with trouble_told(path, doing="read"), path.open("rb") as file:
-        yield from file
+    def _record(self, raw: bytes, kind: type[S], *, number: int) -> S:
+        return as_record(raw, kind, where=f"{self._path}, line {number}", remedy=self._remedy)
 
 
 def recorded_failures(folder: Folder) -> list[Failure]:

@@ -1,4 +1,4 @@
-"""A run: its settings, its folder, and the settings that its files were made and filtered with."""
+"""A run, with the settings that were asked for now and those that its files were made and filtered with."""
 
 import json
 import os
@@ -32,7 +32,8 @@ class Run(Folder):
 
     def __str__(self) -> str:
         made, where = read_manifest(self).generation, short_path(self.dir)
-        changed = ", ".join(f"{name} = {value}" for name, value in self.settings.changed().items())
+        shown = {name: ",".join(value) if isinstance(value, tuple) else value for name, value in self.settings.changed().items()}
+        changed = ", ".join(f"{name} = {value}" for name, value in shown.items())
         about = f"{counted(made.counts.get('done', 0), 'sample')} made on {made.finished[:10]}" if made.finished else "nothing made yet"
         return f"{where}: {about}; settings: {changed or 'all at their defaults'}"
 
@@ -133,7 +134,7 @@ def recorded_settings(folder: Folder) -> Settings:
 
 
 def filtered_with(run: Run) -> dict[str, Any]:
-    """Return what the manifest says of a filtering: its rules, and the digests of the files that it was made from."""
+    """Return what the manifest holds of a filtering, which is its rules and the digests of the files that it was made from."""
     rules = {name: getattr(run.settings, name) for name in RULES_BEFORE}
     return {"threshold": run.settings.critical_pass_threshold, "rules": rules, "of": filtered_from(run)}
 

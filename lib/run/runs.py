@@ -44,8 +44,7 @@ def with_run(pairs: Iterable[str]) -> list[str]:
     """Return the `name=value` words, and the name of the last run made where they name none. Raises RunError when there is none."""
     words = list(pairs)
     values = {name.lower(): value for name, _, value in (word.partition("=") for word in words)}
-    return (
-        words
-        if values.get("run")
-        else [word for word in words if word[:4].lower() != "run="] + [f"run={last_run(values.get('outputs_dir', ''))}"]
-    )
+    if values.get("run"):
+        return words
+    others = [word for word in words if not word.lower().startswith("run=")]
+    return [*others, f"run={last_run(values.get('outputs_dir', ''))}"]

@@ -1,7 +1,7 @@
 """What comes out of a run: samples, dropped scenarios, evaluations, planted copies, decisions and failures."""
 
 import hashlib
-from typing import Literal
+from typing import Any, Literal
 
 from lib.schema.planned import Misstating, Origin, Record, Rubric, Spoiling, Student, Style
 
@@ -60,6 +60,11 @@ class Sample(Record):
     @property
     def response(self) -> str:
         return self.messages[2].content
+
+    def with_response(self, response: str, **changes: Any) -> "Sample":
+        """Return the sample with another response, and with these `changes` of its other fields."""
+        system, user, _ = self.messages
+        return self.model_copy(update={"messages": (system, user, Message(role="assistant", content=response)), **changes})
 
     @property
     def response_id(self) -> str:

@@ -16,7 +16,7 @@ PLAIN = "white-space:pre-wrap;font-family:inherit"
 WARN = "border-left:3px solid #D55E00;padding:2px 12px;margin:6px 0"
 DARK = "<style>body[data-jp-theme-light='false'] .jp-RenderedImage img {filter: invert(1) hue-rotate(180deg)}</style>"
 CELL = "text-align:left;vertical-align:top;max-width:38em;white-space:pre-wrap"
-TEX = re.compile(r'<span class="tex( display)?">(.*?)</span>(?!\$)', re.DOTALL)
+TEX = re.compile(r'<span class="tex( display)?">(.*?)</span>', re.DOTALL)
 UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all control characters but tab and line feed
 
 

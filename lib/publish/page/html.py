@@ -1,7 +1,7 @@
 """A filtered run -> `report.html`, one file that shows its summary and lets people browse every sample, without a network.
 
 Texts are compressed in the page, a hundred samples at a time, and opened by its script when they are shown or searched. Text of a model is
-hostile. It is rendered by `markdown`, inserted as text everywhere else, and the page's own policy lets no script run but the two that
+hostile. It is rendered by `markdown`, inserted as text everywhere else, and the page's own policy lets no script run but those that
 come with it.
 """
 

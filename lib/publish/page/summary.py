@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from lib.analyze.chance import FEWEST_FOR_RATES
 from lib.analyze.conclusions import conclusions
 from lib.analyze.costs import costs
 from lib.analyze.groups import RATES, rates
@@ -13,7 +14,6 @@ from lib.prompts.rendering import STAGES, template_sha256, template_text
 from lib.run.run import Run
 from lib.taxonomy import label
 
-FEWEST = 30  # samples, because rates of fewer say nothing
 BY = {"misconception_type": "Keep rate by kind of misconception", "area": "Keep rate by area", "level": "Keep rate by level"}
 
 
@@ -54,7 +54,7 @@ def _funnel(steps: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _rates(tables: Tables) -> dict[str, list[dict[str, Any]]]:
     """Return the keep rates by a few columns, or nothing where there are too few samples."""
-    if len(tables.samples) < FEWEST:
+    if len(tables.samples) < FEWEST_FOR_RATES:
         return {}
     total, hits, _ = RATES["samples"]
     return {
