@@ -71,6 +71,13 @@ def test_all_four_run_and_leave_their_executed_copies(made: Made) -> None:
     assert figures == {"overview.png", "scores.png"}  # four samples are too few for rates by subject
 
 
+def test_defaults_that_did_not_count_are_folded_in_the_executed_copy(made: Made) -> None:
+    """They would stand right above the values that did."""
+    cells = nbformat.read(made.folder / "notebooks" / "01_generate.ipynb", 4).cells
+    hidden = {tag: cell.metadata.get("jupyter", {}).get("source_hidden") for cell in cells for tag in cell.metadata.get("tags", ())}
+    assert hidden == {"parameters": True, "injected-parameters": None}
+
+
 def test_they_end_in_a_training_file_without_errors(made: Made) -> None:
     report = json.loads((made.folder / "validation_report.json").read_text())
     found = json.loads((made.folder / "filtering_statistics.json").read_text())

@@ -109,8 +109,20 @@ def run_notebook(name: str, pairs: list[str], *, kernel: Kernel, begun: Callable
     except DeadKernelError:
         signals.check()
         raise KitError("The kernel died. What was paid for is in the journal: run the same command again to go on.") from None
+    _fold_defaults(failed)
     failed.replace(done)
     return done
+
+
+def _fold_defaults(copy: Path) -> None:
+    """Fold the cell of default values in an executed copy in which papermill has put other values below it."""
+    import nbformat
+
+    notebook = nbformat.read(copy, as_version=4)  # type: ignore[no-untyped-call]  # nbformat has no types
+    by_tag = {tag: cell for cell in notebook.cells for tag in cell.metadata.get("tags", ())}
+    if "injected-parameters" in by_tag and "parameters" in by_tag:
+        by_tag["parameters"].metadata["jupyter"] = {"source_hidden": True}
+        nbformat.write(notebook, copy)  # type: ignore[no-untyped-call]
 
 
 def checked_notebook(path: Path) -> Path:
