@@ -31,7 +31,7 @@ python = $(call quoted,$(value PYTHON))
 # A misspelt variable on the command line is an error, because make itself would ignore it.
 nearest = $(shell $(python) -c 'import difflib, sys; print(*difflib.get_close_matches(sys.argv[1].upper(), sys.argv[2:], 1, 0.5))' \
   $(call quoted,$(1)) $(PARAMETERS) $(OTHERS))
-unknown = $(error $(1) is not a variable of this Makefile. $(if $(2),Did you mean $(2)? )`make settings` lists them. A new setting must be added to PARAMETERS in the Makefile)
+unknown = $(error $(1) is not a variable of this Makefile. $(if $(2),Did you mean $(2)? )`make settings` lists them)
 $(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(if $(filter $(PARAMETERS) $(OTHERS),$(name)),,\
   $(eval unexport $$(name))$(call unknown,$(name),$(call nearest,$(name))))))
 # The loop above uses the variable `name`, so it cannot see a `name` on the command line. This line does.
