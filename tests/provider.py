@@ -4,6 +4,7 @@ In a test: `with Provider(admit=20, faults={"429": 0.02}) as provider:` and `Asy
 As a process: `python -m tests.provider --latency 0.5 --fault 529=0.02` prints {"url": ...} and ends with its stdin.
 The settings are the fields of `Settings`, changed while running through `provider.settings.name = value`. No streaming,
 no tools. Wire shapes: the types of anthropic 2.12. Attempts are counted per body, capacity rejections not among them.
+OpenAI's routes give the same answers: `AsyncOpenAI(base_url=provider.url + "/v1")`.
 """
 
 import argparse
@@ -28,6 +29,7 @@ from statistics import NormalDist
 from aiohttp import web
 
 from tests.answers import Request, answer_text, as_blocks, cached_prefix, digest, draw, prose, usage_of
+from tests.completions import CompletionBatches, as_completion, as_error, as_messages
 
 KNOWN_PARAMETERS = frozenset(
     "model messages max_tokens system output_config thinking metadata stop_sequences service_tier cache_control"
@@ -36,6 +38,7 @@ KNOWN_PARAMETERS = frozenset(
 UNSUPPORTED_KEYWORDS = frozenset(
     "minLength maxLength pattern minimum maximum exclusiveMinimum exclusiveMaximum multipleOf maxItems".split()
 )
+OPENAI_ROUTES = ("/v1/chat/completions", "/v1/files", "/v1/batches")
 MAX_TOKENS, MAX_BATCH, CUSTOM_ID = 64_000, 100_000, re.compile(r"^[a-zA-Z0-9_-]{1,64}$")
 HTTP_FAULTS = {  # name: (status, error type, message)
     "400": (400, "invalid_request_error", "messages: Input could not be processed"),
@@ -88,9 +91,13 @@ class Settings:
     cache_minimum: int = 4096  # characters
     retired: frozenset[str] | set[str] = frozenset()
     unknown_models: frozenset[str] | set[str] = frozenset()
+    listed_models: tuple[str, ...] = ("gpt-test", "gpt-test-mini", "Qwen/Qwen3-8B")  # by GET /v1/models
     no_structured_outputs: frozenset[str] | set[str] = frozenset()
     retires_at: dict[str, str] = field(default_factory=dict)  # model: RFC 3339 time; makes it `deprecated`
     models_endpoint: bool = True
+    has_batches: bool = True
+    takes_effort: bool = True
+    passes_canaries: bool = True  # a canary is answered well at once, free, and is neither counted nor recorded
     batch_delay_s: float = 0.0
     batch_faults: dict[str, float] = field(default_factory=dict)  # "errored", "expired"
     batch_script: list[str | None] = field(default_factory=list)  # for POST /batches; "drop" still makes it
@@ -388,7 +395,7 @@ class Provider:
         self.calls = self.in_flight = self.max_in_flight = 0
         self.rejected: Counter[str] = Counter()  # POST /v1/messages by status, "drop", "abandoned" by the client
         self.usage: Counter[str] = Counter()  # tokens of all messages answered 200, batches included
-        self.batches = Batches(self)
+        self.batches, self.completion_batches = Batches(self), CompletionBatches(self)
         self._bucket, self._cache, self._serials = Bucket(), set(), count(1)
         self._attempts, self._batch_attempts, self._answered = Counter(), Counter(), Counter()
 
@@ -401,6 +408,9 @@ class Provider:
         }  # fmt: skip
 
     async def _messages(self, http: web.Request, body: object) -> dict:
+        if self.settings.passes_canaries and is_canary(body):
+            http["uncounted"] = True
+            return canary_message(body)
         self._take_capacity()
         self.in_flight += 1
         self.max_in_flight = max(self.max_in_flight, self.in_flight)
@@ -408,6 +418,12 @@ class Provider:
             return await self._reply(self._accepted(body))
         finally:
             self.in_flight -= 1
+
+    async def _completions(self, http: web.Request, body: object) -> dict:
+        return as_completion(await self._messages(http, as_messages(body)))
+
+    async def _model_list(self, http: web.Request, body: object) -> dict:
+        return {"object": "list", "data": [{"id": name, "object": "model"} for name in self.settings.listed_models]}
 
     def _take_capacity(self) -> None:
         settings = self.settings
@@ -425,6 +441,8 @@ class Provider:
             raise invalid(problem)
         if body["model"] in {*self.settings.retired, *self.settings.unknown_models}:
             raise not_found(f"model: {body['model']}")
+        if not self.settings.takes_effort and (body.get("output_config") or {}).get("effort"):
+            raise invalid("This model does not support the effort parameter (reasoning_effort).")
         request = Request(body, digest(body))
         if request.schema and body["model"] in self.settings.no_structured_outputs:
             raise invalid(f"output_config.format: '{body['model']}' does not support structured outputs")
@@ -525,10 +543,11 @@ class Provider:
             body, request_id, headers = None, self._request_id(), {}
             try:
                 key_checked(http)
-                body = parsed(await http.read())
+                body = await parts_of(http) if http.content_type == "multipart/form-data" else parsed(await http.read())
                 status, payload = 200, await handler(http, body)
             except ApiError as error:
                 status, payload, headers = error.status, error.body(request_id), error.headers
+                payload = as_error(payload) if http.path in OPENAI_ROUTES else payload
             except Unanswered as reason:
                 self._note(http, body, status=None, outcome=str(reason))
                 if http.transport:
@@ -538,7 +557,7 @@ class Provider:
                 self._note(http, body, status=None, outcome="abandoned")
                 raise
             self._note(http, body, status=status, outcome=str(status))
-            payload = await spoiled(self.settings.spoil, http, status, payload)
+            payload = await spoiled(None if http.get("uncounted") else self.settings.spoil, http, status, payload)
             if isinstance(payload, web.StreamResponse):
                 return payload
             headers |= {"request-id": request_id} | (self._bucket.headers(**self._rate) if self._rate else {})
@@ -549,10 +568,12 @@ class Provider:
         return respond
 
     def _note(self, http: web.Request, body: object, *, status: int | None, outcome: str) -> None:
+        if http.get("uncounted"):
+            return
         if self.settings.record:
             asked = {"method": http.method, "path": http.path, "body": body, "key": key_of(http)}
             self.requests.append(Exchange(time_s=time.time(), status=status, **asked))
-        if http.path != "/v1/messages":
+        if http.path not in ("/v1/messages", "/v1/chat/completions"):
             return
         self.calls += status == 200
         if status != 200:
@@ -568,19 +589,41 @@ class Provider:
             return await model(http)
 
         application = web.Application(client_max_size=256 * 2**20)
-        batches, model = self.batches, self._route(self._model)
-        one = "/v1/messages/batches/{batch_id}"
+        model = self._route(self._model)
         application.add_routes([
             web.post("/v1/messages", self._route(self._messages)),
-            web.post("/v1/messages/batches", self._route(batches.create)),
-            web.get("/v1/messages/batches", self._route(batches.listing)),
-            web.get(one, self._route(batches.retrieve)),
-            web.get(one + "/results", self._route(batches.results)),
-            web.post(one + "/cancel", self._route(batches.cancel)),
             web.get("/v1/models/{model}", card),
+            web.get("/v1/models", self._route(self._model_list)),
+            web.post("/v1/chat/completions", self._route(self._completions)),
+            *self._batch_routes(),
             web.get("/_stats", stats),
         ])  # fmt: skip
         return application
+
+    def _batch_routes(self) -> list[web.RouteDef]:
+        def late(owner: str, name: str) -> Callable:
+            """Return the handler of the batches that are there when it is called, because `reset` makes new ones."""
+
+            async def handle(http: web.Request, body: object) -> object:
+                if not self.settings.has_batches:
+                    raise not_found("Not Found")
+                return await getattr(getattr(self, owner), name)(http, body)
+
+            return self._route(handle)
+
+        one, theirs = "/v1/messages/batches/{batch_id}", "completion_batches"
+        return [
+            web.post("/v1/messages/batches", late("batches", "create")),
+            web.get("/v1/messages/batches", late("batches", "listing")),
+            web.get(one, late("batches", "retrieve")),
+            web.get(one + "/results", late("batches", "results")),
+            web.post(one + "/cancel", late("batches", "cancel")),
+            web.post("/v1/files", late(theirs, "upload")),
+            web.get("/v1/files/{file_id}/content", late(theirs, "content")),
+            web.post("/v1/batches", late(theirs, "create")),
+            web.get("/v1/batches", late(theirs, "listing")),
+            web.get("/v1/batches/{batch_id}", late(theirs, "retrieve")),
+        ]
 
     async def serve(self, *, started: Callable[[str], object], until: asyncio.Event) -> None:
         """Serve on a free port of 127.0.0.1, tell `started` the URL, and stop when `until` is set."""
@@ -626,6 +669,26 @@ def key_checked(http: web.Request) -> None:
         raise ApiError(401, "authentication_error", "x-api-key header is required")
     if key_of(http) == "wrong-key":
         raise ApiError(401, "authentication_error", "invalid x-api-key")
+
+
+def is_canary(body: object) -> bool:
+    request = Request(body, "") if isinstance(body, dict) else None
+    return request is not None and (request.schema or {}).get("title") == "CanaryAnswer"
+
+
+def canary_message(body: dict) -> dict:
+    usage = {"input_tokens": 0, "output_tokens": 0}
+    text = json.dumps({"colour": "yellow", "is_fruit": True})
+    return {
+        "id": "msg_canary", "type": "message", "role": "assistant", "model": body["model"], "content": [{"type": "text", "text": text}],
+        "stop_reason": "end_turn", "stop_sequence": None, "usage": usage,
+    }  # fmt: skip
+
+
+async def parts_of(http: web.Request) -> dict:
+    """Return the fields of a form, a file as its bytes."""
+    form = await http.post()
+    return {name: part.file.read() if isinstance(part, web.FileField) else part for name, part in form.items()}
 
 
 def parsed(raw: bytes) -> object:

@@ -266,7 +266,7 @@ def test_an_endpoint_without_a_models_page_is_taken_at_its_word(provider: Provid
 
 def test_a_model_without_a_listed_price_needs_one(provider: Provider, settings: Settings) -> None:
     unlisted = settings.model_copy(update={"model": "some-model"})
-    with pytest.raises(PriceError, match="price_usd_per_mtok"):
+    with pytest.raises(PriceError, match="PRICE_USD_PER_MTOK"):
         generate(unlisted)
     assert generate(unlisted.model_copy(update={"price_usd_per_mtok": "2/10"})).done == 6
 

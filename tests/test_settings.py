@@ -28,7 +28,7 @@ def refusal(**values: Any) -> str:
 
 @pytest.mark.parametrize(
     ("written", "meant"),
-    [("num_seed", "num_seeds"), ("sample_per_seed", "samples_per_seed"), ("budget", "budget_usd"), ("judge", "judge_model")],
+    [("num_seed", "num_seeds"), ("sample_per_seed", "samples_per_seed"), ("budget", "budget_usd"), ("judge_models", "judge_model")],
 )
 def test_a_misspelt_name_is_refused_with_the_nearest(written: str, meant: str) -> None:
     with pytest.raises(SettingsError, match=f"`{written}`.*`{meant}`"):
@@ -65,7 +65,7 @@ OUT_OF_BOUNDS: list[tuple[str, Any]] = [
     ("critical_pass_threshold", 1.0),
     ("critical_pass_threshold", -0.1),
     ("critical_pass_threshold", 80),
-    ("provider", "openai"),
+    ("provider", "azure"),
     ("mode", "fast"),
     ("on_bad_row", "ignore"),
     ("judge_effort", "extreme"),
@@ -156,7 +156,7 @@ def test_every_price_that_is_accepted_can_be_reckoned_with(price: str) -> None:
     except SettingsError:
         return
     if accepted:
-        cost = price_of("a-model", override=accepted).cost_usd(Usage(input=1_000_000, output=1_000_000))
+        cost = price_of("a-model", named=accepted).cost_usd(Usage(input=1_000_000, output=1_000_000))
         assert 0 <= cost < 1_000_000
 
 

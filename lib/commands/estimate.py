@@ -3,7 +3,7 @@
 from lib.errors import KitError
 from lib.generate.estimate import estimate
 from lib.generate.inputs import read_plan
-from lib.llm.provider import chosen
+from lib.llm.addresses import address
 from lib.run.run import Run
 from lib.settings import settings_of
 
@@ -12,12 +12,12 @@ def main(words: list[str]) -> int:
     """Print the estimate. The first word is `plan`, or `full`, which refuses the embedded model unless it was asked for by name."""
     what, *pairs = words or ["plan"]
     settings = settings_of(pairs)
-    if what == "full" and settings.provider == "auto" and chosen(settings) == "local":
+    if what == "full" and settings.provider == "auto" and address(settings, "scenario").access.is_local:
         raise KitError(
             "make full needs ANTHROPIC_API_KEY (see .env.example): the embedded model's text is no training data. "
             "PROVIDER=local runs it all the same."
         )
-    if settings.provider == "auto":  # people want to know before they have a key
+    if settings.provider == "auto" and address(settings, "scenario").access.is_local:  # people want to know before they have a key
         settings = settings.model_copy(update={"provider": "anthropic"})
     run = Run(settings)
     plan = read_plan(run)

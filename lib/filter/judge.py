@@ -105,14 +105,14 @@ async def judge_sample(ask: Asker, sample: Sample) -> Evaluation:
             if isinstance(outcome, BaseException):
                 raise outcome
         replies = [outcome for outcome in outcomes if isinstance(outcome, Reply)]
-    answers = [reply.answer for reply in replies]
-    return evaluation(sample, answers, model=replies[0].model, provider=ask.provider.id, notice=ask.provider.notice)
+    answers, judge = [reply.answer for reply in replies], ask.provider("judge")
+    return evaluation(sample, answers, model=replies[0].model, provider=judge.id, notice=judge.notice)
 
 
 async def _close_votes(ask: Asker, sample: Sample) -> list[Reply[JudgementAnswer]]:
     """Return one vote, or where it is close a second, and where the two differ a third."""
     first = await _vote(ask, sample, vote=0)
-    if ask.provider.is_embedded or not ask.settings.second_vote or not is_close(sample, first.answer):
+    if ask.provider("judge").is_embedded or not ask.settings.second_vote or not is_close(sample, first.answer):
         return [first]
     second = await _vote(ask, sample, vote=1)
     if not differ(sample, (first.answer, second.answer)):

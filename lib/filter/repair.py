@@ -40,6 +40,7 @@ def repair(run: Run) -> tuple[Failure, ...]:
         make=_repaired,
         targets={Sample: run.repaired},
         is_own=lambda failure: failure.stage == "repair",
+        stages=("repair",),
     )
     return work_through(run.as_made, work).failures
 

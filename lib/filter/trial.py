@@ -17,7 +17,6 @@ from lib.llm.ask import Asker
 from lib.llm.call import CallFailed, wire_schema
 from lib.llm.loop import Stopping, finish, for_each
 from lib.llm.progress import progress_bar
-from lib.llm.provider import chosen
 from lib.llm.session import open_asker
 from lib.llm.work import require_same_house
 from lib.prompts.answers import GoldAnswer, JudgementAnswer
@@ -47,7 +46,7 @@ def try_prompt(run: Run, *, ids: Collection[str] = ()) -> Trial | str:
     """
     if not run.settings.edited_prompt:
         return OFF
-    live = run.settings.model_copy(update={"mode": "live"})  # nobody waits a day for five samples
+    live = run.settings.model_copy(update={"mode": "live", "judge_mode": ""})  # nobody waits a day for five samples
     return _tried(Run(live), ids=ids)
 
 
@@ -65,8 +64,8 @@ def _tried(run: Run, *, ids: Collection[str]) -> Trial:
 
     async def try_all() -> None:
         async with open_asker(run.settings, journal=run.journal, stopping=stopping) as ask:
-            require_same_house(run, is_local=ask.provider.is_local)
-            paid_before, price = ask.books.budget.spent_usd, _price_line(run, samples, name=name, judged=_judged_already(old))
+            require_same_house(run, is_local=ask.provider("scenario").is_local)
+            paid_before, price = ask.budget.spent_usd, _price_line(run, samples, name=name, judged=_judged_already(old))
             with progress_bar(len(samples), description=f"Trying the {name} prompt, {price}", unit="samples") as bar:
 
                 async def one(index: int, sample: Sample) -> None:
@@ -77,7 +76,7 @@ def _tried(run: Run, *, ids: Collection[str]) -> Trial:
                     bar.update(1)
 
                 await for_each(one, samples, width=min(ask.workers, len(samples)), stopping=stopping)
-            spent_usd.append(ask.books.budget.spent_usd - paid_before)
+            spent_usd.append(ask.budget.spent_usd - paid_before)
 
     finish(try_all(), stopping)
     if not tried:
@@ -138,13 +137,12 @@ def _judged_already(old: Mapping[str, Evaluation]) -> int:
 def _price_line(run: Run, samples: Sequence[Sample], *, name: str, judged: int) -> str:
     """Return what the trial may cost, as "about $0.05 to $0.21". Of the old responses, `judged` need no judgement."""
     settings, texts = run.settings, [sample.messages[1].content + sample.response for sample in samples]
-    is_local, written = chosen(settings) == "local", sum(map(len, texts)) / max(1, len(texts))
-    estimate = partial(stage_estimate, settings=settings, seen=seen_in(run), is_local=is_local)
+    written, estimate = sum(map(len, texts)) / max(1, len(texts)), partial(stage_estimate, settings=settings, seen=seen_in(run))
     calls = settings.votes * (len(samples) + (len(samples) - judged if name == "gold" else 0))
     parts = [estimate("judge", calls=calls, characters=len(template_text("judge")) + 2 * written + wire_schema(JudgementAnswer).characters)]
     if name == "gold":
         characters = len(template_text("gold")) + written + wire_schema(GoldAnswer).characters
         parts.append(estimate("gold", calls=len(samples), characters=characters))
-    if is_local:
+    if not parts[-1].cost_usd[1]:
         return "free (embedded model)"
     return f"about ${sum(part.cost_usd[0] for part in parts):.2f} to ${sum(part.cost_usd[1] for part in parts):.2f}"

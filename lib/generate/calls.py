@@ -10,7 +10,7 @@ from lib.generate.dealing import UNWRITTEN, spoilings, to_plant
 from lib.generate.inputs import Plan
 from lib.generate.reuse import scenarios_of
 from lib.generate.verify import MARK, to_misstate
-from lib.llm.provider import chooses_embedded
+from lib.llm.addresses import address
 from lib.prompts.rendering import Stage
 from lib.run.files import sha256_of
 from lib.run.run import Run
@@ -64,7 +64,7 @@ def questions(run: Run, plan: Plan) -> Questions:
     slots = frozenset((*ids, *plan.control_ids))
     lost = frozenset(name for name in slots if name in other.dropped) if other else frozenset[str]()
     scenarios = frozenset(name for name in slots - lost if name not in other.samples) if other else slots
-    is_verified = settings.verify_scenarios and not chooses_embedded(settings)
+    is_verified = settings.verify_scenarios and not address(settings, "verify").is_embedded
     copies = to_misstate(plan) if is_verified else {}
     misstated = frozenset(f"{name}{MARK}{error}" for name, error in copies.items() if name in scenarios)
     asked = Questions(scenarios, misstated, scenarios if is_verified else frozenset(), slots, slots, ids)

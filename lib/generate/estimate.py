@@ -16,11 +16,11 @@ from lib.generate.inputs import Plan
 from lib.generate.minutes import minutes, seconds_a_call, steps_of
 from lib.generate.unpaid import unpaid_calls
 from lib.generate.usage import StageEstimate, output_tokens, seen_in, stage_estimate
+from lib.llm.addresses import address
 from lib.llm.budget import CHARACTERS_PER_TOKEN
 from lib.llm.call import wire_schema
 from lib.llm.journal_file import JournalError
 from lib.llm.ledger import ledger
-from lib.llm.provider import chooses_embedded, chosen
 from lib.prompts.answers import GoldAnswer, JudgementAnswer, MisstatedAnswer, ScenarioAnswer, SpoiledAnswer, VerificationAnswer
 from lib.prompts.rendering import Stage, scenario_prompt, template_text
 from lib.run.run import Run
@@ -84,7 +84,7 @@ class Estimate:
         return [
             {
                 "stage": stage.stage,
-                "model": "embedded" if self.is_local else stage.model,
+                "model": stage.model,
                 "calls": f"{stage.calls:,}",
                 "input tokens": f"{stage.input_tokens:,}",
                 "output tokens": f"{stage.output_tokens[0]:,} to {stage.output_tokens[1]:,}",
@@ -99,15 +99,15 @@ def estimate(run: Run, plan: Plan) -> Estimate:
 
     Raises PriceError for a model without a listed price, and RunError when the run that `scenarios_from` names does not fit.
     """
-    settings, is_local, seen = run.settings, chosen(run.settings) == "local", seen_in(run)
+    settings, seen = run.settings, seen_in(run)
     asked = questions(run, plan)
     calls, spent_usd = asked.calls(settings), 0.0
     left = calls
     with suppress(JournalError):  # generating mends a damaged journal, and reports it
         left, spent_usd = unpaid_calls(run, plan, asked=asked), sum(line.cost_usd for line in ledger(run.journal))
-    share = SECOND_VOTE_SHARE if settings.votes == 1 and settings.second_vote and not chooses_embedded(settings) else 0.0
+    share = SECOND_VOTE_SHARE if settings.votes == 1 and settings.second_vote and not address(settings, "judge").is_embedded else 0.0
     further = {"judge": math.ceil(share * calls["judge"])}
-    estimated = partial(stage_estimate, settings=settings, seen=seen, is_local=is_local)
+    estimated = partial(stage_estimate, settings=settings, seen=seen)
     stages = tuple(
         replace(
             estimated(stage, calls=calls[stage] + further.get(stage, 0), characters=characters, further=further.get(stage, 0)),
@@ -117,17 +117,20 @@ def estimate(run: Run, plan: Plan) -> Estimate:
         if calls[stage]
     )
     calls = {stage: count + further.get(stage, 0) for stage, count in calls.items()}
-    seconds = seconds_a_call(output_tokens(seen), seen=seen, is_local=is_local)
+    accesses = {stage: address(settings, stage).access for stage in calls}
+    local = {stage for stage, access in accesses.items() if access.is_local}
+    widths = {stage: 1 if stage in local else settings.max_concurrency for stage in calls}
+    seconds = seconds_a_call(output_tokens(seen), seen=seen, local=local)
     steps = steps_of(calls, judges_again=bool(share))
     return Estimate(
         stages,
-        minutes=minutes(calls, seconds, steps=steps, width=1 if is_local else settings.max_concurrency),
+        minutes=minutes(calls, seconds, steps=steps, widths=widths),
         measured="tokens and time" if any(mean.seconds for mean in seen.values()) else "tokens" if seen else "",
-        is_local=is_local,
+        is_local=local.issuperset(stage.stage for stage in stages),
         samples=len(plan),
         budget_usd=settings.budget_usd,
         spent_usd=spent_usd,
-        batches=sum(steps.values()) if settings.mode == "batch" else 0,
+        batches=sum(count for stage, count in steps.items() if accesses[stage].mode == "batch"),
     )
 
 

@@ -4,7 +4,7 @@ Calls run side by side, so a pass takes as long as all of its calls do in a wind
 one sample, which wait for one another.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from lib.llm.ledger import Mean
 from lib.prompts.rendering import Stage
@@ -20,9 +20,12 @@ LOCAL_SPREAD = 0.5, 1.5  # of other machines
 SPREAD = 0.8, 1.25  # of what was measured
 
 
-def seconds_a_call(output_tokens: Mapping[Stage, Span], *, seen: Mapping[str, Mean], is_local: bool) -> dict[Stage, Span]:
-    """Return the seconds of one call in each stage. Batches take a time of their own, so seconds that are 0 were not measured."""
-    return {stage: _seconds(stage, tokens, seen=seen.get(stage), is_local=is_local) for stage, tokens in output_tokens.items()}
+def seconds_a_call(output_tokens: Mapping[Stage, Span], *, seen: Mapping[str, Mean], local: Collection[Stage]) -> dict[Stage, Span]:
+    """Return the seconds of one call in each stage. Those of the `local` stages are answered on this machine.
+
+    Batches take a time of their own, so seconds that are 0 were not measured.
+    """
+    return {stage: _seconds(stage, tokens, seen=seen.get(stage), is_local=stage in local) for stage, tokens in output_tokens.items()}
 
 
 def _seconds(stage: Stage, tokens: Span, *, seen: Mean | None, is_local: bool) -> Span:
@@ -33,13 +36,13 @@ def _seconds(stage: Stage, tokens: Span, *, seen: Mean | None, is_local: bool) -
     return SECONDS_TO_BEGIN + tokens[0] / TOKENS_A_SECOND[0], SECONDS_TO_BEGIN + tokens[1] / TOKENS_A_SECOND[1]
 
 
-def minutes(calls: Mapping[Stage, int], seconds: Mapping[Stage, Span], *, steps: Mapping[Stage, int], width: int) -> Span:
-    """Return how long the run takes with `width` calls side by side. `steps` says how often one sample may wait for each stage."""
+def minutes(calls: Mapping[Stage, int], seconds: Mapping[Stage, Span], *, steps: Mapping[Stage, int], widths: Mapping[Stage, int]) -> Span:
+    """Return how long the run takes. `widths` are the calls of a stage side by side, `steps` how often one sample may wait for it."""
 
     def both_passes(end: int) -> float:
         one = {stage: span[end] for stage, span in seconds.items()}
         return sum(
-            max(sum(steps[stage] * one[stage] for stage in stages), sum(calls[stage] * one[stage] for stage in stages) / width)
+            max(sum(steps[stage] * one[stage] for stage in stages), sum(calls[stage] * one[stage] / widths[stage] for stage in stages))
             for stages in PASSES
         )
 

@@ -46,8 +46,8 @@ async def _answered_anew(ask: Asker, slot: Slot, *, sample: Sample) -> Sample:
     gold = await ask("gold", slot.id, prompt=prompt, answer=GoldAnswer)
     lineage = {
         "style": slot.style,
-        "provider": ask.provider.id,
-        "notice": about.notice or ask.provider.notice,
+        "provider": ask.provider("gold").id,
+        "notice": about.notice or ask.provider("gold").notice,
         "models": about.models | {"gold": gold.model},
         "prompt_sha256": about.prompt_sha256 | {"gold": template_sha256(gold_template(slot))},
     }

@@ -120,11 +120,11 @@ async def make_sample(ask: Asker, slot: Slot, *, seed: Seed, misstating: Misstat
 
     With `misstating`, a copy of its explanation with that error is verified too. Raises CallFailed when a reply can't be had.
     """
-    embedded = ask.provider.is_embedded
+    embedded = ask.provider("scenario").is_embedded
     objection = no_objection if embedded else objection_for(slot)
     scenario = await ask("scenario", slot.id, prompt=scenario_prompt(slot, seed), answer=ScenarioAnswer, objection=objection)
     rubrics = tuple(_rubric(number, answer) for number, answer in enumerate(scenario.answer.rubrics, start=1))
-    if embedded or not ask.settings.verify_scenarios:
+    if not ask.settings.verify_scenarios or ask.provider("verify").is_embedded:
         return (await _answered(ask, slot, scenario=scenario, rubrics=rubrics, seed=seed, verification=None),)
     found = await verify(ask, slot, scenario=scenario.answer, rubrics=rubrics)
     if found.reason:
@@ -167,10 +167,10 @@ async def _answered(
             seed_sha256=seed.sha256,
             seed_prompt_sha256=seed.prompt_sha256,
             origin=slot.origin,
-            provider=ask.provider.id,
+            provider=ask.provider("gold").id,
             models={"scenario": scenario.model, "gold": gold.model},
             prompt_sha256={stage: template_sha256(name) for stage, name in zip(("scenario", "gold"), templates, strict=True)},
-            notice=ask.provider.notice,
+            notice=ask.provider("gold").notice,
         ),
     )
 

@@ -5,7 +5,8 @@ from contextlib import suppress
 
 from lib.generate.calls import Questions, inputs_of, slot_of
 from lib.generate.inputs import Plan, what_differs
-from lib.llm.ask import SETTINGS_OF
+from lib.generate.usage import asked_model
+from lib.llm.addresses import SETTINGS_OF
 from lib.llm.ledger import Answered, answered
 from lib.prompts.rendering import Stage, Template, template_sha256
 from lib.run.files import RunError
@@ -30,7 +31,7 @@ def unpaid_calls(run: Run, plan: Plan, *, asked: Questions) -> dict[Stage, int]:
     for folder in folders:
         found = answered(folder.journal)
         for stage in unchanged_stages(run, plan, since=folder):
-            one = found.get((stage, getattr(settings, SETTINGS_OF[stage][0])), NOTHING)
+            one = found.get((stage, asked_model(settings, stage)), NOTHING)
             paid[stage] = Answered(one.votes | paid[stage].votes, one.refused | paid[stage].refused)
     needed = asked.without(_lost(run, paid)).not_judged({name for folder in folders for name in _gated(folder, paid["gold"])})
     calls, planted = needed.calls(settings), needed.planted(settings)

@@ -4,11 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from lib.errors import KitError
-from lib.llm.ask import SETTINGS_OF
-from lib.llm.budget import CHARACTERS_PER_TOKEN, price_for
+from lib.llm.addresses import SETTINGS_OF, address
+from lib.llm.budget import CHARACTERS_PER_TOKEN, price_at
 from lib.llm.call import Usage
 from lib.llm.ledger import Mean, means
-from lib.llm.provider import chosen
 from lib.prompts.rendering import Stage
 from lib.run.run import Run
 from lib.settings import Settings
@@ -52,10 +51,9 @@ def seen_in(run: Run) -> dict[str, Mean]:
     """
     try:
         found = (means(run.source.journal) if run.source else {}) | means(run.journal)
-        local = _local_model() if chosen(run.settings) == "local" else ""
+        models = {stage: asked_model(run.settings, stage) for stage in SETTINGS_OF}
     except KitError:  # generating mends a damaged journal, and reports it as it does a missing model
         return {}
-    models = {stage: local or getattr(run.settings, name) for stage, (name, _) in SETTINGS_OF.items()}
     return {stage: found[stage, model] for stage, model in models.items() if (stage, model) in found}
 
 
@@ -68,18 +66,20 @@ def output_tokens(seen: Mapping[str, Mean]) -> dict[Stage, tuple[float, float]]:
 
 
 def stage_estimate(
-    stage: Stage, *, calls: int, characters: float, settings: Settings, seen: Mapping[str, Mean], is_local: bool, further: int = 0
+    stage: Stage, *, calls: int, characters: float, settings: Settings, seen: Mapping[str, Mean], further: int = 0
 ) -> StageEstimate:
     """Return what a stage uses. `characters` are those of a prompt with its schema. Of its calls, `further` ones are not certain."""
-    model = getattr(settings, SETTINGS_OF[stage][0])
-    price, tokens_in = price_for(model, settings, is_local=is_local), int(calls * characters / CHARACTERS_PER_TOKEN)
+    where = address(settings, stage)
+    price, tokens_in = price_at(where, settings), int(calls * characters / CHARACTERS_PER_TOKEN)
     (low, high), least = output_tokens(seen)[stage], calls - further
     output = int(least * low), int(calls * high)
     cost = price.cost_usd(Usage(int(least * characters / CHARACTERS_PER_TOKEN), output[0])), price.cost_usd(Usage(tokens_in, output[1]))
-    return StageEstimate(stage, model, calls, tokens_in, output, cost, least)
+    return StageEstimate(stage, "embedded" if where.access.is_local else where.model, calls, tokens_in, output, cost, least)
 
 
-def _local_model() -> str:
+def asked_model(settings: Settings, stage: Stage) -> str:
+    """Return the name under which the journal has a stage's model. Raises LocalModelError where a model on this machine is not there."""
     from lib.llm.embedded.process import embedded_model_file
 
-    return embedded_model_file().stem
+    where = address(settings, stage)
+    return embedded_model_file().stem if where.access.is_local else where.model

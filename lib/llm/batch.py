@@ -8,13 +8,13 @@ each of its requests has an answer. Source of the limits: Anthropic, Message Bat
 
 import asyncio
 import json
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from typing import Any
 
 from lib.llm.batch_wire import BatchGone, BatchWire, expired
 from lib.llm.books import Books
 from lib.llm.call import Asked, Call, CallFailed, ProviderError, RawReply, Transient
-from lib.llm.live import request
+from lib.llm.lost_batches import found_batch
 from lib.llm.shards import Shard
 from lib.llm.wire import WireBatch
 
@@ -24,10 +24,13 @@ Request = tuple[Asked, dict[str, Any]]  # with the parameters of `messages.creat
 
 
 class BatchTransport:
-    """`report(text)` shows the progress of a batch. `remarks` are what a person should know afterwards."""
+    """`report(text)` shows the progress of a batch. `remarks` are what a person should know afterwards.
 
-    def __init__(self, wire: BatchWire, books: Books, *, poll_s: float) -> None:
-        self.wire, self.books, self.journal, self.poll_s = wire, books, books.journal, poll_s
+    Of the journal's shards, those are its own that were sent to this provider for one of these `stages`.
+    """
+
+    def __init__(self, wire: BatchWire, books: Books, *, poll_s: float, stages: Collection[str]) -> None:
+        self.wire, self.books, self.journal, self.poll_s, self.stages = wire, books, books.journal, poll_s, stages
         self.report: Callable[[str], None] = lambda _: None
         self.remarks: list[str] = []
         self._pending: dict[str, Request] = {}  # the shard that is being collected
@@ -42,7 +45,7 @@ class BatchTransport:
         """Whether the reply was paid for by an earlier pass, so that asking for it costs nothing."""
         return key in self._under_way or bool(self.journal.find(key).outcome)
 
-    async def send(self, call: Call[Any], *, max_tokens: int, asked: Asked) -> RawReply:
+    async def send(self, call: Call[Any], asked: Asked) -> RawReply:
         """Return the reply when its batch has ended. Raises as the live transport does, and Transient for a request that expired."""
         key = asked.key
         if key in self._early:
@@ -52,7 +55,7 @@ class BatchTransport:
         waiter: asyncio.Future[RawReply | Exception] = asyncio.get_running_loop().create_future()
         self._waiters[key] = waiter
         if key not in self._under_way:
-            self._collect(asked, request(call, max_tokens=max_tokens))
+            self._collect(asked, self.wire.dialect.parameters(call))
         outcome = await waiter
         if isinstance(outcome, Exception):
             raise outcome
@@ -60,7 +63,7 @@ class BatchTransport:
 
     async def resume(self) -> None:
         """Wait, in the background, for the batches of earlier runs that are still to be read."""
-        for shard in self.journal.open_shards():
+        for shard in self._own_shards():
             try:
                 batch_id = await self._id_of(shard)
             except (Transient, CallFailed) as problem:
@@ -78,9 +81,12 @@ class BatchTransport:
 
     async def collect(self) -> None:
         """Read the batches that have ended, and add a remark about each other one. A live run does not wait for them."""
-        for shard in self.journal.open_shards():
+        for shard in self._own_shards():
             if state := await self._state_unless_read(shard):
                 self.remarks.append(f"{state}. Live calls ask for the same again; MODE=batch waits for it.")
+
+    def _own_shards(self) -> list[Shard]:
+        return [shard for shard in self.journal.open_shards() if shard.is_of(self.wire.provider.id, self.stages)]
 
     async def _state_unless_read(self, shard: Shard) -> str:
         """Read the shard's batch if it has ended, and return "". Otherwise return what is known about it."""
@@ -128,9 +134,9 @@ class BatchTransport:
 
     async def _create(self, requests: dict[str, Request]) -> None:
         try:
-            shard = self.journal.intend_shard(asked for asked, _ in requests.values())
-            listed = [{"custom_id": shard.custom_id(key), "params": parameters} for key, (_, parameters) in requests.items()]
-            batch_id = await self.wire.created(listed, found=lambda: self._id_of(shard), pause_s=self.poll_s)
+            shard = self.journal.intend_shard((asked for asked, _ in requests.values()), provider=self.wire.provider.id)
+            named = {shard.custom_id(key): parameters for key, (_, parameters) in requests.items()}
+            batch_id = await self.wire.created(named, mark=shard.mark, found=lambda: self._id_of(shard), pause_s=self.poll_s)
             self.journal.name_shard(shard, batch_id)
         except Exception as error:  # noqa: BLE001  # whatever it is, every waiting call must end in it
             for key in requests:  # the shard stays open, so that the next run looks for its batch
@@ -139,24 +145,11 @@ class BatchTransport:
             await self._follow(shard, batch_id)
 
     async def _id_of(self, shard: Shard) -> str:
-        """Return the id of the shard's batch, or "" when there is none. It waits for the end of batches that may be the one."""
-        if shard.batch_id:
-            return shard.batch_id
-        known = self.journal.shard_ids()
-        for batch in await self.wire.listed():
-            fits = batch.processing + batch.answered == len(shard.requests) and batch.was_created_about(shard.at)
-            if fits and batch.id not in known and await self._is_of(shard, batch.id):
-                self.journal.name_shard(shard, batch.id)
-                return batch.id
-        return ""
-
-    async def _is_of(self, shard: Shard, batch_id: str) -> bool:
-        """Wait for the batch to end, and return whether its custom ids are this shard's."""
-        try:
-            await self._ended(batch_id)
-            return not shard.by_custom_id.keys().isdisjoint([custom_id async for custom_id, _ in self.wire.results(batch_id)])
-        except BatchGone:
-            return False
+        """Return the id of the shard's batch, or "" when there is none."""
+        if not shard.batch_id and (batch_id := await found_batch(shard, self.wire, known=self.journal.shard_ids(), poll_s=self.poll_s)):
+            self.journal.name_shard(shard, batch_id)
+            return batch_id
+        return shard.batch_id
 
     async def _follow(self, shard: Shard, batch_id: str) -> None:
         """Wait for the batch and read it. An error is passed to each call that still waits for it."""

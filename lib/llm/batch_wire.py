@@ -1,4 +1,6 @@
-"""Requests to Message Batches: create, list, retrieve, read results. Nothing here knows a journal or a call.
+"""Requests to a provider's batches: create, list, retrieve, read results. Nothing here knows a journal or a call.
+
+What the two APIs do each in its own way is in `message_batches` and in `completion_batches`.
 
 Results are always read from the endpoint's own address. A batch names a `results_url`, but the server could put any address there,
 and the key would be sent to it.
@@ -7,26 +9,26 @@ and the key would be sent to it.
 import asyncio
 import hashlib
 import time
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeVar
 
 from lib.llm.body import lines_of
-from lib.llm.call import CallFailed, ProviderError, RawReply, Transient
-from lib.llm.problems import detail_of, fatal_error, one_attempt
+from lib.llm.call import CallFailed, NotFound, ProviderError, RawReply, Transient
+from lib.llm.dialects import dialect_of
+from lib.llm.problems import detail_of, fatal_error, one_attempt, sdk_of
 from lib.llm.provider import Provider
-from lib.llm.wire import Unreadable, WireBatch, WireBatchPage, WireResult, read, reply_of, unreadable_reply
+from lib.llm.wire import Unreadable, Wire, WireBatch, WireBatchPage, read, unreadable_reply
 
-if TYPE_CHECKING:
-    from anthropic import AsyncAnthropic
-
+W = TypeVar("W", bound=Wire)
 TRIES = 6  # to create a batch, or to read its results
 TRIES_OF_A_REQUEST = 2  # in different batches, when it expired or its batch is gone
 LONGEST_BATCH_S = 26 * 3600.0  # a batch expires after 24 hours
 MOST_SILENT_POLLS = 100  # without an answer, one after another, before a run stops waiting
-MOST_PAGES = 20  # of a hundred batches each
 GONE = (400, 404, 405, 410, 422)  # the statuses of a batch that can never be retrieved again
 NOT_CREATED = ("429", "529")  # the kinds of errors after which a batch was certainly not created
 FATAL_ERRORS = ("authentication_error", "billing_error", "permission_error", "not_found_error")  # of a request in a batch
+NO_BATCHES = "{host} has no batches. Set MODE=live, or JUDGE_MODE=live when it is only the judge's."
 ODD = "?"  # stands before the id of a line that can't be read. No custom id begins with it.
 
 
@@ -34,15 +36,24 @@ class BatchGone(Exception):
     """The provider does not have this batch any more, or not for this key."""
 
 
-class BatchWire:
+class BatchWire(ABC):
     """`timeout_s` bounds each answer. Of a batch's results it bounds each line."""
 
-    def __init__(self, client: "AsyncAnthropic", provider: Provider, *, timeout_s: float) -> None:
+    def __init__(self, client: Any, provider: Provider, *, timeout_s: float) -> None:
         self.client, self.provider, self.timeout_s = client, provider, timeout_s
-        self._batches = client.messages.batches.with_raw_response
+        self.dialect = dialect_of(provider)
 
-    async def created(self, requests: list[Any], *, found: Callable[[], Awaitable[str]], pause_s: float) -> str:
-        """Create the batch once and return its id. Raises ProviderError or CallFailed (rejected).
+    async def require_route(self) -> None:
+        """Raise ProviderError when the endpoint has no batches, before anything is asked of it."""
+        try:
+            await self.page()
+        except (NotFound, CallFailed):
+            raise ProviderError(NO_BATCHES.format(host=self.provider.host)) from None
+        except (Transient, Unreadable):  # it has them, and creating one will show what is wrong
+            pass
+
+    async def created(self, requests: dict[str, Any], *, mark: str, found: Callable[[], Awaitable[str]], pause_s: float) -> str:
+        """Create the batch of `requests`, by custom id, once and return its id. Raises ProviderError or CallFailed (rejected).
 
         After an error it may be unknown whether the batch was created. Then `found` looks for it before another try.
         """
@@ -50,7 +61,7 @@ class BatchWire:
         for attempt in range(1, TRIES + 1):
             try:
                 if not may_exist:
-                    return (await self._batch(self._batches.create(requests=requests))).id
+                    return (await self._create(requests, mark=mark)).id
             except Transient as problem:
                 why, may_exist = problem.detail, problem.kind not in NOT_CREATED
             except Unreadable as problem:
@@ -64,26 +75,10 @@ class BatchWire:
                 why = problem.detail
         raise ProviderError(f"{self.provider.host} creates no batch: {why}. Run again later; a batch that was created is looked for first.")
 
-    async def listed(self) -> list[WireBatch]:
-        """Return the batches of this key, newest first, at most two thousand. Raises ProviderError, CallFailed or Transient."""
-        batches: list[WireBatch] = []
-        after: dict[str, Any] = {}
-        for _ in range(MOST_PAGES):
-            answer = await self._answer(self._batches.list(limit=100, **after))
-            try:
-                page = read(WireBatchPage, answer.http_response.content, secrets=self.provider.secrets)
-            except Unreadable as problem:
-                raise ProviderError(f"{self.provider.host} can't list its batches ({problem}). Run again later.") from None
-            batches += page.data
-            if not page.has_more or not page.last_id:
-                break
-            after = {"after_id": page.last_id}
-        return batches
-
     async def retrieved(self, batch_id: str) -> WireBatch:
         """Raises BatchGone, ProviderError or Transient."""
         try:
-            return await self._batch(self._batches.retrieve(batch_id), is_known=True)
+            return await self._retrieve(batch_id)
         except Unreadable as problem:
             raise Transient("connection", f"{batch_id}: the answer is no batch ({problem})") from None
 
@@ -140,29 +135,33 @@ class BatchWire:
 
     def _result(self, line: bytes, batch_id: str) -> tuple[str, RawReply | Exception]:
         try:
-            result = read(WireResult, line)
+            return self._outcome_of(line, batch_id)
         except Unreadable:
             return ODD + hashlib.sha256(line).hexdigest(), unreadable_reply("a line of the results can't be read")
-        return result.custom_id, self._outcome(result, batch_id)
 
-    def _outcome(self, result: WireResult, batch_id: str) -> RawReply | Exception:
-        detail = self.provider.plain(result.error_message, longest=200)
-        if result.type == "succeeded":
-            return reply_of(result.message, secrets=self.provider.secrets)
-        if result.type == "canceled":
-            return ProviderError(f"Batch {batch_id} was canceled at the provider. Run again to ask only for what it had not answered.")
-        if result.error_type == "invalid_request_error":
-            return CallFailed("rejected", f"in a batch: {detail}")
-        if result.error_type in FATAL_ERRORS:
-            return ProviderError(f"In a batch: {detail}. What is done is kept; correct it and run again.")
-        if result.type == "errored":
-            return Transient("5xx", f"in a batch: {detail}", most_attempts=TRIES_OF_A_REQUEST + 1)
-        return expired(f"the request {self.provider.plain(result.type)} in its batch")
+    @abstractmethod
+    async def _create(self, requests: dict[str, Any], *, mark: str) -> WireBatch:
+        """Create the batch once. Raises as `_answer` does, and Unreadable when the answer is no batch."""
 
-    async def _lines(self, batch_id: str) -> AsyncIterator[bytes]:
+    @abstractmethod
+    async def page(self, after: str = "") -> WireBatchPage:
+        """Return the newest batches of this key, or those before the one with the id `after`."""
+
+    @abstractmethod
+    async def _retrieve(self, batch_id: str) -> WireBatch: ...
+
+    @abstractmethod
+    def _lines(self, batch_id: str) -> AsyncIterator[bytes]:
+        """Yield the lines of the results, and of the errors where those are apart."""
+
+    @abstractmethod
+    def _outcome_of(self, line: bytes, batch_id: str) -> tuple[str, RawReply | Exception]:
+        """Return a line's custom id and what it holds. Raises Unreadable."""
+
+    async def _lines_at(self, path: str) -> AsyncIterator[bytes]:
+        """Yield the lines of a response. `timeout_s` bounds each of them."""
         import httpx2
 
-        path = f"/v1/messages/batches/{batch_id}/results"
         response = await self._answer(self.client.get(path, cast_to=httpx2.Response, stream=True), is_known=True)
         try:
             lines = lines_of(response.aiter_bytes())
@@ -175,18 +174,16 @@ class BatchWire:
         finally:
             await response.aclose()
 
-    async def _batch(self, asking: Awaitable[Any], *, is_known: bool = False) -> WireBatch:
-        answer = await self._answer(asking, is_known=is_known)
-        return read(WireBatch, answer.http_response.content, secrets=self.provider.secrets)
+    def _read(self, kind: type[W], answer: Any) -> W:
+        return read(kind, answer.http_response.content, secrets=self.provider.secrets)
 
     async def _answer(self, asking: Awaitable[Any], *, is_known: bool = False) -> Any:
         """Await an answer of the SDK. Raises as `one_attempt` does, and BatchGone when a batch that is known is missing."""
-        import anthropic
-
+        sdk = sdk_of(self.provider)
         async with one_attempt(self.provider, timeout_s=self.timeout_s):
             try:
                 return await asking
-            except anthropic.APIStatusError as error:
+            except sdk.APIStatusError as error:
                 is_gone = error.status_code in GONE and not (error.status_code == 400 and fatal_error(error, self.provider))
                 if is_known and is_gone:
                     raise BatchGone(f"{error.status_code}: {detail_of(error, self.provider)}") from None

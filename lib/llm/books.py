@@ -4,7 +4,8 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
-from lib.llm.budget import CHARACTERS_PER_TOKEN_AT_WORST, Budget, Price, PriceError, price_for
+from lib.llm.addresses import Access, Address
+from lib.llm.budget import CHARACTERS_PER_TOKEN_AT_WORST, Budget, Price, PriceError, price_at
 from lib.llm.call import Asked, Call, RawReply, Usage, wire_schema
 from lib.llm.journal import UNREAD, Journal
 from lib.settings import Settings
@@ -16,16 +17,16 @@ class Books:
 
     journal: Journal
     budget: Budget
-    settings: Settings  # its mode and `price_usd_per_mtok` decide the prices
-    is_local: bool  # the embedded model is free
+    settings: Settings  # its `price_usd_per_mtok` decides prices
+    access: Access  # its mode does too, and a local model is free
 
-    def in_batches(self) -> "Books":
-        """Return the same books at the prices of Message Batches."""
-        return replace(self, settings=self.settings.model_copy(update={"mode": "batch"}))
+    def in_mode(self, mode: str) -> "Books":
+        """Return the same books at the prices of live calls or of batches."""
+        return replace(self, access=replace(self.access, mode=mode))
 
     def price(self, model: str) -> Price:
         """Raises PriceError for a model without a listed price."""
-        return price_for(model, self.settings, is_local=self.is_local)
+        return price_at(Address(self.access, model), self.settings)
 
     def asked(self, call: Call[Any], *, key: str) -> Asked:
         """Return what the journal keeps of `call`, with the most that it can cost."""

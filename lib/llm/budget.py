@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -11,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from lib.errors import KitError
+from lib.llm.addresses import Address
 from lib.llm.call import CallFailed, Usage
-from lib.settings import Settings
+from lib.llm.names import family, plain_id
+from lib.settings import Settings, prices
 
 PRICES = Path(__file__).parent / "prices.json"
 CHARACTERS_PER_TOKEN = 3.6  # English with LaTeX; used before the provider has counted
 CHARACTERS_PER_TOKEN_AT_WORST = 2.0
-DATED = re.compile(r"-\d{8}$")
 
 
 class PriceError(KitError):
@@ -43,42 +43,40 @@ class Price:
 FREE = Price(0, 0, 0, 0)
 
 
-def price_of(model: str, *, override: str = "", mode: str = "live") -> Price:
-    """Return the price of `model`, from `override` ("input/output") or else from the table. Raises PriceError when neither has it."""
-    table = price_table()
-    if override:
-        listed = _parsed(override)
-    elif not (listed := table["models"].get(DATED.sub("", model))):
+def price_of(model: str, *, named: str = "", mode: str = "live") -> Price:
+    """Return the price of `model`. Raises PriceError when neither `named` nor the table has one.
+
+    `named` is the setting `price_usd_per_mtok`. A price under the model's own name comes before the table, and one without a name after it.
+    """
+    table, own = price_table(), prices(named)
+    listed = table["models"].get(plain_id(model), {})
+    if not (pair := own.get(model) or own.get(plain_id(model)) or (own.get("") if not listed else None)) and not listed:
         raise PriceError(
-            f"No price is listed for `{model}` (table of {table['as_of']}). "
-            "Pass price_usd_per_mtok='input/output', e.g. '2/10', or '0/0' if free."
+            f"No price is listed for `{model}` (table of {table['as_of']}). Set PRICE_USD_PER_MTOK to its input/output price in US dollars "
+            f"per million tokens, e.g. '2/10' or '{model}=2/10', or '0/0' if it is free."
         )
+    if pair:
+        listed = {"input": pair[0], "output": pair[1]}
+    is_claude = family(model) == "anthropic"
     return Price(
         input=listed["input"],
         output=listed["output"],
-        cache_read=listed.get("cache_read", 0.1 * listed["input"]),
-        cache_write=listed["input"] * table["cache_write_share"],
+        cache_read=listed.get("cache_read", listed["input"] * (0.1 if is_claude else 1.0)),  # other houses' discounts differ
+        cache_write=listed["input"] * (table["cache_write_share"] if is_claude else 1.0),
         share=table["batch_share"] if mode == "batch" else 1.0,
     )
 
 
-def _parsed(override: str) -> dict[str, float]:
-    try:
-        input_usd, output_usd = (float(part) for part in override.split("/"))
-    except ValueError:
-        raise PriceError(f"price_usd_per_mtok = {override!r}: write 'input/output', e.g. '2/10'.") from None
-    return {"input": input_usd, "output": output_usd}
-
-
-def price_for(model: str, settings: Settings, *, is_local: bool) -> Price:
-    """Return what `model` costs in a run with these settings. Raises PriceError."""
-    return FREE if is_local else price_of(model, override=settings.price_usd_per_mtok, mode=settings.mode)
+def price_at(address: Address, settings: Settings) -> Price:
+    """Return what the model costs there. Raises PriceError."""
+    access = address.access
+    return FREE if access.is_local else price_of(address.model, named=settings.price_usd_per_mtok, mode=access.mode)
 
 
 def cacheable(system: str, model: str) -> bool:
     """Return whether `system` may reach the shortest prefix that `model` caches. An unknown model counts as the one that caches most."""
     table = price_table()
-    minimum = table["models"].get(DATED.sub("", model), {}).get("cache_minimum", table["shortest_cache_prefix"])
+    minimum = table["models"].get(plain_id(model), {}).get("cache_minimum", table["shortest_cache_prefix"])
     return len(system) / CHARACTERS_PER_TOKEN >= int(minimum)
 
 

@@ -24,7 +24,7 @@ class Call(Generic[A]):
     """One question to a model."""
 
     slot: str
-    stage: Stage
+    stage: Stage | Literal["canary"]
     model: str
     prompt: Prompt
     answer: type[A]
@@ -116,6 +116,10 @@ class Transient(Exception):
 
 class ProviderError(KitError):
     """No call can be had, because of a wrong key, a retired model or a spend limit. The run stops, and what is done is safe."""
+
+
+class NotFound(ProviderError):
+    """The endpoint answers with status 404. It does not know the model, or not the address."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -139,9 +139,9 @@ class Journal:
         self._inode = self.path.stat().st_ino
         return True
 
-    def intend_shard(self, requests: Iterable[Asked]) -> Shard:
+    def intend_shard(self, requests: Iterable[Asked], *, provider: str) -> Shard:
         """Record what a batch is to hold, before it is sent."""
-        shard = Shard(0, time.time(), tuple(requests), secrets.token_hex(8))
+        shard = Shard(0, time.time(), tuple(requests), secrets.token_hex(8), provider=provider)
         [(number,)] = self._execute("INSERT INTO shard (at, keys) VALUES (?, ?) RETURNING number", shard.at, shard.text())
         return replace(shard, number=number)
 

@@ -8,40 +8,64 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from email.utils import parsedate_to_datetime
+from importlib import import_module
 from typing import Any
 
 from lib.llm.body import BodyError
-from lib.llm.call import CallFailed, ProviderError, Transient
-from lib.llm.provider import Provider, host_of
+from lib.llm.call import CallFailed, NotFound, ProviderError, Transient
+from lib.llm.environment import host_of
+from lib.llm.provider import CREDENTIALS, Provider
 from lib.llm.wire import Unreadable, WireError, read
 
 ENDS_THE_RUN = {  # status -> the problem, and what to do next
-    401: ("The key is not accepted", "Check ANTHROPIC_API_KEY in the environment or in .env."),
+    401: ("The key is not accepted", "Check {keys} in the environment or in .env."),
     402: ("Payment is required", "Check the account's billing, then run again: what is done is kept."),
-    403: ("The key may not do this", "Check its workspace and the model's access."),
-    404: ("Not found", "Check MODEL, JUDGE_MODEL and ANTHROPIC_BASE_URL: the model may be retired."),
+    403: ("The key may not do this", "Check {keys}, its workspace and the model's access."),
+    404: ("Not found", "Check {models} and {url}: the model may be retired."),
 }
 SPENDING_LIMIT = ("The account's spending limit is reached", "Raise it or wait, then run again: what is done is kept.")
-SPENDING_LIMIT_SIGNS = ("usage limit", "spend limit", "spend_limit", "usage threshold")  # in an error with status 400 or 429
+SPENDING_LIMIT_SIGNS = (
+    "usage limit",
+    "spend limit",
+    "spend_limit",
+    "usage threshold",
+    "insufficient_quota",
+)  # in an error with status 400 or 429
 
 
 @asynccontextmanager
 async def one_attempt(provider: Provider, *, timeout_s: float) -> AsyncIterator[None]:
     """Bound the time of one request. Raises what its errors mean, which is Transient, CallFailed or ProviderError."""
-    import anthropic
     import httpx2
 
+    sdk = sdk_of(provider)
     try:
         async with asyncio.timeout(timeout_s):
             yield
-    except (anthropic.APITimeoutError, TimeoutError):
+    except (sdk.APITimeoutError, TimeoutError):
         raise Transient("timeout", f"no whole answer within {timeout_s:g} s") from None
-    except anthropic.APIStatusError as error:
+    except sdk.APIStatusError as error:
         raise problem_of(error, provider) from None
-    except (anthropic.APIConnectionError, httpx2.HTTPError, BodyError, OSError) as error:  # the SDK does not wrap all of them
+    except (sdk.APIConnectionError, httpx2.HTTPError, BodyError, OSError) as error:  # the SDK does not wrap all of them
         cause = error.__cause__ or error  # its text only: the `repr` of aiohttp's errors holds the headers that were sent, and the key
         name = "" if isinstance(cause, BodyError) else f"{type(cause).__name__}: "
         raise Transient("connection", name + provider.plain(cause, longest=200)) from None
+    except Exception as error:
+        if not _is_of_credentials(error, provider):
+            raise
+        raise ProviderError(f"PROVIDER={provider.house}: {provider.plain(error, longest=200)}. Check {provider.key_names}.") from None
+
+
+def sdk_of(provider: Provider) -> Any:
+    """Return the module of the provider's SDK. Both name their errors alike."""
+    return import_module("openai" if provider.house == "openai" else "anthropic")
+
+
+def _is_of_credentials(error: Exception, provider: Provider) -> bool:
+    """Whether a cloud's library found no credentials, or none that are valid. The SDK itself raises RuntimeError then."""
+    return provider.house in CREDENTIALS and (
+        type(error).__module__.partition(".")[0] in ("botocore", "boto3", "google") or isinstance(error, RuntimeError)
+    )
 
 
 def problem_of(error: Any, provider: Provider) -> Exception:
@@ -64,13 +88,15 @@ def fatal_error(error: Any, provider: Provider) -> ProviderError | None:
         target = host_of(str(error.response.headers.get("location", ""))) or "another address"
         return ProviderError(
             f"{provider.host} redirects to {provider.plain(target)} ({status}). Redirects are not followed, because prompts and key would "
-            "go there: set ANTHROPIC_BASE_URL to the final address."
+            f"go there: set {provider.url_name} to the final address."
         )
     is_spending_limit = status in (400, 429) and any(sign in str(error.body).lower() for sign in SPENDING_LIMIT_SIGNS)
     if not (found := SPENDING_LIMIT if is_spending_limit else ENDS_THE_RUN.get(status)):
         return None
     problem, next_step = found
-    return ProviderError(f"{problem} ({status}: {detail_of(error, provider)}). {next_step}")
+    next_step = next_step.format(keys=provider.key_names, models=provider.model_names, url=provider.url_name)
+    kind = NotFound if status == 404 else ProviderError
+    return kind(f"{problem} ({status}: {detail_of(error, provider)}). {next_step}")
 
 
 def detail_of(error: Any, provider: Provider) -> str:

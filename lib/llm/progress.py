@@ -96,15 +96,15 @@ class Standing:
                 self._shown_at = now
                 refresh()
 
-        self._ask.transport.report = report
+        self._ask.follow_batches(report)
 
     def __str__(self) -> str:
         ask, parts = self._ask, list[str]()
-        if not ask.provider.is_local:
-            parts.append(f"${ask.books.budget.spent_usd:,.2f} so far")
+        if not ask.is_free:
+            parts.append(f"${ask.budget.spent_usd:,.2f} so far")
         if self._failed:
             reasons = ", ".join(f"{count:,} {reason.replace('_', ' ')}" for reason, count in self._failed.most_common())
             parts.append(f"{self._failed.total():,} failed ({reasons})")
-        if ask.settings.mode == "live" and not ask.provider.is_local and ask.window.in_flight:
+        if not self._batches and not ask.is_free and ask.window.in_flight:
             parts.append(f"{ask.window.in_flight:,} of {counted(int(ask.window.limit), 'call')} in flight")
         return ", ".join([*parts, *([self._batches] if self._batches else [])])

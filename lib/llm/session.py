@@ -1,61 +1,94 @@
 """Settings -> `ask`, with all that it needs opened before the first call and closed after the last."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
-from lib.llm.ask import Asker, Transport
+from lib.llm.addresses import SETTINGS_OF, Access, address, stages_asked
+from lib.llm.ask import Asker
 from lib.llm.batch import SHARD_REQUESTS, BatchTransport
-from lib.llm.batch_wire import BatchWire
+from lib.llm.batch_wire import NO_BATCHES
 from lib.llm.books import Books
 from lib.llm.budget import Budget
+from lib.llm.call import ProviderError
+from lib.llm.clients import client
+from lib.llm.completion_batches import CompletionBatchWire
+from lib.llm.endpoint import Endpoint, Transport
 from lib.llm.journal import Journal
 from lib.llm.live import LiveTransport
 from lib.llm.loop import Stopping
+from lib.llm.message_batches import MessageBatchWire
 from lib.llm.models import check_models
-from lib.llm.provider import Provider, open_provider
+from lib.llm.provider import CREDENTIALS, Provider, open_provider
 from lib.llm.window import Window
+from lib.prompts.rendering import Stage
 from lib.settings import Settings
-
-if TYPE_CHECKING:
-    from anthropic import AsyncAnthropic
 
 
 @asynccontextmanager
 async def open_asker(settings: Settings, *, journal: Path, stopping: Stopping, other: Path | None = None) -> AsyncIterator[Asker]:
-    """Yield `ask`, after a check of the models' prices, the key, the host and the models' lifecycle.
+    """Yield `ask`, after a check of the models' prices, the keys, the hosts and the models' lifecycle.
 
     `other` is the journal of another run, whose replies cost nothing here.
 
     Raises JournalError, PriceError or ProviderError when no call could be made.
     """
-    with open_provider(settings) as provider, Journal(journal, other=other) as book:
-        books = Books(book, Budget(settings.budget_usd, spent_usd=book.spent_usd()), settings=settings, is_local=provider.is_local)
-        models = [provider.model(name) for name in settings.models]
-        for model in models:
-            books.price(model)
-        width = provider.width(settings)
-        async with provider.client(timeout_s=settings.timeout_s, max_connections=width) as client:
-            remarks = await check_models(client, models, provider=provider, timeout_s=settings.timeout_s)
-            window = Window(SHARD_REQUESTS, ramp_from=SHARD_REQUESTS) if settings.mode == "batch" else Window(width)
-            async with _transport(client, provider, books=books, window=window, settings=settings) as transport:
-                transport.remarks[:0] = remarks + book.remarks
-                yield Asker(provider, books=books, window=window, transport=transport, settings=settings, stopping=stopping)
+    stages = [stage for stage in SETTINGS_OF if settings.verify_scenarios or stage != "verify"]
+    addresses = {stage: address(settings, stage) for stage in stages}
+    async with AsyncExitStack() as stack:
+        book = stack.enter_context(Journal(journal, other=other))
+        budget = Budget(settings.budget_usd, spent_usd=book.spent_usd())
+        endpoints = dict[Access, Endpoint]()
+        for access in dict.fromkeys(found.access for found in addresses.values()):
+            own = [stage for stage in stages if addresses[stage].access == access]
+            books = Books(book, budget, settings=settings, access=access)
+            endpoints[access] = await stack.enter_async_context(_open(settings, books, stages=own))
+        next(iter(endpoints.values())).transport.remarks[:0] = book.remarks
+        by_stage = {stage: endpoints[found.access] for stage, found in addresses.items()}
+        yield Asker(by_stage, journal=book, budget=budget, settings=settings, stopping=stopping)
 
 
 @asynccontextmanager
-async def _transport(
-    client: "AsyncAnthropic", provider: Provider, *, books: Books, window: Window, settings: Settings
-) -> AsyncIterator[Transport]:
-    wire = BatchWire(client, provider, timeout_s=settings.timeout_s)
-    batches = BatchTransport(wire, books.in_batches(), poll_s=settings.batch_poll_s)
-    if settings.mode == "live":
-        await batches.collect()  # those of an earlier pass
-        live = LiveTransport(client, provider, timeout_s=settings.timeout_s, heed=window.heed)
+async def _open(settings: Settings, books: Books, *, stages: Sequence[Stage]) -> AsyncIterator[Endpoint]:
+    """Yield the endpoint of these stages. Raises PriceError or ProviderError when no call could be made."""
+    asked = [stage for stage in stages if stage in stages_asked(settings)]
+    names = " or ".join(dict.fromkeys(SETTINGS_OF[stage][0].upper() for stage in asked))
+    with open_provider(books.access, model_names=names) as provider:
+        models = [provider.model(address(settings, stage).model) for stage in asked]
+        for model in models:
+            books.price(model)
+        width = provider.width(settings.max_concurrency)
+        async with client(provider, timeout_s=settings.timeout_s, max_connections=width) as open_client:
+            remarks = await check_models(open_client, models, provider=provider, timeout_s=settings.timeout_s)
+            in_batches = books.access.mode == "batch"
+            window = Window(SHARD_REQUESTS, ramp_from=SHARD_REQUESTS) if in_batches else Window(width)
+            live = LiveTransport(open_client, provider, timeout_s=settings.timeout_s, heed=window.heed)
+            batches = _batches(open_client, provider, books=books, settings=settings, stages=stages)
+            async with _transport(live, batches, in_batches=in_batches) as transport:
+                transport.remarks[:0] = remarks
+                yield Endpoint(provider=provider, books=books, window=window, transport=transport, live=live)
+
+
+def _batches(open_client: Any, provider: Provider, *, books: Books, settings: Settings, stages: Sequence[Stage]) -> BatchTransport:
+    kind = CompletionBatchWire if provider.house == "openai" else MessageBatchWire
+    wire = kind(open_client, provider, timeout_s=settings.timeout_s)
+    return BatchTransport(wire, books.in_mode("batch"), poll_s=settings.batch_poll_s, stages=stages)
+
+
+@asynccontextmanager
+async def _transport(live: LiveTransport, batches: BatchTransport, *, in_batches: bool) -> AsyncIterator[Transport]:
+    """Yield the transport of the mode. Raises ProviderError when the provider has no batches."""
+    has_none = live.provider.house in CREDENTIALS
+    if not in_batches:
+        if not has_none:
+            await batches.collect()  # those of an earlier pass
         live.remarks += batches.remarks
         yield live
         return
+    if has_none:
+        raise ProviderError(NO_BATCHES.format(host=live.provider.house))
+    await batches.wire.require_route()
     try:
         await batches.resume()
         yield batches

@@ -13,9 +13,9 @@ before, the wait until the next rise doubles. A 529 does not count, because the 
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import datetime
+from dataclasses import dataclass
 
 RAMP_FROM = 25  # the limit at the start
 LARGE_SHARE = 0.2  # of rejections in a round trip: a larger one cuts the ceiling
@@ -25,6 +25,15 @@ REJECTIONS_THAT_COUNT = 3  # fewer are chance
 ANSWERS_THAT_COUNT = 100  # with fewer, a small share is chance
 LONGEST_REST = 16  # hundreds of answers
 LONGEST_PAUSE_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimit:
+    """Requests that the provider still takes, of how many, and when all of them are free again (seconds since 1970)."""
+
+    remaining: float
+    limit: float
+    reset_at: float
 
 
 class Window:
@@ -71,16 +80,12 @@ class Window:
         self._admitted = min(self._admitted, self.in_flight)
         self._adjust()
 
-    def heed(self, headers: Mapping[str, str]) -> None:
+    def heed(self, found: RateLimit | None) -> None:
         """Pause all calls when an answer's headers show that the rate limit is used up, until enough for one round is refilled."""
-        if headers.get("anthropic-ratelimit-requests-remaining") != "0":
+        if found is None or found.remaining > 0 or found.limit <= 0:
             return
-        try:
-            full_in_s = datetime.fromisoformat(headers["anthropic-ratelimit-requests-reset"]).timestamp() - time.time()
-            share = min(1.0, self.limit / float(headers["anthropic-ratelimit-requests-limit"]))
-        except (KeyError, ValueError, ZeroDivisionError):
-            return
-        self._resume_at = max(self._resume_at, time.monotonic() + min(LONGEST_PAUSE_S, full_in_s * share))
+        share = min(1.0, self.limit / found.limit)
+        self._resume_at = max(self._resume_at, time.monotonic() + min(LONGEST_PAUSE_S, (found.reset_at - time.time()) * share))
 
     def _adjust(self) -> None:
         """Act on a large share of rejections once in a round trip, and on a small one once in a hundred answers."""

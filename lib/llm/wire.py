@@ -9,7 +9,7 @@ import re
 from datetime import datetime
 from typing import Annotated, Any, TypeVar
 
-from pydantic import AliasPath, BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StringConstraints, ValidationError
+from pydantic import AliasChoices, AliasPath, BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StringConstraints, ValidationError
 
 from lib.errors import LONE_SURROGATE, plain, without_secrets
 from lib.llm.call import RawReply, Usage
@@ -28,9 +28,10 @@ class Unreadable(Exception):
     """The JSON does not have the expected shape. The message names the place and the problem."""
 
 
-def at(*path: str, default: Any = "") -> Any:
+def at(*path: str | int, default: Any = "") -> Any:
     """Return a field that is found under `path` in the JSON, or is `default` when nothing is there."""
-    return Field(default, validation_alias=AliasPath(*path))
+    first, *rest = path
+    return Field(default, validation_alias=AliasPath(str(first), *rest))
 
 
 class Wire(BaseModel):
@@ -72,6 +73,7 @@ class WireBatch(Wire):
     errored: Count = at("request_counts", "errored", default=0)
     canceled: Count = at("request_counts", "canceled", default=0)
     expired: Count = at("request_counts", "expired", default=0)
+    mark: Text = ""  # of the shard, where the provider lets a batch carry one
 
     def was_created_about(self, moment_s: float) -> bool:
         """Whether the batch was created close to a moment in seconds since 1970. True also when the provider names no possible moment."""
@@ -102,11 +104,14 @@ class WireResult(Wire):
 
 
 class WireError(Wire):
-    """The body of an error. Only Anthropic's own has the `type` "error" and names the kind of error."""
+    """The body of an error. Only Anthropic's own has the `type` "error" and names the kind of error.
+
+    OpenAI's SDK hands on the inner part alone, and some servers have only a `detail`.
+    """
 
     type: Text = ""
     error_type: Text = at("error", "type")
-    message: Text = at("error", "message")
+    message: Text = Field("", validation_alias=AliasChoices(AliasPath("error", "message"), "message", "detail"))
 
     @property
     def is_anthropic(self) -> bool:
@@ -119,6 +124,14 @@ class WireModel(Wire):
     lifecycle: Text = ""
     retires_at: datetime | None = None
     has_structured_outputs: StrictBool | None = at("capabilities", "structured_outputs", "supported", default=None)
+
+
+class WireModelList(Wire):
+    data: list["WireModelName"] | None = None
+
+
+class WireModelName(Wire):
+    id: Text = ""
 
 
 def read(kind: type[M], content: Any, *, secrets: tuple[str, ...] = ()) -> M:

@@ -49,7 +49,9 @@ class Pass:
     targets: Mapping[type[BaseModel], Path]  # the file of each kind of record
     is_own: Callable[[Failure], bool]  # true for a failure on record that this pass replaces
     chunk: int = 0  # things in a checkpoint of the first target; 0 means no checkpoints
-    stages: tuple[Stage, ...] = ()  # asked for under the thing's own id, so that the journal shows what was paid
+    stages: tuple[
+        Stage, ...
+    ]  # asked for under the thing's own id, so that the journal shows what was paid; the first one's provider is named
     lines: dict[type[BaseModel], OrderedLines] = field(default_factory=dict, init=False, repr=False)
     done: Counter[type[BaseModel]] = field(default_factory=Counter, init=False, repr=False)  # things, by the kind of their first record
 
@@ -89,8 +91,9 @@ async def _through(run: Run, work: Pass, *, stopping: Stopping) -> Tally:
     failures, checkpoints, started = dict[int, Failure](), _Checkpoints(run, work), time.monotonic()
     other = run.source.journal if run.source else None
     async with open_asker(run.settings, journal=run.journal, stopping=stopping, other=other) as ask:
-        require_same_house(run, is_local=ask.provider.is_local)
-        standing, title, is_live = Standing(ask), work.title or work.verb.capitalize(), run.settings.mode == "live"
+        require_same_house(run, is_local=ask.provider("scenario").is_local)
+        standing, title = Standing(ask), work.title or work.verb.capitalize()
+        provider, is_live = ask.provider(work.stages[0]), ask.mode(work.stages[0]) == "live"
         with progress_bar(work.total, description=title, unit="samples", note=standing.__str__, is_steady=is_live) as bar:
             standing.follow_batches(bar.refresh)
             stopping.notice = lambda: bar.write(
@@ -112,8 +115,9 @@ async def _through(run: Run, work: Pass, *, stopping: Stopping) -> Tally:
                 bar.update(1)
 
             await for_each(one, work.things, width=min(ask.workers, work.total), stopping=stopping)
-        if ask.books.journal.restored():
-            ask.transport.remarks.append(f"{run.journal.name} was deleted while the run was at work. It has been written again, complete.")
+        remarks = [*ask.remarks]
+        if ask.journal.restored():
+            remarks.append(f"{run.journal.name} was deleted while the run was at work. It has been written again, complete.")
         in_order = tuple(failures[index] for index in sorted(failures))
         fell_short = work.done.total() < run.settings.min_call_success * work.total
         keeps_files = fell_short and len(work.first_lines) < _lines_in(work.first_target)
@@ -127,12 +131,12 @@ async def _through(run: Run, work: Pass, *, stopping: Stopping) -> Tally:
             failures=in_order,
             asked=ask.asked,
             replayed=ask.replayed,
-            cost_usd=ask.books.budget.spent_usd,
+            cost_usd=ask.budget.spent_usd,
             seconds=time.monotonic() - started,
-            provider=ask.provider.id,
-            notice=ask.provider.notice,
-            remarks=tuple(ask.transport.remarks),
-            is_embedded=ask.provider.is_embedded,
+            provider=provider.id,
+            notice=provider.notice,
+            remarks=tuple(remarks),
+            is_embedded=provider.is_embedded,
             keeps_files=keeps_files,
         )
 

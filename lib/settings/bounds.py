@@ -66,21 +66,35 @@ def _short_names(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
+def prices(text: str) -> dict[str, tuple[float, float]]:
+    """Return input and output price by model, US dollars a million tokens. "" is the model of a pair without a name.
+
+    The text is "2/10", or "gpt-5.5=1/8, qwen3:8b=0/0", or both. Raises ValueError.
+    """
+    entries = [entry.strip().rpartition("=") for entry in text.split(",") if entry.strip()]
+    found = {model.strip(): price_pair(pair) for model, _, pair in entries}
+    if len(found) < len(entries):
+        raise ValueError("a model has two prices")
+    return found
+
+
 def price_pair(text: str) -> tuple[float, float]:
     """Return input and output price of "input/output", US dollars a million tokens. Raises ValueError."""
     parts = text.split("/")
     try:
-        prices = [float(part) for part in parts]
+        pair = [float(part) for part in parts]
     except ValueError:
-        prices = []
-    if len(prices) != 2 or not all(math.isfinite(price) and 0 <= price <= MOST_USD_PER_MTOK for price in prices):
-        raise ValueError(f"write 'input/output', two numbers from 0 to {MOST_USD_PER_MTOK:,.0f}, e.g. '2/10', or '0/0' if free")
-    return prices[0], prices[1]
+        pair = []
+    if len(pair) != 2 or not all(math.isfinite(price) and 0 <= price <= MOST_USD_PER_MTOK for price in pair):
+        raise ValueError(
+            f"write 'input/output', two numbers from 0 to {MOST_USD_PER_MTOK:,.0f}, e.g. '2/10', or '0/0' if free; "
+            "with several models, 'model=input/output' with commas between them"
+        )
+    return pair[0], pair[1]
 
 
 def _price(text: str) -> str:
-    if text:
-        price_pair(text)
+    prices(text)
     return text
 
 

@@ -50,16 +50,20 @@ class Parameters(BaseModel):
     scenarios_from: Text = setting(
         "input", "", means="another run of the same plan whose scenarios are used instead of new ones; empty: none"
     )
-    provider: Literal["auto", "anthropic", "local"] = setting(
-        "endpoint", "auto", means="who answers; auto: the embedded model when there is no key"
+    provider: Literal["auto", "anthropic", "openai", "bedrock", "vertex", "foundry", "local"] = setting(
+        "endpoint", "auto", means="who answers; auto: whose key is set, Anthropic's before OpenAI's, or else the embedded model"
+    )
+    judge_provider: Literal["", "auto", "anthropic", "openai", "bedrock", "vertex", "foundry", "local"] = setting(
+        "endpoint", "", means="who judges; empty: as provider"
     )
     mode: Literal["live", "batch"] = setting("engine", "live", means="batch: half the price, up to 24 h")
+    judge_mode: Literal["", "live", "batch"] = setting("engine", "", means="mode of the judge's calls; empty: as mode")
     model: ModelName = setting("writing", DEFAULT_MODEL, means="writes scenarios and gold responses")
     judge_model: ModelName = setting("judging", DEFAULT_JUDGE_MODEL, means="judges the responses; another model than the writer")
     max_concurrency: int = setting("engine", 50, ge=1, le=5000, means="calls in flight (the embedded model: always 1)")
     budget_usd: float = setting("engine", 5.0, gt=0, le=10_000_000, means="hard cap of what this run may cost in all, US dollars")
     price_usd_per_mtok: PriceText = setting(
-        "engine", "", means="'input/output' for a model without a listed price, e.g. '2/10'; '0/0' if free"
+        "engine", "", means="'input/output' for models without a listed price, '0/0' if free; or by model: 'gpt-5.5=1/8, qwen3:8b=0/0'"
     )
     scenario_effort: Effort = setting("writing", "medium", means="how much the model thinks about a scenario; empty: not sent")
     verify_scenarios: bool = setting(

@@ -6,7 +6,7 @@ from typing import Any, Self
 
 from pydantic import ValidationError
 
-from lib.settings.bounds import distinct, planned, planted_count, problem
+from lib.settings.bounds import planned, planted_count, problem
 from lib.settings.parameters import Parameters
 from lib.settings.parts import Part, part_of
 from lib.settings.paths import SettingsError, from_root
@@ -23,11 +23,6 @@ class Settings(Parameters):
     def threshold(self) -> Fraction:
         """The threshold as it was written: 0.8 is 4/5, not the nearest float."""
         return Fraction(str(self.critical_pass_threshold))
-
-    @property
-    def models(self) -> tuple[str, ...]:
-        """The models that the run asks."""
-        return distinct((self.model, *([self.verifier_model] if self.verify_scenarios else []), self.judge_model))
 
     @property
     def planned_samples(self) -> int:

@@ -30,11 +30,12 @@ from lib.generate.plan import plan
 from lib.generate.samples import make_sample
 from lib.generate.seeds import read_seeds
 from lib.generate.topics import read_topics
+from lib.llm.addresses import Access, address
 from lib.llm.answers import reply_or_failure
 from lib.llm.ask import call_for
 from lib.llm.call import Asked, Call, RawReply, Usage, no_objection
 from lib.llm.journal import Journal
-from lib.llm.live import request
+from lib.llm.messages import parameters
 from lib.llm.provider import Provider, open_provider
 from lib.llm.tally import Tally
 from lib.prompts.rendering import Prompt, Stage
@@ -112,13 +113,16 @@ class Replaying:
 
     settings: Settings
     journal: Journal
-    provider: Provider
+    answering: Provider
     requests: list[dict[str, Any]] = field(default_factory=list)
 
+    def provider(self, stage: Stage) -> Provider:
+        return self.answering
+
     async def __call__(self, stage: Stage, slot: str, prompt: Prompt, answer: type[BaseModel], **more: Any) -> Any:
-        call = call_for(self.settings, stage, slot=slot, prompt=prompt, answer=answer, **more)
-        self.requests.append(request(call, max_tokens=call.max_tokens))
-        return reply_or_failure(call, self.journal.find(call.key(self.provider.id)).raw, replayed=True)
+        call = call_for(self.settings, stage, model=address(self.settings, stage).model, slot=slot, prompt=prompt, answer=answer, **more)
+        self.requests.append(parameters(call))
+        return reply_or_failure(call, self.journal.find(call.key(self.answering.id)).raw, replayed=True)
 
 
 def requests_of(run_settings: Settings) -> tuple[list[list[dict[str, Any]]], list[dict[str, Any]]]:
@@ -126,7 +130,7 @@ def requests_of(run_settings: Settings) -> tuple[list[list[dict[str, Any]]], lis
 
     async def collect() -> tuple[list[list[dict[str, Any]]], list[dict[str, Any]]]:
         seeds = {seed.row: seed for seed in SEEDS.seeds}
-        with Journal(Run(run_settings).journal) as journal, open_provider(run_settings) as answering:
+        with Journal(Run(run_settings).journal) as journal, open_provider(Access("anthropic", "live"), model_names="MODEL") as answering:
             ask = Replaying(run_settings, journal, answering)
             lost = {failure.id for failure in recorded_failures(Run(run_settings))}  # a figure of the benchmark, not its end
             for slot in plan(run_settings, seeds=SEEDS.seeds, topics=TOPICS):
@@ -265,6 +269,7 @@ class Canned:
     """A transport that answers at once, so that 100,000 slots fit into a few minutes. Memory is the same as with a real one."""
 
     texts: dict[str, str]
+    provider: Provider
     report: Callable[[str], None] = lambda _: None
 
     remarks: list[str] = field(default_factory=list)
@@ -272,7 +277,7 @@ class Canned:
     def holds(self, key: str) -> bool:
         return False
 
-    async def send(self, call: Call[Any], *, max_tokens: int, asked: Asked) -> RawReply:
+    async def send(self, call: Call[Any], asked: Asked) -> RawReply:
         await asyncio.sleep(0)
         return RawReply(self.texts[call.stage], "end_turn", USAGE, "canned")
 
@@ -306,7 +311,7 @@ def peak(slots: int) -> None:
             generate(small, SEEDS, TOPICS)
             with closing(sqlite3.connect(Run(small).journal)) as journal:
                 texts = dict(journal.execute("SELECT stage, text FROM reply"))
-            session.LiveTransport = lambda _client, _provider, timeout_s, heed: Canned(texts)  # type: ignore[assignment,misc]
+            session.LiveTransport = lambda _client, provider, timeout_s, heed: Canned(texts, provider)  # type: ignore[assignment,misc]
             generate(settings(path, num_seeds=slots // 4).model_copy(update={"run": "large"}), SEEDS, TOPICS)
     print(peak_mb())
 

@@ -77,7 +77,7 @@ def at_work(words: list[str], provider: Provider) -> Iterator[tuple[subprocess.P
 
 
 def journalled(folder: Path) -> int:
-    return sum(line.calls for line in ledger(Folder(folder / "s").journal))
+    return sum(line.calls for line in ledger(Folder(folder / "s").journal) if line.stage != "canary")
 
 
 # ── signals ──────────────────────────────────────────────────────────────────────────────────────────────────────────

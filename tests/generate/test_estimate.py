@@ -42,7 +42,7 @@ def left(settings: Settings) -> dict[str, int]:
 def made(settings: Settings) -> dict[str, int]:
     """Return the calls that the run's journal holds."""
     with closing(sqlite3.connect(Run(settings).journal)) as connection:
-        return dict(connection.execute("SELECT stage, COUNT(*) FROM reply GROUP BY stage"))
+        return dict(connection.execute("SELECT stage, COUNT(*) FROM reply WHERE stage != 'canary' GROUP BY stage"))
 
 
 # ── calls ────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -190,19 +190,19 @@ def calls_of(**calls: int) -> dict[Stage, int]:
 def test_many_calls_take_as_long_as_they_do_side_by_side() -> None:
     """(300 × 20 + 300 × 10 + 300 × 10) ÷ 10 = 1,200 s, and 300 × 10 ÷ 10 = 300 s, together 25 minutes."""
     calls = calls_of(scenario=300, verify=300, gold=300, judge=300)
-    assert minutes(calls, SECONDS, steps=steps_of(calls, judges_again=False), width=10) == (25, 50)
+    assert minutes(calls, SECONDS, steps=steps_of(calls, judges_again=False), widths=dict.fromkeys(calls, 10)) == (25, 50)
 
 
 def test_few_calls_take_as_long_as_those_of_one_sample_one_after_the_other() -> None:
     """A sample waits for 20 + 10 + 10 + 5 + 10 (the copy is verified too) and then for 5 + 10 + 10 (judged again) seconds: 80 s."""
     calls = calls_of(scenario=3, verify=4, gold=3, misstate=1, spoil=1, judge=5)
-    low, high = minutes(calls, SECONDS, steps=steps_of(calls, judges_again=True), width=50)
+    low, high = minutes(calls, SECONDS, steps=steps_of(calls, judges_again=True), widths=dict.fromkeys(calls, 50))
     assert (low * 60, high * 60) == (80, 160)
 
 
 def test_measured_seconds_take_the_place_of_the_usual_ones() -> None:
     usual: dict[Stage, tuple[float, float]] = {"gold": (400, 3_000), "judge": (800, 2_500)}
-    found = seconds_a_call(usual, seen={"gold": Mean(500, seconds=8.0), "judge": Mean(500, seconds=0.0)}, is_local=False)
+    found = seconds_a_call(usual, seen={"gold": Mean(500, seconds=8.0), "judge": Mean(500, seconds=0.0)}, local=())
     assert found["gold"] == pytest.approx((6.4, 10)), "four fifths to five quarters of 8 s"
     assert found["judge"] == pytest.approx((1 + 8, 1 + 2_500 / 60)), "a batch's reply has no seconds of its own"
 

@@ -41,7 +41,7 @@ def exchange(sample: Sample) -> tuple[str, ...]:
 
 def stages(settings: Settings) -> dict[str, float]:
     """Return what the run paid for each stage."""
-    return {line.stage: line.cost_usd for line in ledger(Run(settings).journal)}
+    return {line.stage: line.cost_usd for line in ledger(Run(settings).journal) if line.stage != "canary"}
 
 
 def test_after_a_change_of_the_gold_prompt_the_scenarios_are_the_same_and_cost_nothing(

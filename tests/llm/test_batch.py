@@ -78,7 +78,7 @@ def forget(settings: Settings, stage: str) -> None:
 def replies_and_keys(settings: Settings) -> tuple[int, int]:
     """Return how many replies were paid for, and to how many different calls."""
     with closing(sqlite3.connect(Run(settings).journal)) as connection:
-        return tuple(connection.execute("SELECT COUNT(*), COUNT(DISTINCT key) FROM reply").fetchone())
+        return tuple(connection.execute("SELECT COUNT(*), COUNT(DISTINCT key) FROM reply WHERE stage != 'canary'").fetchone())
 
 
 def batches_created(provider: Provider) -> list[int]:
@@ -431,7 +431,7 @@ def test_a_list_of_batches_without_an_end_is_left_after_some_pages(
 
     provider.settings.spoil = spoil
     assert generate(batched).done == 6
-    assert next(numbers) == 20  # pages of a hundred
+    assert next(numbers) == 1 + 20  # the first shows that there are batches; the others are pages of a hundred
 
 
 def test_a_batch_that_was_created_before_its_id_was_written_down_is_found_again(

@@ -9,6 +9,7 @@ import pytest
 
 from lib.generate.seeds import SeedFile
 from lib.generate.topics import Topics
+from lib.llm import messages
 from lib.llm.budget import Budget, PriceError, cacheable, price_of, price_table
 from lib.llm.call import CallFailed, Usage
 from lib.llm.loop import for_each
@@ -82,13 +83,12 @@ def test_a_provider_that_admits_seven_is_not_hammered(provider: Provider, settin
 def test_a_used_up_rate_limit_makes_the_next_calls_wait_for_its_refill() -> None:
     async def waited_s() -> float:
         window, in_a_moment = Window(50), datetime.fromtimestamp(time.time() + 0.4, UTC)
-        window.heed(
-            {
-                "anthropic-ratelimit-requests-limit": "50",
-                "anthropic-ratelimit-requests-remaining": "0",
-                "anthropic-ratelimit-requests-reset": in_a_moment.isoformat(),
-            }
-        )
+        headers = {
+            "anthropic-ratelimit-requests-limit": "50",
+            "anthropic-ratelimit-requests-remaining": "0",
+            "anthropic-ratelimit-requests-reset": in_a_moment.isoformat(),
+        }
+        window.heed(messages.rate_limit(headers))
         started = time.monotonic()
         async with window.place():
             return time.monotonic() - started

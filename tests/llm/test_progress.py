@@ -12,14 +12,12 @@ from tests.build import generate
 from tests.provider import Provider
 
 
-def asker(*, mode: str = "live", is_local: bool = False, in_flight: int = 31) -> Any:
-    return SimpleNamespace(
-        provider=SimpleNamespace(is_local=is_local),
-        books=SimpleNamespace(budget=SimpleNamespace(spent_usd=1.874)),
-        settings=SimpleNamespace(mode=mode),
-        window=SimpleNamespace(in_flight=in_flight, limit=38.0),
-        transport=SimpleNamespace(report=None),
+def asker(*, is_local: bool = False, in_flight: int = 31) -> Any:
+    ask = SimpleNamespace(
+        is_free=is_local, budget=SimpleNamespace(spent_usd=1.874), window=SimpleNamespace(in_flight=in_flight, limit=38.0), report=None
     )
+    ask.follow_batches = lambda report: setattr(ask, "report", report)
+    return ask
 
 
 # ── what stands behind the bar ───────────────────────────────────────────────────────────────────────────────────────
@@ -37,24 +35,24 @@ def test_failures_are_counted_by_reason_in_plain_words() -> None:
 
 
 def test_what_a_batch_reports_is_shown_at_once_and_beside_the_cost_and_the_failures() -> None:
-    ask, drawn = asker(mode="batch"), list[str]()
+    ask, drawn = asker(), list[str]()
     standing = Standing(ask)
     standing.follow_batches(lambda: drawn.append(str(standing)))
     standing.failed("refusal")
-    ask.transport.report("msgbatch_1: 3 of 10 answered")
+    ask.report("msgbatch_1: 3 of 10 answered")
     assert drawn == ["$1.87 so far, 1 failed (1 refusal), msgbatch_1: 3 of 10 answered"]
 
 
 def test_a_log_repeats_nothing_of_a_batch_that_has_not_changed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress, "headless", lambda: True)
-    ask, drawn = asker(mode="batch"), list[str]()
+    ask, drawn = asker(), list[str]()
     standing = Standing(ask)
     standing.follow_batches(lambda: drawn.append(str(standing)))
     for text in ("0 of 10 answered", "0 of 10 answered", "10 of 10 answered"):
-        ask.transport.report(text)
+        ask.report(text)
     assert drawn == ["$1.87 so far, 0 of 10 answered", "$1.87 so far, 10 of 10 answered"]
     monkeypatch.setattr(progress, "REPEATED_AFTER_S", -1.0)
-    ask.transport.report("10 of 10 answered")
+    ask.report("10 of 10 answered")
     assert len(drawn) == 3, "after five minutes it does, as a sign of life"
 
 
