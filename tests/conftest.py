@@ -10,6 +10,7 @@ import pytest
 
 from lib.generate.seeds import SeedFile, read_seeds
 from lib.generate.topics import Topics
+from lib.llm.addresses import SIGNS
 from lib.settings import PROJECT_ROOT, Settings
 from tests.build import kit_topics, make_run, validate_run
 from tests.provider import Provider
@@ -37,7 +38,7 @@ def no_certificates(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def no_key_of_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL", "ANTHROPIC_AUTH_TOKEN", "LOCAL_MODEL"):
+    for name in ("LOCAL_MODEL", "JUDGE_API_KEY", "JUDGE_BASE_URL", *(name for names in SIGNS.values() for name in names)):
         monkeypatch.setenv(name, "")
 
 

@@ -7,6 +7,7 @@ from lib.analyze.people import Agreement, agreement
 from lib.analyze.rates import Share, corrected_rate, rounded
 from lib.analyze.tables import Tables, catch_line, share_kept, total_of
 from lib.analyze.verifier import Verifier, verifier
+from lib.llm.names import plain_id
 from lib.settings import FEWEST_PLANTED
 from lib.taxonomy import label
 
@@ -171,7 +172,9 @@ def trust(tables: Tables) -> Trust:
     quoted, voted = verdicts[verdicts["evidence_found"].notna()], verdicts[verdicts["flipped"].notna()]
     return Trust(
         models=tuple(sorted(judged["judge"].unique())),
-        own_judge=any(judge in writers for judge, writers in zip(judged["judge"], judged["writers"], strict=True)),
+        own_judge=any(
+            plain_id(judge) in map(plain_id, writers) for judge, writers in zip(judged["judge"], judged["writers"], strict=True)
+        ),
         notice=manifest.generation.notice or manifest.judging.notice,
         kept=tables.first_kept,
         passed=share_kept(first),

@@ -5,7 +5,6 @@ judge. An id may have slashes of its own. So only the name of a house is taken o
 the id, as in `openai/gpt-oss-20b`.
 """
 
-import os
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -60,7 +59,7 @@ class Address:
     @property
     def is_embedded(self) -> bool:
         """Whether the 135M model that comes with the kit answers, which can neither follow rules nor check anything."""
-        return self.access.is_local and not os.environ.get("LOCAL_MODEL")
+        return self.access.is_local and not variable("LOCAL_MODEL")
 
 
 def address(settings: Settings, stage: Stage) -> Address:

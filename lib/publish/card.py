@@ -9,6 +9,7 @@ from lib.analyze.statistics import statistics
 from lib.analyze.tables import Tables
 from lib.analyze.trust import Trust, trust
 from lib.analyze.variety import variety_table
+from lib.llm.names import family
 from lib.prompts.rendering import cell, render
 from lib.publish.splits import SIMILARITY, Split
 from lib.run.files import is_file, sha256_of, whole_file
@@ -112,11 +113,6 @@ def trust_lines(judge: Trust, writers: list[str]) -> list[str]:
     if judge.verifier.passed.total:
         lines += str(judge.verifier).splitlines()
     return [*lines, UNLABELLED if judge.people is None else f"People and judge agree on criteria: {judge.people.criteria.agreed}."]
-
-
-def family(model: str) -> str:
-    """Return "claude" for claude-opus-5-5, which is enough to tell houses apart."""
-    return model.lower().replace("_", "-").split("-")[0]
 
 
 def _seeds_licence(digest: str) -> str:

