@@ -39,7 +39,7 @@ def no_certificates(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def no_key_of_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("LOCAL_MODEL", "JUDGE_API_KEY", "JUDGE_BASE_URL", *(name for names in SIGNS.values() for name in names)):
-        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture

@@ -29,6 +29,7 @@ from statistics import NormalDist
 from aiohttp import web
 
 from tests.answers import Request, answer_text, as_blocks, cached_prefix, digest, draw, prose, usage_of
+from tests.clouds import Clouds
 from tests.completions import CompletionBatches, as_completion, as_error, as_messages
 
 KNOWN_PARAMETERS = frozenset(
@@ -407,7 +408,7 @@ class Provider:
             "repeated": repeated, "batches": len(self.batches), "usage": dict(self.usage), "cpu_s": time.process_time(),
         }  # fmt: skip
 
-    async def _messages(self, http: web.Request, body: object) -> dict:
+    async def messages(self, http: web.Request, body: object) -> dict:
         if self.settings.passes_canaries and is_canary(body):
             http["uncounted"] = True
             return canary_message(body)
@@ -420,7 +421,7 @@ class Provider:
             self.in_flight -= 1
 
     async def _completions(self, http: web.Request, body: object) -> dict:
-        return as_completion(await self._messages(http, as_messages(body)))
+        return as_completion(await self.messages(http, as_messages(body)))
 
     async def _model_list(self, http: web.Request, body: object) -> dict:
         return {"object": "list", "data": [{"id": name, "object": "model"} for name in self.settings.listed_models]}
@@ -548,6 +549,8 @@ class Provider:
             except ApiError as error:
                 status, payload, headers = error.status, error.body(request_id), error.headers
                 payload = as_error(payload) if http.path in OPENAI_ROUTES else payload
+            except web.HTTPException as error:
+                return web.Response(status=error.status, text=error.text, content_type="application/json")
             except Unanswered as reason:
                 self._note(http, body, status=None, outcome=str(reason))
                 if http.transport:
@@ -589,13 +592,17 @@ class Provider:
             return await model(http)
 
         application = web.Application(client_max_size=256 * 2**20)
-        model = self._route(self._model)
+        model, clouds = self._route(self._model), Clouds(self)
         application.add_routes([
-            web.post("/v1/messages", self._route(self._messages)),
+            web.post("/v1/messages", self._route(self.messages)),
             web.get("/v1/models/{model}", card),
             web.get("/v1/models", self._route(self._model_list)),
             web.post("/v1/chat/completions", self._route(self._completions)),
             *self._batch_routes(),
+            web.post("/model/{model}/invoke", self._route(clouds.bedrock)),
+            web.post("/projects/p/locations/{region}/publishers/anthropic/models/{model}:rawPredict", self._route(clouds.vertex)),
+            web.post("/foundry/v1/messages", self._route(clouds.foundry)),
+            web.post("/token", clouds.token),
             web.get("/_stats", stats),
         ])  # fmt: skip
         return application

@@ -172,9 +172,7 @@ def trust(tables: Tables) -> Trust:
     quoted, voted = verdicts[verdicts["evidence_found"].notna()], verdicts[verdicts["flipped"].notna()]
     return Trust(
         models=tuple(sorted(judged["judge"].unique())),
-        own_judge=any(
-            plain_id(judge) in map(plain_id, writers) for judge, writers in zip(judged["judge"], judged["writers"], strict=True)
-        ),
+        own_judge=any(plain_id(judge) in map(plain_id, writers) for judge, writers in zip(judged["judge"], judged["writers"], strict=True)),
         notice=manifest.generation.notice or manifest.judging.notice,
         kept=tables.first_kept,
         passed=share_kept(first),

@@ -71,8 +71,9 @@ def _cloud_client(provider: Provider, common: dict[str, Any]) -> Any:
     try:
         common |= {"base_url": provider.base_url or None}
         if house == "bedrock":
+            regions = "AWS_REGION", "AWS_DEFAULT_REGION"
             return anthropic.AsyncAnthropicBedrock(
-                aws_region=_any_of("AWS_REGION", "AWS_DEFAULT_REGION"),
+                aws_region=_any_of(*regions) if variable("AWS_PROFILE") else _needed(*regions, house=house),
                 aws_profile=_any_of("AWS_PROFILE"),
                 aws_access_key=_any_of("AWS_ACCESS_KEY_ID"),
                 aws_secret_key=_any_of("AWS_SECRET_ACCESS_KEY"),
@@ -86,7 +87,9 @@ def _cloud_client(provider: Provider, common: dict[str, Any]) -> Any:
         resource = None if provider.base_url else _needed("ANTHROPIC_FOUNDRY_RESOURCE", house=house)
         return anthropic.AsyncAnthropicFoundry(api_key=_needed("ANTHROPIC_FOUNDRY_API_KEY", house=house), resource=resource, **common)
     except (ValueError, anthropic.AnthropicError) as error:
-        raise ProviderError(f"PROVIDER={house}: {provider.plain(error)} The kit reads {CREDENTIALS[house]}, also from .env.") from None
+        raise ProviderError(
+            f"PROVIDER={house}: {provider.plain(error).rstrip('.')}. The kit reads {CREDENTIALS[house]}, also from .env."
+        ) from None
 
 
 def _is_installed(module: str) -> bool:
@@ -100,7 +103,7 @@ def _any_of(*names: str) -> str | None:
     return next((value for name in names if (value := variable(name))), None)
 
 
-def _needed(name: str, *, house: House) -> str:
-    if value := variable(name):
+def _needed(*names: str, house: House) -> str:
+    if value := _any_of(*names):
         return value
-    raise ProviderError(f"PROVIDER={house} needs {name}: set it in the environment or in .env (see .env.example).")
+    raise ProviderError(f"PROVIDER={house} needs {names[0]}: set it in the environment or in .env (see .env.example).")

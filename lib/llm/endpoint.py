@@ -105,7 +105,7 @@ class Endpoint:
         )
         return (
             f"{self.provider.host} ignores structured outputs ({self.live.dialect.format}): asked for JSON of two fields, {canary.model} "
-            f"answered: {quoted}. Nothing else was asked. Use an endpoint or a model that honours them.{other}"
+            f"answered: “{quoted}”. Nothing else was asked. Use an endpoint or a model that honours them.{other}"
         )
 
     async def _refusal(self, call: Call[Any], detail: str) -> str:

@@ -40,6 +40,8 @@ async def check_models(client: Any, models: Iterable[str], *, provider: Provider
 
 async def models_like(client: Any, model: str, *, provider: Provider, timeout_s: float) -> str:
     """Return some of the models that the endpoint lists, the most similar first, as a sentence. It is "" when it lists none."""
+    if provider.house in CREDENTIALS:
+        return ""
     with suppress(ProviderError):
         page = await _listed(client, provider=provider, timeout_s=timeout_s)
         names = [provider.plain(one.id, longest=LONGEST_NAME) for one in page.data or () if one.id]

@@ -53,7 +53,9 @@ async def one_attempt(provider: Provider, *, timeout_s: float) -> AsyncIterator[
     except Exception as error:
         if not _is_of_credentials(error, provider):
             raise
-        raise ProviderError(f"PROVIDER={provider.house}: {provider.plain(error, longest=200)}. Check {provider.key_names}.") from None
+        raise ProviderError(
+            f"PROVIDER={provider.house}: {provider.plain(error, longest=200).rstrip('.')}. Check {provider.key_names}."
+        ) from None
 
 
 def sdk_of(provider: Provider) -> Any:

@@ -64,7 +64,7 @@ def test_an_endpoint_that_ignores_the_schema_is_one_clear_line_and_nothing_else_
 ) -> None:
     watched.settings.answer = lambda _: PROSE
     with pytest.raises(
-        ProviderError, match=r"ignores structured outputs \(output_config\.format\).*answered: A ripe lemon.*PROVIDER=openai"
+        ProviderError, match=r"ignores structured outputs \(output_config\.format\).*answered: “A ripe lemon.*PROVIDER=openai"
     ):
         made(settings)
     assert asked_of(watched) == [True]
