@@ -32,7 +32,7 @@ def client(provider: Provider, *, timeout_s: float, max_connections: int) -> Any
         # No compression, because a small compressed body can be huge.
         "default_headers": {**further, "Accept-Encoding": "identity"},
     }
-    if provider.house == "openai":
+    if provider.speaks_completions:
         from openai import AsyncOpenAI
 
         return AsyncOpenAI(api_key=provider.api_key, base_url=provider.base_url, **common)

@@ -24,7 +24,7 @@ class Dialect:
 
 
 def dialect_of(provider: Provider) -> Dialect:
-    if provider.house != "openai":
+    if not provider.speaks_completions:
         parts = messages.parameters, messages.post, messages.reply_of, messages.rate_limit
         return Dialect(*parts, messages.FORMAT, messages.EFFORT)
     parameters = partial(completions.parameters, is_own_host=provider.host == completions.OWN_HOST)

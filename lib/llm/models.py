@@ -18,9 +18,9 @@ MOST_NAMED = 5  # models that a message names
 async def check_models(client: Any, models: Iterable[str], *, provider: Provider, timeout_s: float) -> list[str]:
     """Return remarks about models that retire soon. Raises ProviderError for a model that can't do the work.
 
-    A server without such a page, or with one of another shape, is not an error. The clouds have none.
+    A server without such a page, or with one of another shape, is not an error. The clouds, and a model on this machine, have none.
     """
-    if provider.house in CREDENTIALS:
+    if provider.house in CREDENTIALS or provider.is_local:
         return []
     if provider.house == "openai":  # its list is no proof, because some servers take models that they do not list
         await _listed(client, provider=provider, timeout_s=timeout_s)

@@ -60,7 +60,7 @@ async def one_attempt(provider: Provider, *, timeout_s: float) -> AsyncIterator[
 
 def sdk_of(provider: Provider) -> Any:
     """Return the module of the provider's SDK. Both name their errors alike."""
-    return import_module("openai" if provider.house == "openai" else "anthropic")
+    return import_module("openai" if provider.speaks_completions else "anthropic")
 
 
 def _is_of_credentials(error: Exception, provider: Provider) -> bool:

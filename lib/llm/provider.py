@@ -47,6 +47,11 @@ class Provider:
         return bool(self.local_model)
 
     @property
+    def speaks_completions(self) -> bool:
+        """Whether it is asked through OpenAI's SDK, and not through Anthropic's."""
+        return self.house in ("openai", "local")
+
+    @property
     def host(self) -> str:
         return host_of(self.base_url) or self.house
 

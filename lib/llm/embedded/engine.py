@@ -1,6 +1,7 @@
-"""The body of a request to `/v1/messages` -> the message that a GGUF model on this machine answers with.
+"""The body of a chat completion -> llama.cpp's own completion, with what a small model needs to give a useful answer.
 
-The answer's schema becomes a grammar, which llama.cpp's own `/v1/messages` leaves out. The same request always has the same answer.
+The schema gets bounds and becomes a grammar, a worked example is put before the prompt, and a long prompt is shortened. The same request
+always has the same answer.
 """
 
 import hashlib
@@ -13,7 +14,6 @@ import threading
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from lib.llm.embedded.grammar import Json, grammar, tidy
 
@@ -61,39 +61,35 @@ class Engine:
         self._server = xllamacpp.Server(params)
         self._address = self._server.listening_address.removeprefix("http://")
 
-    def message(self, body: Json) -> Json:
-        """Return the message that answers the body. Raises Refused."""
+    def complete(self, body: Json) -> Json:
+        """Return llama.cpp's completion of the body, with each long string cut to its cap. Raises Refused."""
         if body.get("stream") or body.get("tools"):
             raise Refused("The model on this machine neither streams nor calls tools.")
-        schema = ((body.get("output_config") or {}).get("format") or {}).get("schema") or {}
-        turns = [{"role": turn["role"], "content": _text_of(turn["content"])} for turn in body["messages"]]
+        schema = ((body.get("response_format") or {}).get("json_schema") or {}).get("schema") or {}
+        system = "\n\n".join(turn["content"] for turn in body["messages"] if turn["role"] == "system")
+        turns = [turn for turn in body["messages"] if turn["role"] != "system"]
         request: Json = SAMPLING | ({"grammar": grammar(schema, turns[-1]["content"], factor=self._factor)} if schema else {})
         digest = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
         with self._one_at_a_time:
-            opening = self._opening(_text_of(body.get("system") or ""), schema.get("title", ""))
+            opening = self._opening(system, schema.get("title", ""))
             turns, used = self._fitted(opening, turns)
             self._read_opening(opening)
             request |= {"messages": opening + turns, "max_tokens": min(body["max_tokens"], CONTEXT_TOKENS - used)}
-            text, stop_reason, usage = self._answer(request | {"seed": int(digest[:7], 16)})
-        message = {"id": f"msg_local_{digest[:24]}", "type": "message", "role": "assistant", "model": self.model, "usage": usage}
-        return message | {"content": [{"type": "text", "text": text}], "stop_reason": stop_reason, "stop_sequence": None}
+            completion = self._server.handle_chat_completions(request | {"seed": int(digest[:7], 16)})
+        return self._tidied(completion, is_json=bool(schema)) | {"id": f"chatcmpl-local-{digest[:24]}", "model": self.model}
 
-    def _answer(self, request: Json) -> tuple[str, str, Json]:
-        """Return the text, Anthropic's stop reason and the token counts. Raises Refused, also when JSON was asked for and none came."""
-        reply = self._server.handle_chat_completions(request)
-        if "error" in reply:
-            raise Refused(f"llama.cpp: {reply['error'].get('message')}", status=500)
-        choice, counts = reply["choices"][0], reply["usage"]
+    def _tidied(self, completion: Json, *, is_json: bool) -> Json:
+        """Return the completion with a tidy answer. Raises Refused when JSON was asked for and none came."""
+        if "error" in completion:
+            raise Refused(f"llama.cpp: {completion['error'].get('message')}", status=500)
+        choice = completion["choices"][0]
         text = choice["message"]["content"] or ""
-        usage = {"input_tokens": counts["prompt_tokens"], "output_tokens": counts["completion_tokens"]}
-        if choice["finish_reason"] == "length":
-            return text, "max_tokens", usage
-        if "grammar" not in request:
-            return text, "end_turn", usage
-        try:
-            return json.dumps(tidy(json.loads(text), factor=self._factor), ensure_ascii=False), "end_turn", usage
-        except ValueError:  # llama.cpp ignores a grammar that does not compile
-            raise Refused(f"{self.model} gave no valid JSON: {text[:200]!r}", status=500) from None
+        if is_json and choice["finish_reason"] != "length":
+            try:
+                choice["message"]["content"] = json.dumps(tidy(json.loads(text), factor=self._factor), ensure_ascii=False)
+            except ValueError:  # llama.cpp ignores a grammar that does not compile
+                raise Refused(f"{self.model} gave no valid JSON: {text[:200]!r}", status=500) from None
+        return completion
 
     def _opening(self, system: str, title: str) -> list[Json]:
         """Return the system prompt and a worked example as turns. All requests of a stage begin with them."""
@@ -150,12 +146,3 @@ def shortened(user: str, characters: int) -> str:
     start, end = max(spans, key=lambda span: span[1] - span[0], default=(0, 0))
     half = max(SHORTEST_BLOCK, end - start - characters) // 2
     return user if end - start < 2 * half + 10 else f"{user[: start + half]} … {user[end - half :]}"
-
-
-def _text_of(content: Any) -> str:
-    """Return the text of a string or of a list of text blocks."""
-    if isinstance(content, str):
-        return content
-    if any(block["type"] != "text" for block in content):
-        raise Refused("The model on this machine reads text only.")
-    return "\n\n".join(block["text"] for block in content)

@@ -1,4 +1,4 @@
-"""A GGUF file -> a running server on loopback that answers `/v1/messages` with its model."""
+"""A GGUF file -> a running server on loopback that answers chat completions with its model."""
 
 import json
 import os

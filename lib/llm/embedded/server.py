@@ -1,4 +1,4 @@
-"""Requests to `/v1/messages` on loopback -> the answers of a GGUF model on this machine, in Anthropic's shape.
+"""Requests to `/v1/chat/completions` on loopback -> the answers of a GGUF model on this machine.
 
 `python -m lib.llm.embedded.server FILE.gguf` prints its URL and the model's name as one line of JSON when it is ready. It ends when its
 stdin closes.
@@ -11,10 +11,8 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from lib.llm.embedded.engine import CONTEXT_TOKENS, LONGEST_PROMPT, Engine, Refused
+from lib.llm.embedded.engine import Engine, Refused
 from lib.llm.embedded.grammar import Json
-
-ERROR_TYPES = {400: "invalid_request_error", 404: "not_found_error", 500: "api_error"}
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -26,8 +24,7 @@ class Handler(BaseHTTPRequestHandler):
         try:
             reply = self._reply(body)
         except Refused as refused:
-            status = refused.status
-            reply = {"type": "error", "error": {"type": ERROR_TYPES[status], "message": refused.text}}
+            status, reply = refused.status, {"error": {"message": refused.text}}
         payload = json.dumps(reply).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
@@ -39,22 +36,19 @@ class Handler(BaseHTTPRequestHandler):
     do_GET = do_POST
 
     def _reply(self, body: bytes) -> Json:
-        if self.command == "GET" and self.path.startswith("/v1/models/"):
-            about = {"type": "model", "id": self.engine.model, "display_name": self.engine.model, "lifecycle": "active"}
-            return about | {"created_at": "1970-01-01T00:00:00Z", "max_input_tokens": LONGEST_PROMPT, "max_tokens": CONTEXT_TOKENS}
-        if self.command == "GET" or self.path.partition("?")[0] != "/v1/messages":
-            raise Refused("There are only POST /v1/messages and GET /v1/models/….", status=404)
+        if self.command == "GET" or self.path.partition("?")[0] != "/v1/chat/completions":
+            raise Refused("There is only POST /v1/chat/completions.", status=404)
         try:
-            return self.engine.message(json.loads(body))
+            return self.engine.complete(json.loads(body))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise Refused(f"Not a body of /v1/messages: {error!r}") from None
+            raise Refused(f"Not a body of /v1/chat/completions: {error!r}") from None
 
 
 def main() -> None:
     Handler.engine = Engine(Path(sys.argv[1]))
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    print(json.dumps({"url": f"http://127.0.0.1:{server.server_port}", "model": Handler.engine.model}), flush=True)
+    print(json.dumps({"url": f"http://127.0.0.1:{server.server_port}/v1", "model": Handler.engine.model}), flush=True)
     sys.stdin.buffer.read()
     os._exit(0)  # otherwise Python would wait for a running answer, and there is nothing to save
 
