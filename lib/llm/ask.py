@@ -14,11 +14,10 @@ from lib.llm.addresses import SETTINGS_OF, address
 from lib.llm.answers import reply_or_failure
 from lib.llm.budget import Budget
 from lib.llm.call import Asked, Call, CallFailed, RawReply, Reply, Transient, no_objection
-from lib.llm.endpoint import Endpoint, busiest
+from lib.llm.endpoint import Endpoint
 from lib.llm.journal import Journal
 from lib.llm.loop import Stopping
 from lib.llm.provider import Provider
-from lib.llm.window import Window
 from lib.prompts.rendering import Prompt, Stage, again_prompt
 from lib.settings import Settings
 
@@ -58,9 +57,10 @@ class Asker:
         return all(endpoint.provider.is_local for endpoint in self.endpoints.values())
 
     @property
-    def window(self) -> Window:
-        """The window of the endpoint that has most calls in flight."""
-        return busiest(self.endpoints.values()).window
+    def in_flight(self) -> tuple[int, int]:
+        """The live calls that are under way at the endpoint that has most of them, and how many there may be."""
+        windows = [endpoint.window for endpoint in self.endpoints.values() if endpoint.books.access.mode == "live"]
+        return max(((window.in_flight, int(window.limit)) for window in windows), default=(0, 0))
 
     @property
     def remarks(self) -> tuple[str, ...]:

@@ -1,7 +1,6 @@
 """An open endpoint: who answers, with its prices, its window of calls and its transports, and whether it honours schemas."""
 
 import asyncio
-from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -22,8 +21,8 @@ CANARY_TOKENS = 2_000  # room for thinking
 QUESTION = Prompt("You answer in one short sentence.", "Is a ripe lemon yellow or green, and is it a fruit?")
 
 
-class CanaryAnswer(BaseModel):
-    """The answer to a question that asks for prose. An endpoint that honours the schema gives this JSON all the same."""
+class CanaryAnswer(BaseModel):  # the question asks for prose, so only an endpoint that honours the schema gives this JSON
+    """The colour of a lemon, and whether it is a fruit."""
 
     colour: Literal["yellow", "green"]
     is_fruit: bool
@@ -38,38 +37,38 @@ class Endpoint:
     window: Window
     transport: Transport
     live: LiveTransport
-    _canaries: dict[tuple[str, str], asyncio.Task[str]] = field(default_factory=dict)
+    _canaries: dict[tuple[str, bool], asyncio.Task[bool]] = field(default_factory=dict)
 
     async def seen(self, call: Call[Any]) -> Call[Any]:
-        """Return the call as the endpoint takes it, after it has shown, once for each model and effort, that it honours schemas.
+        """Return the call as the endpoint takes it, after it has shown, once for each model, that it honours schemas.
 
         The effort is left out where the model takes none. Raises ProviderError when schemas are not honoured, and when no call can succeed.
         """
         if self.provider.is_local:
             return call
-        about = call.model, call.effort
+        about = call.model, bool(call.effort)
         if about not in self._canaries:
-            self._canaries[about] = asyncio.create_task(self._effort(call))
-        return replace(call, effort=await asyncio.shield(self._canaries[about]))
+            self._canaries[about] = asyncio.create_task(self._takes_effort(call))
+        return call if await asyncio.shield(self._canaries[about]) else replace(call, effort="")
 
-    async def _effort(self, call: Call[Any]) -> str:
-        """Return the effort that the model takes, which is the call's or none."""
-        efforts = [call.effort, ""] if call.effort else [""]
+    async def _takes_effort(self, call: Call[Any]) -> bool:
+        """Send the canary unless an earlier pass did, and return whether the model takes an effort."""
+        efforts = ["low", ""] if call.effort else [""]
         for effort in efforts:  # an earlier pass may have found it out
             if self.books.journal.find(self._canary(call, effort=effort).key(self.provider.id)).outcome:
-                return effort
+                return bool(effort)
         for effort in efforts:
             try:
                 await self._try(self._canary(call, effort=effort))
-                if effort != call.effort:
+                if call.effort and not effort:
                     self.transport.remarks.append(f"{call.model} at {self.provider.host} takes no effort, so it is asked without one.")
-                return effort
+                return bool(effort)
             except CallFailed as failed:
                 if effort and self.live.dialect.effort in failed.detail:
                     continue
                 if failed.reason == "rejected":
                     raise ProviderError(await self._refusal(call, failed.detail)) from None
-                return call.effort  # it shows nothing of the schema, and the call itself will fail in the same way or succeed
+                return True  # it shows nothing of the schema, and the call itself will fail in the same way or succeed
             except NotFound as problem:
                 raise ProviderError(str(problem) + await self._models_like(call.model)) from None
         raise AssertionError("unreachable: the last effort returns or raises")
@@ -116,7 +115,3 @@ class Endpoint:
 
     async def _models_like(self, model: str) -> str:
         return await models_like(self.live.client, model, provider=self.provider, timeout_s=self.live.timeout_s)
-
-
-def busiest(endpoints: Iterable[Endpoint]) -> Endpoint:
-    return max(endpoints, key=lambda endpoint: endpoint.window.in_flight)

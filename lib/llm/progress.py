@@ -105,6 +105,7 @@ class Standing:
         if self._failed:
             reasons = ", ".join(f"{count:,} {reason.replace('_', ' ')}" for reason, count in self._failed.most_common())
             parts.append(f"{self._failed.total():,} failed ({reasons})")
-        if not self._batches and not ask.is_free and ask.window.in_flight:
-            parts.append(f"{ask.window.in_flight:,} of {counted(int(ask.window.limit), 'call')} in flight")
+        under_way, limit = ask.in_flight
+        if under_way and not ask.is_free:
+            parts.append(f"{under_way:,} of {counted(limit, 'call')} in flight")
         return ", ".join([*parts, *([self._batches] if self._batches else [])])

@@ -97,7 +97,7 @@ async def _through(run: Run, work: Pass, *, stopping: Stopping) -> Tally:
         with progress_bar(work.total, description=title, unit="samples", note=standing.__str__, is_steady=is_live) as bar:
             standing.follow_batches(bar.refresh)
             stopping.notice = lambda: bar.write(
-                f"Stopping: {ask.window.in_flight} calls in flight are paid for, so they may end, within {GRACE_S:.0f} s. "
+                f"Stopping: {ask.in_flight[0]} calls in flight are paid for, so they may end, within {GRACE_S:.0f} s. "
                 "Stop again to end at once."
             )
 

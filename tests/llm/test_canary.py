@@ -39,7 +39,7 @@ def asked_of(provider: Provider) -> list[bool]:
 def test_it_is_the_first_call_and_there_is_one_for_each_model(
     watched: Provider, settings: Settings, made: Callable[[Settings], Tally]
 ) -> None:
-    made(settings.model_copy(update={"scenario_effort": "low", "gold_effort": "low"}))
+    made(settings)
     assert asked_of(watched)[0] and sum(asked_of(watched)) == 1
     gate(settings)
     judge(settings)

@@ -13,9 +13,7 @@ from tests.provider import Provider
 
 
 def asker(*, is_local: bool = False, in_flight: int = 31) -> Any:
-    ask = SimpleNamespace(
-        is_free=is_local, budget=SimpleNamespace(spent_usd=1.874), window=SimpleNamespace(in_flight=in_flight, limit=38.0), report=None
-    )
+    ask = SimpleNamespace(is_free=is_local, budget=SimpleNamespace(spent_usd=1.874), in_flight=(in_flight, 38), report=None)
     ask.follow_batches = lambda report: setattr(ask, "report", report)
     return ask
 
@@ -35,7 +33,7 @@ def test_failures_are_counted_by_reason_in_plain_words() -> None:
 
 
 def test_what_a_batch_reports_is_shown_at_once_and_beside_the_cost_and_the_failures() -> None:
-    ask, drawn = asker(), list[str]()
+    ask, drawn = asker(in_flight=0), list[str]()
     standing = Standing(ask)
     standing.follow_batches(lambda: drawn.append(str(standing)))
     standing.failed("refusal")
@@ -45,7 +43,7 @@ def test_what_a_batch_reports_is_shown_at_once_and_beside_the_cost_and_the_failu
 
 def test_a_log_repeats_nothing_of_a_batch_that_has_not_changed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress, "headless", lambda: True)
-    ask, drawn = asker(), list[str]()
+    ask, drawn = asker(in_flight=0), list[str]()
     standing = Standing(ask)
     standing.follow_batches(lambda: drawn.append(str(standing)))
     for text in ("0 of 10 answered", "0 of 10 answered", "10 of 10 answered"):
