@@ -109,8 +109,9 @@ class Endpoint:
 
     async def _refusal(self, call: Call[Any], detail: str) -> str:
         return (
-            f"{self.provider.host} takes no structured call to {call.model} ({detail}). Nothing else was asked. Check "
-            f"{self.provider.model_names}, and that the endpoint knows {self.live.dialect.format}.{await self._models_like(call.model)}"
+            f"{self.provider.host} takes no structured call to {call.model} ({detail.rstrip('.')}). Nothing else was asked. Check "
+            f"{self.provider.model_names}, {self.provider.key_names}, and that the endpoint knows {self.live.dialect.format}."
+            f"{await self._models_like(call.model)}"
         )
 
     async def _models_like(self, model: str) -> str:
