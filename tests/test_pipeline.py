@@ -411,6 +411,6 @@ def test_without_a_key_the_embedded_model_does_not_replace_what_another_model_wr
     written = Run(settings).generated.read_bytes()
     monkeypatch.setenv("ANTHROPIC_API_KEY", "")
     monkeypatch.setenv("ANTHROPIC_BASE_URL", "")
-    with pytest.raises(RunFailed, match=r"the embedded model would replace its text\. Set ANTHROPIC_API_KEY"):
+    with pytest.raises(RunFailed, match=r"the embedded model would replace its text\. Set the key"):
         generate(settings)
     assert Run(settings).generated.read_bytes() == written

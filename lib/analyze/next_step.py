@@ -41,7 +41,8 @@ def _a_larger_model(tables: Tables, judge: Trust) -> str:
     if not judge.notice:
         return ""
     return (
-        "This run is a model's on this machine. For text worth training on, put ANTHROPIC_API_KEY=… into .env, then:\n  make run RUN=first"
+        "This run is a model's on this machine. For text worth training on, put ANTHROPIC_API_KEY=…, or what another provider needs "
+        "(see .env.example), into .env, then:\n  make run RUN=first"
     )
 
 

@@ -14,7 +14,8 @@ def main(words: list[str]) -> int:
     settings = settings_of(pairs)
     if what == "full" and settings.provider == "auto" and address(settings, "scenario").access.is_local:
         raise KitError(
-            "make full needs ANTHROPIC_API_KEY (see .env.example): the embedded model's text is no training data. "
+            "make full needs a provider, for example by ANTHROPIC_API_KEY or OPENAI_BASE_URL (see .env.example): the embedded model's text "
+            "is no training data. "
             "PROVIDER=local runs it all the same."
         )
     if settings.provider == "auto" and address(settings, "scenario").access.is_local:  # people want to know before they have a key

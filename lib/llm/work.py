@@ -155,7 +155,7 @@ def require_same_house(run: Run, *, is_local: bool) -> None:
     if is_local and run.settings.provider == "auto" and before and not before.startswith("local:"):
         raise RunFailed(
             f"{run.dir} was made by {before}, and now there is no key, so the embedded model would replace its text. "
-            "Set ANTHROPIC_API_KEY (and ANTHROPIC_BASE_URL, if it was set), choose another RUN name, or ask for it by PROVIDER=local."
+            "Set the key and the base URL of then (see .env.example), choose another RUN name, or ask for it by PROVIDER=local."
         )
 
 

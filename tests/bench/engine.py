@@ -234,7 +234,7 @@ def capacity(seeds: int = 250) -> Iterator[tuple[str, str, str]]:
 def kill(seeds: int = 100, kills: int = 5) -> Iterator[tuple[str, str, str]]:
     script = (
         "import sys, json; from tests.bench.engine import *; s = Settings.of(**json.loads(sys.argv[1]));"
-        "generate(SEEDS, TOPICS, s); gated_and_judged(s)"
+        "generate(s, SEEDS, TOPICS); gated_and_judged(s)"
     )
     with provider("--latency", str(MEAN_S), "--sigma", str(SIGMA)) as served, folder() as path, folder() as other:
         run_settings = settings(path, num_seeds=seeds)

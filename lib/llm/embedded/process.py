@@ -40,7 +40,7 @@ def embedded_model_file() -> Path:
     named = variable("LOCAL_MODEL")
     file = from_root(named) if named else _packaged_file()
     if file is None or find_spec("xllamacpp") is None:
-        raise LocalModelError("The embedded model is not installed: `make model` adds it. Or set ANTHROPIC_API_KEY, see .env.example.")
+        raise LocalModelError("The embedded model is not installed: `make model` adds it. Or set the key of a provider, see .env.example.")
     if not file.is_file():
         raise LocalModelError(f"LOCAL_MODEL={named}: no such file ({file}). Correct the path, or unset it to use the embedded model.")
     with file.open("rb") as content:
