@@ -9,7 +9,7 @@ import pytest
 
 from lib.settings import PROJECT_ROOT
 from tests.bench import engine
-from tests.bench.__main__ import PARTS, main
+from tests.bench.__main__ import BY_NAME_ONLY, PARTS, main
 
 SMOKE: dict[str, dict[str, Any]] = {
     "clean": {"seeds": 2},
@@ -35,6 +35,13 @@ def test_a_benchmark_yields_its_figures(name: str, monkeypatch: pytest.MonkeyPat
         assert re.search(r"\d|yes", figure) and not re.search(r"\b(nan|inf|NO)\b", figure), (what, figure)
 
 
+def test_the_fleet_yields_its_figures_and_loses_nothing_where_ray_is_installed() -> None:
+    pytest.importorskip("ray")
+    figures = {what.strip(): figure for what, figure, _ in BY_NAME_ONLY["fleet"](seeds=4, mean_s=0.5)}
+    assert figures["4 replicas on 2 nodes, one killed half-way: samples lost of 16"] == "0"
+    assert figures["files equal to those of an undisturbed run"] == "yes, byte for byte"
+
+
 def test_a_lost_sample_is_a_figure_of_the_benchmark_and_not_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "MEAN_S", 0.02)
     monkeypatch.setattr(engine, "FAULTS", ("400=0.1", "refusal=0.1"))
@@ -53,5 +60,5 @@ def test_the_peak_of_a_process_is_its_own_and_not_that_of_the_one_that_started_i
 
 
 def test_an_unknown_benchmark_is_named_with_those_that_there_are() -> None:
-    with pytest.raises(SystemExit, match=r"There is no benchmark memroy\. There are: clean, faults, .*validator\."):
+    with pytest.raises(SystemExit, match=r"There is no benchmark memroy\. There are: clean, faults, .*validator, fleet\."):
         main(["memroy"])
