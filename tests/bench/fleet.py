@@ -148,7 +148,7 @@ def main(settings: Settings) -> None:
 
 def fleet(seeds: int = 250, mean_s: float = MEAN_S) -> Iterator[tuple[str, str, str]]:
     if not find_spec("ray"):
-        sys.exit('The benchmark fleet needs Ray Serve: `pip install -e ".[fleet]"`, in an environment of its own.')
+        sys.exit("The benchmark fleet needs Ray Serve, in an environment of its own. How to make one is in tests/bench/README.md.")
     samples, models = 4 * seeds, {"provider": "openai", "model": MODEL, "judge_model": MODEL, "price_usd_per_mtok": "0/0"}
     quiet = redirect_stdout(StringIO())  # Ray prints what happens to its nodes
     with quiet, engine.folder() as one, engine.folder() as other, fleet_of(REPLICAS, mean_s=mean_s) as running:
