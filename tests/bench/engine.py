@@ -246,6 +246,7 @@ def kill(seeds: int = 100, kills: int = 5) -> Iterator[tuple[str, str, str]]:
                 start_new_session=True,
             )
             time.sleep(moment)
+            assert child.poll() is None, "it ended by itself, so there is nothing to kill"
             os.killpg(child.pid, signal.SIGKILL)
             child.wait()
         with measured():
