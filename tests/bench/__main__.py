@@ -1,6 +1,6 @@
 """The benchmarks, as one Markdown table: what is measured, the figure, the aim.
 
-    python -m tests.bench [clean faults capacity kill memory wide journal cost gates validator fleet]
+    python -m tests.bench [clean faults capacity kill memory wide journal cost gates validator million fleet]
 
 Without names it runs all of them but `fleet`, which needs an extra of its own.
 """
@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from tests.bench import engine
 from tests.bench.fleet import fleet
 from tests.bench.gates import gates
+from tests.bench.million import million
 from tests.bench.validator import validator
 
 PARTS: dict[str, Callable[..., Iterator[tuple[str, str, str]]]] = {
@@ -24,6 +25,7 @@ PARTS: dict[str, Callable[..., Iterator[tuple[str, str, str]]]] = {
     "cost": engine.cost,
     "gates": gates,
     "validator": validator,
+    "million": million,
 }
 BY_NAME_ONLY: dict[str, Callable[..., Iterator[tuple[str, str, str]]]] = {"fleet": fleet}
 
