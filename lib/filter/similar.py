@@ -8,18 +8,13 @@ import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from lib.filter.near import NearTexts, shingled_words
 from lib.generate.benchmark import SEQUENCE, word_sequences
 from lib.generate.words import words
 from lib.schema import Sample, Seed
 
-if TYPE_CHECKING:
-    from rensa import RMinHash
-
 SENTENCE_END = re.compile(r"(?<=[.!?])[\"')\]*_]*\s+")
-NUMBER = re.compile(r"\d+")
-SHINGLE = 3  # words in a row, of which sets are compared
 OPENING_WORDS = 3
 FEWEST_ALIKE = 5  # in a small set, so many texts may open alike
 PERMUTATIONS, BANDS = 128, 32  # two texts of similarity 0.7 meet in a band with 99.98 %, those of 0.3 with 23 %
@@ -56,13 +51,15 @@ class Limit:
 
 def shared(text: str, sequences: frozenset[int]) -> Shared:
     """Return what `text` shares with the texts that have these sequences. A text of fewer than eight words shares nothing."""
-    longest = run = hits = count = 0
-    for sequence in word_sequences(text):
-        count += 1
+    longest = run = hits = 0
+    of_text = word_sequences(text)
+    if sequences.isdisjoint(of_text):
+        return Shared(0, 0.0)
+    for sequence in of_text:
         run = run + 1 if sequence in sequences else 0
         hits += run > 0
         longest = max(longest, run)
-    return Shared(longest + SEQUENCE - 1 if longest else 0, hits / count if count else 0.0)
+    return Shared(longest + SEQUENCE - 1, hits / len(of_text))
 
 
 class SeedCopies:
@@ -83,18 +80,11 @@ class SeedCopies:
 
 
 class NearDuplicates:
-    """Drops a sample whose text is like an earlier one, by the Jaccard similarity of their 3-word shingles, estimated by MinHash.
-
-    Numbers count as equal, because the same question with other numbers is the same question. A repaired sample may be like the one it
-    repairs. Source: Broder 1997, On the resemblance and containment of documents.
-    """
+    """Drops a sample whose text is like an earlier one, as `NearTexts` compares them. A repaired sample may be like the one it repairs."""
 
     def __init__(self, text: Callable[[Sample], str], similarity: float) -> None:
-        from rensa import RMinHashLSH
-
         self._text, self._similarity = text, similarity
-        self._index = RMinHashLSH(threshold=similarity, num_perm=PERMUTATIONS, num_bands=BANDS)
-        self._before: list[tuple[str, RMinHash]] = []  # id and hash
+        self._before = NearTexts(permutations=PERMUTATIONS, bands=BANDS)
         self._exact: dict[int, str] = {}
 
     def __call__(self, sample: Sample) -> str:
@@ -102,14 +92,11 @@ class NearDuplicates:
         original, exact = sample.metadata.repaired_from, hash(tuple(compared))
         if (twin := self._exact.get(exact)) and twin != original:
             return f"the same as {twin}"
-        minhash = minhash_of(compared)
-        for number in sorted(self._index.query(minhash)):
-            name, other = self._before[number]
-            likeness = minhash.jaccard(other)
-            if name != original and likeness >= self._similarity:
+        minhash = self._before.minhash(compared)
+        for _, name, likeness in sorted(self._before.near(minhash, similarity=self._similarity)):
+            if name != original:
                 return f"{likeness:.0%} the same as {name}"
-        self._index.insert(len(self._before), minhash)
-        self._before.append((sample.id, minhash))
+        self._before.add(sample.id, minhash)
         self._exact.setdefault(exact, sample.id)
         return ""
 
@@ -122,7 +109,7 @@ class Formulas:
 
     def __init__(self, move: Callable[[str], str], share: float) -> None:
         self._move, self._share = move, share
-        self._seen: Counter[tuple[str, str]] = Counter()
+        self._seen: Counter[int] = Counter()  # hashes, because most moves are made once
         self._passed = 0
 
     def __call__(self, sample: Sample) -> str:
@@ -130,24 +117,11 @@ class Formulas:
         moves = [(name, self._move(text)) for name, text in texts(sample).items() if name in written]
         allowed = max(FEWEST_ALIKE, math.ceil(self._share * (self._passed + 1)))
         for name, opened in moves:
-            if self._seen[name, opened] >= allowed:
+            if self._seen[hash((name, opened))] >= allowed:
                 return f"{name}: “{opened} …”, as in {allowed} samples before it"
-        self._seen.update(moves)
+        self._seen.update(map(hash, moves))
         self._passed += 1
         return ""
-
-
-def shingled_words(text: str) -> list[str]:
-    """Return the words that are compared, with every number replaced by 0."""
-    return NUMBER.sub("0", " ".join(words(text))).split()
-
-
-def minhash_of(compared: Sequence[str], *, permutations: int = PERMUTATIONS) -> "RMinHash":
-    from rensa import RMinHash
-
-    minhash = RMinHash(num_perm=permutations, seed=1)
-    minhash.update([" ".join(compared[start : start + SHINGLE]) for start in range(max(1, len(compared) - SHINGLE + 1))])
-    return minhash
 
 
 def opening(text: str) -> str:

@@ -7,8 +7,9 @@ under every key. A file without a single sequence is refused, because nothing wo
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -57,10 +58,11 @@ def read_benchmark(path: Path) -> Benchmark:
     return Benchmark(frozenset(sequences), rows, (*remarks, *counts))
 
 
-def word_sequences(text: str) -> Iterator[int]:
-    """Yield a hash of every eight words in a row. `words` defines what a word is."""
+@lru_cache(maxsize=64)  # several gates compare the same few texts of a sample
+def word_sequences(text: str) -> tuple[int, ...]:
+    """Return a hash of every eight words in a row. `words` defines what a word is."""
     in_order = words(text)
-    yield from map(hash, zip(*(in_order[start:] for start in range(SEQUENCE)), strict=False))
+    return tuple(map(hash, zip(*(in_order[start:] for start in range(SEQUENCE)), strict=False)))
 
 
 def _rows(file: TextFile, text: str) -> Iterable[list[str]]:

@@ -6,23 +6,22 @@ matched by picking, group by group, the one that brings validation closest to it
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lib.errors import counted
-from lib.filter.similar import minhash_of, question_and_follow_up, shingled_words
+from lib.filter.near import NearTexts, shingled_words
+from lib.filter.similar import question_and_follow_up
 from lib.run.records import kept_samples
 from lib.run.run import Run
 from lib.schema import Sample
 from lib.taxonomy import label
 
-if TYPE_CHECKING:
-    from rensa import RMinHash
-
 SIMILARITY = 0.5  # Jaccard, of 3-word shingles: looser than what is dropped as a near-duplicate, since a leak costs more than a group
 PERMUTATIONS, BANDS = 126, 42  # texts of similarity 0.5 meet in a band with 99.6 %, those of 0.1 with 4 %
+COMPARED = (question_and_follow_up, lambda sample: sample.response)
 MOST_TRIED = 200  # groups looked at for each pick
 Stratum = tuple[str, str]  # "subject" or "misconception_type", and its value
 
@@ -65,16 +64,18 @@ def split_samples(run: Run) -> Split:
 
 def groups_of(samples: Iterable[Sample]) -> list[Group]:
     """Return the groups, in the order of their first samples."""
-    near = (_Near(question_and_follow_up), _Near(lambda sample: sample.response))
+    near = [(text, NearTexts(permutations=PERMUTATIONS, bands=BANDS)) for text in COMPARED]
     joined = _Joined()
     members: list[tuple[str, str, str]] = []
     for sample in samples:
         about = sample.metadata
         members.append((sample.id, about.subject, about.misconception_type))
         joined.join(sample.id, about.seed_prompt_sha256)
-        for texts in near:
-            for other in texts.neighbours(sample):
+        for text, before in near:
+            minhash = before.minhash(shingled_words(text(sample)))
+            for _, other, _ in before.near(minhash, similarity=SIMILARITY):
                 joined.join(sample.id, other)
+            before.add(sample.id, minhash)
     groups: dict[str, Group] = {}
     for sample_id, subject, kind in members:
         name = joined.root(sample_id)
@@ -127,23 +128,3 @@ class _Joined:
 
     def join(self, one: str, other: str) -> None:
         self._above[self.root(one)] = self.root(other)
-
-
-class _Near:
-    """The texts so far, with a search for those that are near to a further one."""
-
-    def __init__(self, text: Callable[[Sample], str]) -> None:
-        from rensa import RMinHashLSH
-
-        self._text = text
-        self._index: RMinHashLSH = RMinHashLSH(threshold=SIMILARITY, num_perm=PERMUTATIONS, num_bands=BANDS)
-        self._seen: list[tuple[str, RMinHash]] = []
-
-    def neighbours(self, sample: Sample) -> Iterator[str]:
-        minhash = minhash_of(shingled_words(self._text(sample)), permutations=PERMUTATIONS)
-        for number in self._index.query(minhash):
-            name, other = self._seen[number]
-            if minhash.jaccard(other) >= SIMILARITY:
-                yield name
-        self._index.insert(len(self._seen), minhash)
-        self._seen.append((sample.id, minhash))

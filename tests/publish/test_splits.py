@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from lib.filter.similar import shingled_words
+from lib.filter.near import shingled_words
 from lib.publish.splits import SIMILARITY, Split, groups_of, split, split_samples
 from lib.run.run import Run
 from lib.schema import Sample
