@@ -1,15 +1,17 @@
 """Tables -> rates with their intervals, by any of the columns that samples, verdicts or planted failures can be grouped by."""
 
+import re
 from typing import TYPE_CHECKING
 
 from lib.analyze.rates import Share, wilson_interval
-from lib.analyze.tables import TOPPED_UP, Tables
+from lib.analyze.tables import TOPPED_UP, Tables, rows_where
 from lib.errors import KitError
 from lib.taxonomy import CONTROL_KINDS
 
 if TYPE_CHECKING:
     import pandas as pd
 
+COMMA = re.compile(r",\s*")
 # Of each table, the names of total, hits and rate. Hits is a column that is true or false.
 RATES = {
     "samples": ("made", "kept", "keep_rate"),
@@ -28,7 +30,8 @@ def rates(tables: Tables, *by: str) -> "pd.DataFrame":
 
     They are of the rows that `counted_rows` returns. A comma-joined value counts for each of its parts.
     """
-    name, table = rates_of(*by), counted_rows(tables, *by)
+    name = rates_of(*by)
+    table = counted_rows(tables, *by)[[*by, RATES[name][1]]]
     return rate_table(by_part(table, by[0]) if name == "verdicts" else table, list(by), names=RATES[name])
 
 
@@ -49,10 +52,10 @@ def counted_rows(tables: Tables, *by: str) -> "pd.DataFrame":
     name = rates_of(*by)
     if name == "samples":
         first = tables.first_pass
-        return tables.samples if "origin" in by else first[~first["misconception_type"].isin(CONTROL_KINDS)]
+        return tables.samples if "origin" in by else rows_where(first, ~first["misconception_type"].isin(CONTROL_KINDS))
     if name == "verdicts":
         later = tables.samples.loc[tables.samples["origin"].isin(TOPPED_UP), "id"]
-        return tables.verdicts[~tables.verdicts["id"].isin(later)]
+        return rows_where(tables.verdicts, ~tables.verdicts["id"].isin(later))
     return tables.planted
 
 
@@ -64,7 +67,8 @@ def shares(tables: Tables, by: str) -> dict[str, Share]:
 
 def by_part(table: "pd.DataFrame", column: str) -> "pd.DataFrame":
     """Return the table with a row for each part of a comma-joined value of the column."""
-    return table.assign(**{column: table[column].str.split(r",\s*")}).explode(column) if len(table) else table
+    parts = {value: COMMA.split(value) for value in table[column].unique()}
+    return table.assign(**{column: table[column].map(parts)}).explode(column) if any("," in value for value in parts) else table
 
 
 def rate_table(table: "pd.DataFrame", by: list[str], *, names: tuple[str, str, str]) -> "pd.DataFrame":
@@ -72,8 +76,8 @@ def rate_table(table: "pd.DataFrame", by: list[str], *, names: tuple[str, str, s
     import pandas as pd
 
     rows = []
-    for key, group in table.groupby(by, sort=True):
-        hits, total = int(group[names[1]].astype(bool).sum()), len(group)
+    for key, group in table.groupby(by, sort=True)[names[1]]:
+        hits, total = int(group.astype(bool).sum()), len(group)
         rows.append((*key, total, hits, hits / total, *wilson_interval(hits, total)))
     return pd.DataFrame(rows, columns=[*by, *names, "low", "high"])
 

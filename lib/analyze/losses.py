@@ -40,7 +40,7 @@ def first_scenarios(tables: Tables) -> "pd.DataFrame":
 
 def skills_by_failures(verdicts: "pd.DataFrame") -> "pd.DataFrame":
     """Return for each tutoring skill how many of its criteria were judged and failed, those that fail most often first."""
-    skills = rate_table(by_part(verdicts, "tutoring_skill"), ["tutoring_skill"], names=RATES["verdicts"])
+    skills = rate_table(by_part(verdicts[["tutoring_skill", "met"]], "tutoring_skill"), ["tutoring_skill"], names=RATES["verdicts"])
     skills = skills.assign(failed=skills["judged"] - skills["met"])
     return skills[skills["failed"] > 0].sort_values(["failed", "tutoring_skill"], ascending=[False, True])
 

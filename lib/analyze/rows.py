@@ -1,6 +1,7 @@
 """The records of a sample, a verdict or a dropped scenario -> its row in the tables of a run."""
 
-from typing import Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 from lib.analyze.marks import marks
 from lib.filter.keep import Judged
@@ -9,6 +10,10 @@ from lib.filter.votes import votes_of
 from lib.schema import DroppedScenario, Verification
 from lib.taxonomy import AREA_OF
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+ROWS_A_FRAME = 20_000
 SAMPLE_COLUMNS = [
     "id", "subject", "area", "topic", "level", "misconception_type", "origin", "status", "kept", "reason",
     "critical_passed", "critical_total", "critical_pass_rate", "weighted_score", "quality_score", "strengths", "weaknesses",
@@ -21,6 +26,33 @@ VERDICT_COLUMNS = [
     "flipped",
 ]  # fmt: skip
 SCENARIO_COLUMNS = ["id", "subject", "misconception_type", "level", "origin", "reason", "detail"]
+
+
+class Rows:
+    """The rows of a table while they are read. Now and then they become a frame, because a dict takes ten times the memory of its row."""
+
+    def __init__(self, columns: list[str]) -> None:
+        self._columns = columns
+        self._frames, self._rows = list["pd.DataFrame"](), list[dict[str, Any]]()
+
+    def add(self, rows: Iterable[dict[str, Any]]) -> None:
+        self._rows.extend(rows)
+        if len(self._rows) >= ROWS_A_FRAME:
+            self._end_frame()
+
+    def table(self) -> "pd.DataFrame":
+        """Return all rows. Each column has the type that it would have had in a single frame."""
+        import pandas as pd
+
+        if self._rows or not self._frames:
+            self._end_frame()
+        return pd.concat(self._frames, ignore_index=True).infer_objects() if len(self._frames) > 1 else self._frames[0]
+
+    def _end_frame(self) -> None:
+        import pandas as pd
+
+        self._frames.append(pd.DataFrame(self._rows, columns=self._columns))
+        self._rows.clear()
 
 
 def sample_row(judged: Judged) -> dict[str, Any]:

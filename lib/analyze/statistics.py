@@ -56,7 +56,7 @@ def statistics(tables: Tables) -> Statistics:
     """Return what follows from the replies alone, without times and costs."""
     samples, judged, judge, kept = tables.samples, tables.judged, trust(tables), tables.kept
     scores = judged["quality_score"].astype(int)
-    reasons = samples[samples["reason"] != ""]["reason"].value_counts().sort_index()
+    reasons = samples.loc[samples["reason"] != "", "reason"].value_counts().sort_index()
     return Statistics(
         total_samples=kept.total,
         kept_samples=kept.hits,
@@ -124,7 +124,7 @@ def _written(run: Run, *, tables: Tables) -> Statistics:
 
 def _flip_rates(tables: Tables) -> "pd.DataFrame":
     """Return, by tutoring skill, how often the votes on a criterion differ. The table is empty with a single vote."""
-    voted = tables.verdicts[tables.verdicts["flipped"].notna()]
+    voted = tables.verdicts.loc[tables.verdicts["flipped"].notna(), ["tutoring_skill", "flipped"]]
     return rate_table(voted, ["tutoring_skill"], names=("criteria", "flipped", "flip_rate"))
 
 

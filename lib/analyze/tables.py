@@ -1,15 +1,15 @@
 """A filtered run -> its tables, read once: a row a sample, a verdict, a planted failure, a dropped scenario, a wrong explanation.
 
-All that notebook 3 and the data card show is a function of these tables. They hold no texts but short ones, so that a run of 100,000
+All that notebook 3 and the data card show is a function of these tables. They hold no texts but short ones, so that a run of a million
 samples fits into memory. Of the responses, at most twice MOST_COMPARED are kept, evenly spaced, to measure variety.
 """
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lib.analyze.rates import Share
-from lib.analyze.rows import SAMPLE_COLUMNS, SCENARIO_COLUMNS, VERDICT_COLUMNS, sample_row, scenario_row, verdict_rows
+from lib.analyze.rows import SAMPLE_COLUMNS, SCENARIO_COLUMNS, VERDICT_COLUMNS, Rows, sample_row, scenario_row, verdict_rows
 from lib.filter.keep import drop_reason, judged_samples, with_originals
 from lib.generate.dealing import SPOILINGS
 from lib.generate.verify import WRONG_EXPLANATION
@@ -69,7 +69,7 @@ class Tables:
         Every keep rate that people see is of these. Topping up refills a cell until a sample of it is kept, and repairs only what was
         dropped, so it biases the rate of all samples.
         """
-        return self.samples[~self.samples["origin"].isin(TOPPED_UP)]
+        return rows_where(self.samples, ~self.samples["origin"].isin(TOPPED_UP))
 
     @cached_property
     def first_kept(self) -> Share:
@@ -91,7 +91,7 @@ class Tables:
     @cached_property
     def judged(self) -> "pd.DataFrame":
         """The samples that have verdicts."""
-        return self.samples[self.samples["critical_total"].notna()]
+        return rows_where(self.samples, self.samples["critical_total"].notna())
 
     @cached_property
     def catches(self) -> dict[str, Share]:
@@ -110,6 +110,11 @@ class Tables:
         notice = f"  ·  {EMBEDDED}" if first["notice"] else ""
         made = f"{self.manifest.generation.finished[:10]}  ·  written by {', '.join(first['writers'])}"
         return f"run {name}  ·  {made}{judge}{notice}\n{catch_line(self.catches)}"
+
+
+def rows_where(table: "pd.DataFrame", chosen: "pd.Series[bool]") -> "pd.DataFrame":
+    """Return the chosen rows, and the table itself when they are all, because a copy of a large table is large."""
+    return table if chosen.all() else table[chosen]
 
 
 def share_kept(samples: "pd.DataFrame") -> Share:
@@ -140,10 +145,10 @@ def read_tables(run: Run) -> Tables:
 
     copies = planted_copies(run)
     wanted, originals = {copy.sample_id for copy in copies}, dict[str, Sample]()
-    samples, verdicts, responses = list[dict[str, Any]](), list[dict[str, Any]](), Responses()
+    samples, verdicts, responses = Rows(SAMPLE_COLUMNS), Rows(VERDICT_COLUMNS), Responses()
     for number, judged in enumerate(judged_samples(run)):
-        samples.append(sample_row(judged))
-        verdicts += verdict_rows(judged)
+        samples.add([sample_row(judged)])
+        verdicts.add(verdict_rows(judged))
         responses.add(number, judged.sample)
         if judged.sample.id in wanted:
             originals[judged.sample.id] = judged.sample
@@ -154,8 +159,8 @@ def read_tables(run: Run) -> Tables:
     return Tables(
         run=run,
         manifest=read_manifest(run),
-        samples=pd.DataFrame(samples, columns=SAMPLE_COLUMNS),
-        verdicts=pd.DataFrame(verdicts, columns=VERDICT_COLUMNS),
+        samples=samples.table(),
+        verdicts=verdicts.table(),
         planted=pd.DataFrame(planted, columns=["id", "spoiling", "caught"]),
         scenarios=pd.DataFrame([scenario_row(scenario) for scenario in dropped_scenarios(run)], columns=SCENARIO_COLUMNS),
         misstated=pd.DataFrame(

@@ -168,8 +168,8 @@ class Trust:
 def trust(tables: Tables) -> Trust:
     """Return what the tables, and people's labels where there are any, show of the judge. Raises ReviewError for an unusable sheet."""
     samples, judged, verdicts, manifest = tables.samples, tables.judged, tables.verdicts, tables.manifest
-    first = tables.first_pass[tables.first_pass["critical_total"].notna()]
-    quoted, voted = verdicts[verdicts["evidence_found"].notna()], verdicts[verdicts["flipped"].notna()]
+    first = tables.first_pass.loc[tables.first_pass["critical_total"].notna(), ["kept"]]
+    quoted, voted = verdicts["evidence_found"].dropna(), verdicts["flipped"].dropna()
     return Trust(
         models=tuple(sorted(judged["judge"].unique())),
         own_judge=any(plain_id(judge) in map(plain_id, writers) for judge, writers in zip(judged["judge"], judged["writers"], strict=True)),
@@ -178,8 +178,8 @@ def trust(tables: Tables) -> Trust:
         passed=share_kept(first),
         caught=tables.catches,
         planted=manifest.judging.planted.get("total", 0),
-        unfound=Share(int((~quoted["evidence_found"].astype(bool)).sum()), len(quoted)),
-        flipped=Share(int(voted["flipped"].astype(bool).sum()), len(voted)),
+        unfound=Share(int((~quoted.astype(bool)).sum()), len(quoted)),
+        flipped=Share(int(voted.astype(bool).sum()), len(voted)),
         voted_again=Share(
             int((judged["votes"].astype(int) > 1).sum()) if manifest.judging.settings.get("votes", 1) == 1 else 0, len(judged)
         ),

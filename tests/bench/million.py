@@ -105,10 +105,11 @@ def _sample_line(subject: int, kind: int) -> str:
 
 def _rubrics() -> list[Rubric]:
     skills = ("identifies_misconception", "guides_student", "asks_questions", "not_applicable", "gives_examples")
+    dimensions = ("truthfulness", "instruction_following, style_tone", "truthfulness", "style_tone", "instruction_following")
     weights = (5, 5, 5, 1, -5)
     return [
-        a_rubric(f"r{number}", weight, criteria=f"Criterion {number}: @criterion@", skill=skill)
-        for number, (weight, skill) in enumerate(zip(weights, skills, strict=True), start=1)
+        a_rubric(f"r{number}", weight, criteria=f"Criterion {number}: @criterion@", skill=skill, dimension=dimension)
+        for number, (weight, skill, dimension) in enumerate(zip(weights, skills, dimensions, strict=True), start=1)
     ]
 
 
