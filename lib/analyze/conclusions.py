@@ -148,7 +148,7 @@ def _losses(tables: Tables) -> str:
 def _what_fails(tables: Tables) -> tuple[str, list[str]]:
     """Return the skill whose critical criteria fail most often, or "", and sentences on it and on the judge's remarks."""
     verdicts, samples = counted_rows(tables, "tutoring_skill"), tables.first_pass
-    worst = skills_by_failures(verdicts[verdicts["critical"].astype(bool)]).head(1).to_dict("records")
+    worst = skills_by_failures(verdicts.loc[verdicts["critical"].astype(bool), ["tutoring_skill", "met"]]).head(1).to_dict("records")
     counts = [
         f"Of the critical criteria, those on {skill_name(one['tutoring_skill'])} fail most often: {one['failed']:,} of {one['judged']:,}."
         for one in worst

@@ -75,6 +75,6 @@ def to_read(tables: Tables, step: str, *, skill: str = "", count: int = 3) -> li
         return scenarios[scenarios["reason"] == step]["id"].head(count).tolist()
     samples, verdicts = tables.first_pass, tables.verdicts
     lost = samples[(samples["status"] == UNJUDGED) if step == UNJUDGED else (samples["reason"] == step)]
-    failed = by_part(verdicts[~verdicts["met"].astype(bool)], "tutoring_skill")
+    failed = by_part(verdicts.loc[~verdicts["met"].astype(bool), ["id", "tutoring_skill"]], "tutoring_skill")
     failing = set(failed[failed["tutoring_skill"] == skill]["id"])
     return sorted(lost["id"], key=lambda name: name not in failing)[:count]

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 from lib.analyze.rates import Share
 from lib.analyze.rows import SAMPLE_COLUMNS, SCENARIO_COLUMNS, VERDICT_COLUMNS, Rows, sample_row, scenario_row, verdict_rows
-from lib.filter.keep import drop_reason, judged_samples, with_originals
+from lib.filter.keep import Copies, drop_reason, judged_samples
 from lib.generate.dealing import SPOILINGS
 from lib.generate.verify import WRONG_EXPLANATION
 from lib.run.manifest import Manifest, read_manifest
-from lib.run.records import dropped_scenarios, planted_copies, planted_explanations
+from lib.run.records import dropped_scenarios, planted_explanations
 from lib.run.run import Run
 from lib.schema import Sample
 from lib.settings import FEWEST_PLANTED
@@ -143,25 +143,22 @@ def read_tables(run: Run) -> Tables:
     """Read the run's files once. Raises RunError when the run has not been filtered, or when its files don't belong together."""
     import pandas as pd
 
-    copies = planted_copies(run)
-    wanted, originals = {copy.sample_id for copy in copies}, dict[str, Sample]()
-    samples, verdicts, responses = Rows(SAMPLE_COLUMNS), Rows(VERDICT_COLUMNS), Responses()
+    copies, responses = Copies(run), Responses()
+    samples, verdicts, planted = Rows(SAMPLE_COLUMNS), Rows(VERDICT_COLUMNS), Rows(["id", "spoiling", "caught"])
     for number, judged in enumerate(judged_samples(run)):
         samples.add([sample_row(judged)])
         verdicts.add(verdict_rows(judged))
         responses.add(number, judged.sample)
-        if judged.sample.id in wanted:
-            originals[judged.sample.id] = judged.sample
-    planted = [
-        {"id": copy.id, "spoiling": copy.spoiling, "caught": drop_reason(original, copy.evaluation, settings=run.settings) is not None}
-        for copy, original in with_originals(run, copies, originals=originals)
-    ]
+        for copy in copies.of(judged.sample):
+            caught = drop_reason(judged.sample, copy.evaluation, settings=run.settings) is not None
+            planted.add([{"id": copy.id, "spoiling": copy.spoiling, "caught": caught}])
+    copies.require_none_left()
     return Tables(
         run=run,
         manifest=read_manifest(run),
         samples=samples.table(),
         verdicts=verdicts.table(),
-        planted=pd.DataFrame(planted, columns=["id", "spoiling", "caught"]),
+        planted=planted.table(),
         scenarios=pd.DataFrame([scenario_row(scenario) for scenario in dropped_scenarios(run)], columns=SCENARIO_COLUMNS),
         misstated=pd.DataFrame(
             [

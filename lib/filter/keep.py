@@ -112,28 +112,44 @@ def judged_samples(run: Run) -> Iterator[Judged]:
 
 
 def planted_failures(run: Run) -> Iterator[tuple[Planted, Sample]]:
-    """Yield every planted failure of the run and the sample it was made from.
+    """Yield every planted failure of the run and the sample it was made from, in the order of the samples.
 
     Raises RunError where two share an id, where one is of no sample, or where one lacks a verdict.
     """
-    planted = planted_copies(run)
-    wanted = {copy.sample_id for copy in planted}
-    originals = {sample.id: sample for sample in made_samples(run) if sample.id in wanted} if wanted else {}
-    yield from with_originals(run, planted, originals=originals)
+    copies = Copies(run)
+    for sample in made_samples(run) if copies else ():
+        for copy in copies.of(sample):
+            yield copy, sample
+    copies.require_none_left()
 
 
-def with_originals(run: Run, planted: list[Planted], *, originals: dict[str, Sample]) -> Iterator[tuple[Planted, Sample]]:
-    """Yield each copy with its original, after the checks of `planted_failures`."""
-    seen: set[str] = set()
-    for line, copy in enumerate(planted, start=1):
-        where = f"{run.planted}, line {line}"
-        if copy.id in seen:
-            raise RunError(f"{where}: {copy.id} stands twice. {AGAIN}")
-        if copy.sample_id not in originals:
+class Copies:
+    """The planted failures of a run, until they are asked for by their samples."""
+
+    def __init__(self, run: Run) -> None:
+        """Read them. Raises RunError where two share an id."""
+        self._left: dict[str, list[tuple[str, Planted]]] = {}  # a sample's id -> its copies, each with the place of its line
+        seen: set[str] = set()
+        for line, copy in enumerate(planted_copies(run), start=1):
+            where = f"{run.planted}, line {line}"
+            if copy.id in seen:
+                raise RunError(f"{where}: {copy.id} stands twice. {AGAIN}")
+            seen.add(copy.id)
+            self._left.setdefault(copy.sample_id, []).append((where, copy))
+
+    def __len__(self) -> int:
+        return len(self._left)
+
+    def of(self, sample: Sample) -> Iterator[Planted]:
+        """Yield the copies of the sample and forget them. Raises RunError where one lacks a verdict."""
+        for where, copy in self._left.pop(sample.id, ()):
+            _require_all_verdicts(sample, copy.evaluation, where=where)
+            yield copy
+
+    def require_none_left(self) -> None:
+        """Raise RunError when there is a copy of no sample."""
+        for where, copy in (place for copies in self._left.values() for place in copies):
             raise RunError(f"{where}: {copy.sample_id} is no sample of this run. {AGAIN}")
-        _require_all_verdicts(originals[copy.sample_id], copy.evaluation, where=where)
-        seen.add(copy.id)
-        yield copy, originals[copy.sample_id]
 
 
 def _with_evaluations(run: Run) -> Iterator[tuple[Sample, Evaluation | None]]:

@@ -103,9 +103,9 @@ def evaluations(folder: Folder) -> Iterator[Evaluation]:
     return read_jsonl(folder.evaluations, Evaluation, made_by="02_filter")
 
 
-def planted_copies(folder: Folder) -> list[Planted]:
-    """Return the planted failures. Raises RunError when the run has not been judged."""
-    return list(read_jsonl(folder.planted, Planted, made_by="02_filter"))
+def planted_copies(folder: Folder) -> Iterator[Planted]:
+    """Yield the planted failures. Raises RunError when the run has not been judged."""
+    return read_jsonl(folder.planted, Planted, made_by="02_filter")
 
 
 def gate_decisions(folder: Folder) -> dict[str, Decision]:
