@@ -1,6 +1,7 @@
 """The records of a sample, a verdict or a dropped scenario -> its row in the tables of a run."""
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from lib.analyze.marks import marks
@@ -76,17 +77,23 @@ def sample_row(judged: Judged) -> dict[str, Any]:
         "critical_pass_rate": score.passed / score.total if score and score.total else None,
         "weighted_score": None if weighted is None else float(weighted),
         "quality_score": evaluation.quality_score if evaluation else None,
-        "strengths": evaluation.strengths if evaluation else (),
-        "weaknesses": evaluation.weaknesses if evaluation else (),
+        "strengths": _stored_once(evaluation.strengths) if evaluation else (),
+        "weaknesses": _stored_once(evaluation.weaknesses) if evaluation else (),
         **marks(sample),
         **_verification(about.verification),
         "votes": votes_of(evaluation) if evaluation else None,
         "response_id": sample.response_id,
         "question_id": sample.question_id,
         "judge": evaluation.model if evaluation else "",
-        "writers": tuple(dict.fromkeys(about.models.values())),
+        "writers": _stored_once(tuple(dict.fromkeys(about.models.values()))),
         "notice": about.notice,
     }
+
+
+@lru_cache(maxsize=10_000)
+def _stored_once(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the same object for equal tuples, because many samples have the same strengths."""
+    return names
 
 
 def _verification(found: Verification | None) -> dict[str, Any]:
@@ -108,7 +115,7 @@ def verdict_rows(judged: Judged) -> list[dict[str, Any]]:
         {
             "id": judged.sample.id,
             "rubric_id": rubric.id,
-            "criteria": rubric.criteria,
+            "criteria": "" if verdict.met else rubric.criteria,  # the texts of all would be half of the table
             "critical": rubric.critical,
             "severity": rubric.attributes.severity,
             "tutoring_skill": rubric.attributes.tutoring_skill,

@@ -5,9 +5,11 @@ from collections.abc import Callable
 from typing import Any
 
 import matplotlib
+import pandas
 import pytest
 
 from lib import analyze
+from lib.analyze import rows
 from lib.analyze.costs import costs
 from lib.analyze.losses import failing_criteria
 from lib.analyze.statistics import statistics
@@ -40,6 +42,21 @@ def test_with_the_files_gone_the_tables_still_give_every_figure_and_number(setti
     assert not isinstance(analyze.plot_cells(found), str)
     assert analyze.plot_overview(found).axes and analyze.plot_scores(found).axes
     assert "31 of 32 are kept" in analyze.conclusions(found).losses
+
+
+def test_tables_read_in_several_frames_are_those_read_in_one(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One sample is unjudged and one was judged twice, so that columns of one frame have other types than those of the next."""
+    samples = [a_sample(f"seed{number:03}_var1", rubrics=rubrics_of(5, 5, 1), response=f"Reply {number}.") for number in range(7)]
+    evaluations = [an_evaluation(sample, failed=["r2"] if sample is samples[3] else []) for sample in samples[1:]]
+    again = tuple(verdict.model_copy(update={"votes": (True, False)}) for verdict in evaluations[-1].verdicts)
+    evaluations[-1] = evaluations[-1].model_copy(update={"verdicts": again})
+    write_run(settings, samples, evaluations)
+    whole = tables(settings)
+    monkeypatch.setattr(rows, "ROWS_A_FRAME", 2)
+    parts = tables(settings)
+    assert len(parts.samples) == 7 and len(parts.verdicts) == 18
+    pandas.testing.assert_frame_equal(parts.samples, whole.samples)
+    pandas.testing.assert_frame_equal(parts.verdicts, whole.verdicts)
 
 
 def test_a_row_says_what_the_sample_is_about_what_became_of_it_and_how_it_was_scored(settings: Settings) -> None:

@@ -15,6 +15,7 @@ from lib.analyze.statistics import statistics
 from lib.filter.gates import GATES, Given, benchmark_of, copied_explanation, length_far_off, special_token
 from lib.filter.judge import to_judge
 from lib.filter.keep import VERDICT_REASONS
+from lib.filter.near import NearTexts
 from lib.filter.similar import Formulas, Limit, NearDuplicates, Shared, closing, opening, question_and_follow_up, shared
 from lib.generate.benchmark import BenchmarkError, read_benchmark, word_sequences
 from lib.generate.seeds import SeedFile
@@ -195,6 +196,25 @@ def test_a_question_with_a_few_words_changed_is_a_near_duplicate_and_another_one
     assert gate(a_sample("a", question=LONG)) == ""
     assert gate(a_sample("b", question=LONG.replace("bridge", "tunnel"))).endswith("the same as a")
     assert gate(a_sample("c", question=OTHER)) == ""
+
+
+def test_near_texts_are_those_that_rensas_own_index_finds_and_in_its_order() -> None:
+    """A hundred and twenty texts begin with up to 39 words that they share, and go on with 40 of their own."""
+    from rensa import RMinHash, RMinHashLSH
+
+    texts = [[*(f"same{word}" for word in range(number % 40)), *(f"{number}x{word}" for word in range(40))] for number in range(120)]
+    before, index, hashes = NearTexts(permutations=126, bands=42), RMinHashLSH(threshold=0.5, num_perm=126, num_bands=42), list[RMinHash]()
+    found = 0
+    for number, text in enumerate(texts):
+        minhash = RMinHash(num_perm=126, seed=1)
+        minhash.update([" ".join(text[start : start + 3]) for start in range(len(text) - 2)])
+        alike = [(other, str(other), minhash.jaccard(hashes[other])) for other in index.query(minhash)]
+        assert before.near(before.minhash(text), similarity=0.2) == [near for near in alike if near[2] >= 0.2]
+        found += len(alike)
+        index.insert(number, minhash)
+        hashes.append(minhash)
+        before.add(str(number), before.minhash(text))
+    assert found > 100
 
 
 def test_texts_of_few_words_can_be_compared() -> None:
