@@ -45,16 +45,16 @@ def test_with_the_files_gone_the_tables_still_give_every_figure_and_number(setti
 
 
 def test_tables_read_in_several_frames_are_those_read_in_one(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One sample is unjudged and one was judged twice, so that columns of one frame have other types than those of the next."""
+    """The first two samples are unjudged and the last was judged twice, so columns of one frame have other types than those of the next."""
     samples = [a_sample(f"seed{number:03}_var1", rubrics=rubrics_of(5, 5, 1), response=f"Reply {number}.") for number in range(7)]
-    evaluations = [an_evaluation(sample, failed=["r2"] if sample is samples[3] else []) for sample in samples[1:]]
+    evaluations = [an_evaluation(sample, failed=["r2"] if sample is samples[3] else []) for sample in samples[2:]]
     again = tuple(verdict.model_copy(update={"votes": (True, False)}) for verdict in evaluations[-1].verdicts)
     evaluations[-1] = evaluations[-1].model_copy(update={"verdicts": again})
     write_run(settings, samples, evaluations)
     whole = tables(settings)
     monkeypatch.setattr(rows, "ROWS_A_FRAME", 2)
     parts = tables(settings)
-    assert len(parts.samples) == 7 and len(parts.verdicts) == 18
+    assert len(parts.samples) == 7 and len(parts.verdicts) == 15
     pandas.testing.assert_frame_equal(parts.samples, whole.samples)
     pandas.testing.assert_frame_equal(parts.verdicts, whole.verdicts)
 
