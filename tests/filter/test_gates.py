@@ -217,6 +217,14 @@ def test_near_texts_are_those_that_rensas_own_index_finds_and_in_its_order() -> 
     assert found > 100
 
 
+def test_a_folder_for_temporary_files_that_is_full_is_told_in_one_line() -> None:
+    before = NearTexts(permutations=128, bands=32)
+    before._index.execute("PRAGMA max_page_count = 3")
+    with pytest.raises(RunError, match=r"^The folder for temporary files can't be used \(.*full\)\. Free some space, or .* TMPDIR\.$"):
+        for number in range(100):
+            before.add(str(number), before.minhash([str(number)]))
+
+
 def test_texts_of_few_words_can_be_compared() -> None:
     gate = NearDuplicates(lambda sample: sample.response, 0.7)
     texts = ("", "no", "no", "yes")
