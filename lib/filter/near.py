@@ -2,7 +2,8 @@
 
 Numbers count as equal, because the same question with other numbers is the same question. Texts are compared when their MinHashes agree in
 a band, so that a text is not compared with all others. The bands are looked up in a temporary SQLite file, because a million texts have
-32 million of them. Source: Broder 1997, On the resemblance and containment of documents.
+32 million of them, which rensa's own index would hold in 2.6 GB of memory.
+Source: Broder 1997, On the resemblance and containment of documents.
 """
 
 import re
