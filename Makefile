@@ -142,7 +142,7 @@ lint: $(READY_DEV) ## check style and types, and that notebooks are committed wi
 	@$(PY) -m mypy
 	@$(PY) -m nbstripout --verify --keep-id --extra-keys "metadata.papermill cell.metadata.papermill" notebooks/*.ipynb
 
-bench: $(READY_DEV) ## run the benchmarks and print one table; takes about twenty minutes
+bench: $(READY_DEV) ## run the benchmarks and print one table; takes about twenty-five minutes
 	@$(PY) -m tests.bench
 
 setup: $(READY) ## install the packages, and nothing more
