@@ -115,12 +115,13 @@ def _judge(judge: Trust) -> str:
     """Return what share of planted failures was caught and the corrected rate, or why nothing can be said."""
     if judge.notice:
         return f"Nothing can be said of it. {judge.notice}"
-    caught = judge.all_caught
-    if not caught.total:
+    found, caught = judge.catches, judge.all_caught
+    if not found.pairs.total:
         return "Nothing is known of it, because no failure was planted and judged."
-    line = f"Of the planted failures it caught {caught}." if caught.total >= FEWEST_PLANTED else ""
-    if not line:
-        return f"It caught {caught.hits} of {caught.total} planted failures. At least {FEWEST_PLANTED} are needed to tell how good it is."
+    if not found.is_enough:
+        few = f"It caught {caught.hits} of {caught.total} planted failures whose original it passes."
+        return f"{few} At least {FEWEST_PLANTED} must be planted to tell how good it is."
+    line = f"Of the planted failures whose original it passes it caught {caught}: {found.difference_line}."
     if not judge.passed.hits:
         return f"{line} It passed no sample, so there is no rate to correct."
     assumed = "" if judge.people and judge.people.sensitivity.total else " This assumes that it passes every good response."

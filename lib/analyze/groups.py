@@ -46,6 +46,8 @@ def rates_of(*by: str) -> str:
 def counted_rows(tables: Tables, *by: str) -> "pd.DataFrame":
     """Return the rows that count in rates by these columns.
 
+    Planted failures are those whose original the judge passes (see `catches`).
+
     Samples and verdicts are those of the first pass, without controls, in which the student is not wrong. Only rates by origin count
     what topping up made, and controls. Verdicts on controls count.
     """
@@ -56,7 +58,7 @@ def counted_rows(tables: Tables, *by: str) -> "pd.DataFrame":
     if name == "verdicts":
         later = tables.samples.loc[tables.samples["origin"].isin(TOPPED_UP), "id"]
         return rows_where(tables.verdicts, ~tables.verdicts["id"].isin(later))
-    return tables.planted
+    return tables.planted[tables.planted["original_passes"].isin([True])]
 
 
 def shares(tables: Tables, by: str) -> dict[str, Share]:

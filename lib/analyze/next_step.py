@@ -14,7 +14,7 @@ from lib.analyze.rates import are
 from lib.analyze.tables import Tables
 from lib.analyze.trust import HIGH_KEEP_RATE, LOW_CATCH_RATE, LOW_KEEP_RATE, Trust
 from lib.generate.verify import DROP_REASONS
-from lib.settings import FEWEST_PLANTED, short_path
+from lib.settings import short_path
 from lib.taxonomy import label
 
 ENOUGH = 100  # samples, of which any keep rate is known to within 10 points (Wilson)
@@ -67,7 +67,7 @@ def _another_judge(tables: Tables, judge: Trust) -> str:
         return f"Measure the judge, because without planted failures no keep rate means anything:\n  {again} PLANTED_SHARE=0.05"
     caught = judge.all_caught
     no_better_than_chance = judge.passed.hits > 0 and judge.corrected is None
-    if caught.total >= FEWEST_PLANTED and ((caught.rate or 0.0) < LOW_CATCH_RATE or no_better_than_chance):
+    if judge.catches.is_enough and ((caught.total and (caught.rate or 0.0) < LOW_CATCH_RATE) or no_better_than_chance):
         return (
             f"Take a stronger judge, or set VOTES=3, because too few planted failures are caught:\n  {again} JUDGE_MODEL=<a stronger model>"
         )

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
+from lib.analyze.catches import TOO_FEW
 from lib.analyze.chance import FEWEST_FOR_RATES, contrasts
 from lib.analyze.costs import costs
 from lib.analyze.drawing import (
@@ -22,13 +23,11 @@ from lib.analyze.drawing import (
 from lib.analyze.figures import too_few
 from lib.analyze.groups import counted_rows, rates
 from lib.analyze.losses import UNJUDGED, funnel
-from lib.analyze.rates import Share
 from lib.analyze.tables import Tables
 from lib.analyze.trust import trust
 from lib.errors import counted
 from lib.filter.gates import GATES
 from lib.generate.verify import DROP_REASONS
-from lib.settings import FEWEST_PLANTED
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -84,22 +83,20 @@ def _tiles(tables: Tables) -> list[Tile]:
     judge, first, paid = trust(tables), tables.first_kept, costs(tables)
     of = " of the first pass" if tables.topped_up else ""
     caught = judge.all_caught
-    few = f"{caught.hits} of {caught.total}, too few to tell" if caught.total else "none were planted"
+    pairs, is_enough = judge.catches.pairs, judge.catches.is_enough
+    few = f"{caught.hits} of {pairs.total}, {TOO_FEW}" if pairs.total else "none were planted"
+    few = "their originals are dropped too" if is_enough else few
     corrected = judge.corrected if judge.passed.hits and not judge.notice else None
-    why_not = "see the warning" if judge.notice else "can't be told" if caught.total >= FEWEST_PLANTED else "not measured"
+    why_not = "see the warning" if judge.notice else "can't be told" if is_enough else "not measured"
     spent = sum(line.cost_usd for line in paid.lines)
     return [
         ("made", f"{tables.kept.total:,}", f"{first.total:,} in the first pass" if of else ""),
         ("kept", f"{tables.kept.hits:,}", f"{first.hits:,} in the first pass" if of else ""),
         (f"keep rate{of}", _percent(first.rate), _interval(first.interval)),
         ("corrected for judge's errors", _percent(corrected and corrected[0]), _interval(corrected and corrected[1:]) or why_not),
-        ("planted failures caught", _percent(caught.rate if caught.total >= FEWEST_PLANTED else None), _caught(caught) or few),
+        ("planted failures caught", _percent(caught.rate if is_enough else None), _interval(caught.interval if is_enough else None) or few),
         ("paid", f"${spent:,.2f}" if spent else "$0", f"${spent / paid.kept:,.4f} a kept sample" if spent and paid.kept else ""),
     ]
-
-
-def _caught(share: Share) -> str:
-    return _interval(share.interval) if share.total >= FEWEST_PLANTED else ""
 
 
 def _percent(rate: float | None) -> str:

@@ -75,6 +75,14 @@ class Pairs:
     only_second: int = 0
     neither: int = 0
 
+    def __add__(self, other: "Pairs") -> "Pairs":
+        return Pairs(
+            self.both + other.both,
+            self.only_first + other.only_first,
+            self.only_second + other.only_second,
+            self.neither + other.neither,
+        )
+
     @property
     def total(self) -> int:
         return self.both + self.only_first + self.only_second + self.neither

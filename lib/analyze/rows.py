@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from lib.analyze.marks import marks
 from lib.filter.keep import Judged
+from lib.filter.planted import touched
 from lib.filter.scores import critical_score, weighted_score
 from lib.filter.votes import votes_of
-from lib.schema import DroppedScenario, Verification
+from lib.schema import DroppedScenario, Planted, Verification
 from lib.taxonomy import AREA_OF
 
 if TYPE_CHECKING:
@@ -27,6 +28,20 @@ VERDICT_COLUMNS = [
     "flipped",
 ]  # fmt: skip
 SCENARIO_COLUMNS = ["id", "subject", "misconception_type", "level", "origin", "reason", "detail"]
+
+
+def copy_row(copy: Planted, judged: Judged, *, caught: bool, original_passes: bool | None) -> dict[str, Any]:
+    """Return what the judge made of a spoiled copy and of its original. What is known of the original is None while it is unjudged."""
+    met = {verdict.rubric_id for verdict in judged.evaluation.verdicts if verdict.met} if judged.evaluation else set()
+    newly_failed = [verdict.rubric_id for verdict in copy.evaluation.verdicts if not verdict.met and verdict.rubric_id in met]
+    return {
+        "id": copy.id,
+        "spoiling": copy.spoiling,
+        "caught": caught,
+        "original_passes": original_passes,
+        "newly_failed": ", ".join(newly_failed),
+        "touched_fails": not touched(judged.sample.metadata.rubrics, copy.spoiling).isdisjoint(newly_failed),
+    }
 
 
 class Rows:

@@ -8,23 +8,23 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from lib.analyze.catches import COPY_COLUMNS, Catches, catches
 from lib.analyze.rates import Share
-from lib.analyze.rows import SAMPLE_COLUMNS, SCENARIO_COLUMNS, VERDICT_COLUMNS, Rows, sample_row, scenario_row, verdict_rows
+from lib.analyze.rows import SAMPLE_COLUMNS, SCENARIO_COLUMNS, VERDICT_COLUMNS, Rows, copy_row, sample_row, scenario_row, verdict_rows
 from lib.filter.keep import Copies, drop_reason, judged_samples
 from lib.generate.dealing import SPOILINGS
 from lib.generate.verify import WRONG_EXPLANATION
 from lib.run.manifest import Manifest, read_manifest
 from lib.run.records import dropped_scenarios, planted_explanations
 from lib.run.run import Run
-from lib.schema import Sample
-from lib.settings import FEWEST_PLANTED
+from lib.schema import Evaluation, Sample
+from lib.settings import Settings
 
 if TYPE_CHECKING:
     import pandas as pd
 
 MOST_COMPARED = 1000  # responses compared pairwise
 TOPPED_UP = {"top_up": "further samples", "repair": "repaired ones"}  # the origins of what topping up made, in words
-TOO_FEW = "too few to tell"
 EMBEDDED = "EMBEDDED MODEL: proves that the pipeline runs, not training data"
 
 
@@ -94,10 +94,9 @@ class Tables:
         return rows_where(self.samples, self.samples["critical_total"].notna())
 
     @cached_property
-    def catches(self) -> dict[str, Share]:
+    def catches(self) -> Catches:
         """How many planted failures of each kind the judge caught, which means that the spoiled copy would not be kept."""
-        found = caught_by(self.planted, "spoiling")
-        return {kind: found.get(kind, Share(0, 0)) for kind in SPOILINGS}
+        return catches(self.planted, kinds=SPOILINGS)
 
     @property
     def note(self) -> str:
@@ -109,7 +108,7 @@ class Tables:
         judge = f", judged by {first['judge']}" if first["judge"] else ""
         notice = f"  ·  {EMBEDDED}" if first["notice"] else ""
         made = f"{self.manifest.generation.finished[:10]}  ·  written by {', '.join(first['writers'])}"
-        return f"run {name}  ·  {made}{judge}{notice}\n{catch_line(self.catches)}"
+        return f"run {name}  ·  {made}{judge}{notice}\n{self.catches.line}"
 
 
 def rows_where(table: "pd.DataFrame", chosen: "pd.Series[bool]") -> "pd.DataFrame":
@@ -131,12 +130,9 @@ def total_of(caught: dict[str, Share]) -> Share:
     return Share(sum(share.hits for share in caught.values()), sum(share.total for share in caught.values()))
 
 
-def catch_line(caught: dict[str, Share]) -> str:
-    """Return the line that stands beside every keep rate."""
-    share = total_of(caught)
-    if not share.total:
-        return "planted failures caught: none were planted, so nothing is known of the judge"
-    return f"planted failures caught: {share}{'' if share.total >= FEWEST_PLANTED else f'; {TOO_FEW}'}"
+def _passes(sample: Sample, evaluation: Evaluation | None, *, settings: Settings) -> bool | None:
+    """Whether the judge passes the response that it evaluated, or None when it did not."""
+    return None if evaluation is None else drop_reason(sample, evaluation, settings=settings) is None
 
 
 def read_tables(run: Run) -> Tables:
@@ -144,14 +140,14 @@ def read_tables(run: Run) -> Tables:
     import pandas as pd
 
     copies, responses = Copies(run), Responses()
-    samples, verdicts, planted = Rows(SAMPLE_COLUMNS), Rows(VERDICT_COLUMNS), Rows(["id", "spoiling", "caught"])
+    samples, verdicts, planted = Rows(SAMPLE_COLUMNS), Rows(VERDICT_COLUMNS), Rows(COPY_COLUMNS)
     for number, judged in enumerate(judged_samples(run)):
         samples.add([sample_row(judged)])
         verdicts.add(verdict_rows(judged))
         responses.add(number, judged.sample)
         for copy in copies.of(judged.sample):
-            caught = drop_reason(judged.sample, copy.evaluation, settings=run.settings) is not None
-            planted.add([{"id": copy.id, "spoiling": copy.spoiling, "caught": caught}])
+            passes = [_passes(judged.sample, found, settings=run.settings) for found in (copy.evaluation, judged.evaluation)]
+            planted.add([copy_row(copy, judged, caught=not passes[0], original_passes=passes[1])])
     copies.require_none_left()
     return Tables(
         run=run,

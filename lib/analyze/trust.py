@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 from typing import Any
 
+from lib.analyze.catches import Catches, caught_of
 from lib.analyze.people import Agreement, agreement
 from lib.analyze.rates import Share, corrected_rate, rounded
-from lib.analyze.tables import Tables, catch_line, share_kept, total_of
+from lib.analyze.tables import Tables, share_kept
 from lib.analyze.verifier import Verifier, verifier
 from lib.llm.names import plain_id
 from lib.settings import FEWEST_PLANTED
-from lib.taxonomy import label
 
 HIGH_KEEP_RATE, LOW_KEEP_RATE, LOW_CATCH_RATE, HIGH_UNFOUND_RATE = 0.95, 0.50, 0.80, 0.10
 SAYS_NOTHING = 0.95  # width of an interval from which a rate could be anything
@@ -34,7 +34,7 @@ class Trust:
     notice: str
     kept: Share  # of the first pass
     passed: Share  # of the judged samples of the first pass, those that the judge passes
-    caught: dict[str, Share]  # of the planted failures of each kind, those that the judge would have dropped
+    catches: Catches
     planted: int  # some of them may be unjudged
     unfound: Share  # of the quotes, those that do not stand in the response
     flipped: Share  # of the verdicts, those whose votes differ
@@ -44,25 +44,31 @@ class Trust:
 
     @property
     def all_caught(self) -> Share:
-        return total_of(self.caught)
+        """The planted failures that were caught, of those whose original the judge passes."""
+        return self.catches.caught
+
+    @property
+    def caught(self) -> dict[str, Share]:
+        """The same, by kind of spoiling."""
+        return {kind: caught_of(pairs) for kind, pairs in self.catches.by_kind.items()}
 
     @property
     def corrected(self) -> tuple[float, float, float] | None:
         """The judge's pass rate corrected for its errors (estimate, low, high), or None when it can't be or too few were planted."""
-        if self.all_caught.total < FEWEST_PLANTED:
+        if not self.catches.is_enough:
             return None
         recognised = self.people.sensitivity if self.people and self.people.sensitivity.total else None
-        found = corrected_rate(self.passed, caught=self.all_caught, recognised=recognised)
+        found = corrected_rate(self.passed, caught=self.catches.dropped, recognised=recognised)
         return found if found and found[2] - found[1] < SAYS_NOTHING else None
 
     @property
     def catch_line(self) -> str:
         """The line that stands beside every keep rate."""
-        return catch_line(self.caught)
+        return self.catches.line
 
     @property
     def corrected_line(self) -> str:
-        if self.all_caught.total < FEWEST_PLANTED or not self.passed.rate:
+        if not self.catches.is_enough or not self.passed.rate:
             return ""
         if self.corrected is None:
             return f"pass rate {self.passed.rate:.1%} {NO_BETTER}"
@@ -101,8 +107,9 @@ class Trust:
 
     def _about_catches(self) -> list[str]:
         caught, (low, high) = self.all_caught, self.all_caught.interval or (0.0, 1.0)
-        some_unjudged = caught.total < FEWEST_PLANTED <= self.planted
-        if not ((some_unjudged and high < LOW_CATCH_RATE) or (caught.total >= FEWEST_PLANTED and low < LOW_CATCH_RATE)):
+        some_unjudged = not self.catches.is_enough and self.planted >= FEWEST_PLANTED
+        is_low = (some_unjudged and high < LOW_CATCH_RATE) or (self.catches.is_enough and low < LOW_CATCH_RATE)
+        if caught.hits == caught.total or not is_low:
             return []
         return [
             f"The judge caught only {caught.hits} of {caught.total} planted failures; the rate may be as low as {low:.0%}, so "
@@ -132,28 +139,27 @@ class Trust:
             lines.append(f"of the samples that people find good, the judge passes {people.sensitivity}")
             lines.append(f"of those that people find bad, it drops {people.specificity}")
             lines += [f"{people.unlabelled:,} rows of the sheet are not filled in"] if people.unlabelled else []
-        if self.all_caught.total < FEWEST_PLANTED:
+        if self.catches.difference_line:
+            lines.append(self.catches.difference_line)
+        if not self.catches.is_enough:
             lines.append(f"too few failures were planted to tell how good the judge is: at least {FEWEST_PLANTED} are needed")
         return "\n".join([*lines, str(self.verifier)])
 
     def rows(self) -> list[dict[str, Any]]:
         """Return the kinds of planted failures as rows of a table."""
-        return [
-            {"planted failure": label(kind).lower(), "planted": share.total, "caught": share.hits, "catch rate": share.short}
-            for kind, share in self.caught.items()
-            if share.total
-        ] + self.verifier.rows()
+        return self.catches.rows() + self.verifier.rows()
 
     def as_record(self) -> dict[str, Any]:
         """Return what `filtering_statistics.json` holds under `judge`."""
         estimate, low, high = self.corrected or (None, None, None)
-        planted = {"total": "planted", "hits": "caught"}
+        planted = {"total": "original_passes", "hits": "caught"}
         return {
             "models": list(self.models),
             "same_model_as_generator": self.own_judge,
             "planted": self.all_caught.as_record("catch_rate", **planted),
             "planted_by_kind": {kind: share.as_record("catch_rate", **planted) for kind, share in self.caught.items() if share.total},
-            "too_few_to_tell": self.all_caught.total < FEWEST_PLANTED,
+            "planted_pairs": self.catches.as_record(),
+            "too_few_to_tell": not self.catches.is_enough,
             "pass_rate": self.passed.as_record("pass_rate", total="judged", hits="passed"),
             "corrected_pass_rate": rounded(estimate),
             "corrected_pass_rate_interval": None if estimate is None else [rounded(low), rounded(high)],
@@ -176,7 +182,7 @@ def trust(tables: Tables) -> Trust:
         notice=manifest.generation.notice or manifest.judging.notice,
         kept=tables.first_kept,
         passed=share_kept(first),
-        caught=tables.catches,
+        catches=tables.catches,
         planted=manifest.judging.planted.get("total", 0),
         unfound=Share(int((~quoted.astype(bool)).sum()), len(quoted)),
         flipped=Share(int(voted.astype(bool).sum()), len(voted)),

@@ -5,16 +5,18 @@ are written by the generator's model. Idea: judges miss over half of planted err
 """
 
 import random
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from lib.generate.dealing import spoilings
 from lib.llm.ask import Asker
 from lib.prompts.answers import SpoiledAnswer
 from lib.prompts.rendering import spoil_prompt
-from lib.schema import Sample, Spoiling
+from lib.schema import Rubric, Sample, Spoiling
 
 MARK = "+"  # between the sample's id and the kind of spoiling, because no slot's id holds one
+OF_MISCONCEPTION = ("identifies_misconception", "identifies_incorrect_steps")
+OF_TONE = ("emotional_component", "style_tone")
 PRAISE = (
     "What a thoughtful follow-up this is.",
     "You are clearly thinking hard about this, and that is exactly what learning looks like.",
@@ -72,6 +74,28 @@ def differs_from(original: str) -> Callable[[SpoiledAnswer], str]:
 def spoiled_copy(plant: Plant, spoiled: SpoiledAnswer) -> Sample:
     """Return what the judge is shown, which is the sample with the spoiled response, under the plant's id."""
     return plant.sample.with_response(spoiled.response, id=plant.id)
+
+
+def touched(rubrics: Sequence[Rubric], spoiling: Spoiling) -> set[str]:
+    """Return the ids of the criteria that a response with this fault can't meet as the original does, as far as its kind tells.
+
+    A fault of content touches what is said of the misconception, or of facts. A response that says nothing of the subject touches all that
+    a good one must do.
+    """
+    critical = [rubric for rubric in rubrics if rubric.critical]
+    demands = [rubric for rubric in critical if rubric.weight > 0]
+    match spoiling:
+        case "ban_broken":
+            found = [rubric for rubric in critical if rubric.weight < 0][:1]
+        case "misconception_affirmed":
+            found = [rubric for rubric in demands if rubric.attributes.tutoring_skill in OF_MISCONCEPTION]
+        case "factual_reversal":
+            found = [rubric for rubric in critical if "truthfulness" in rubric.attributes.eval_dimension]
+        case "condescension":
+            found = [rubric for rubric in rubrics if any(name in rubric.attributes.eval_dimension for name in OF_TONE)]
+        case _:
+            found = demands
+    return {rubric.id for rubric in found or critical}
 
 
 def _possible(kinds: list[Spoiling], sample: Sample, *, other: str) -> Spoiling:

@@ -33,7 +33,8 @@ def of(
 ) -> Conclusions:
     """Return the conclusions on a run of these samples, of which those in `failed` fail a criterion."""
     evaluations = [an_evaluation(each, failed=["r1"] if each.id in failed else [], model=judge) for each in samples]
-    copies = [a_planted(each, failed=["r1"] if number < caught else []) for number, each in enumerate(samples[:planted])]
+    last = list(samples)[::-1][:planted][::-1]  # those that pass, where some fail
+    copies = [a_planted(each, failed=["r1"] if number < caught else []) for number, each in enumerate(last)]
     write_run(settings, samples, evaluations, planted=copies)
     update_manifest(Run(settings), "judging", values={"planted": {"total": len(copies)}})
     return conclusions(tables(settings))
@@ -75,14 +76,14 @@ def test_where_all_are_kept_nothing_can_differ(settings: Settings) -> None:
 def test_the_judge_is_told_by_what_it_caught_and_by_the_corrected_rate(settings: Settings) -> None:
     """Three quarters pass, 16 of 16 caught: nothing to correct in the estimate."""
     found = of(settings, made(40), failed=ids(*range(10))).judge
-    assert "Of the planted failures it caught 16 of 16, 100% (95 % interval 81% to 100%)." in found
+    assert "Of the planted failures whose original it passes it caught 16 of 16, 100% (95 % interval 81% to 100%)" in found
     assert "The judge passes 75.0%; corrected for its errors 75.0%" in found
     assert found.endswith("This assumes that it passes every good response.")
 
 
 @pytest.mark.parametrize(
     ("planted", "says"),
-    [(0, "Nothing is known of it, because no failure was planted and judged."), (3, "At least 16 are needed to tell how good it is.")],
+    [(0, "Nothing is known of it, because no failure was planted and judged."), (3, "At least 16 must be planted to tell how good it is.")],
 )
 def test_where_nothing_can_be_told_of_the_judge_it_says_why(planted: int, says: str, settings: Settings) -> None:
     assert says in of(settings, made(40), planted=planted).judge

@@ -100,7 +100,7 @@ def run_of(settings: Settings, count: int, *, failed: int = 0, topped_up: int = 
     origins = ["plan"] * (count - topped_up) + ["top_up"] * topped_up
     samples = [a_sample(f"s{number:02}", rubrics=rubrics_of(5, 5), origin=origin) for number, origin in enumerate(origins)]
     evaluations = [an_evaluation(each, failed=["r1"] if number < failed else []) for number, each in enumerate(samples)]
-    return tables(write_run(settings, samples, evaluations, planted=[a_planted(each, failed=["r1"]) for each in samples[:planted]]))
+    return tables(write_run(settings, samples, evaluations, planted=[a_planted(each, failed=["r1"]) for each in samples[::-1][:planted]]))
 
 
 def texts(figure: Figure) -> list[str]:
@@ -112,7 +112,7 @@ def test_four_samples_are_a_sentence_not_four_giant_rectangles(settings: Setting
     found = run_of(settings, 4, failed=3)
     assert plot_rates(found, "subject") == "4 samples over 1 subject are too few for rates by subject: 1 of 4 is kept."
     assert plot_rates(found, "tutoring_skill") == "8 verdicts over 1 skill are too few for rates by tutoring skill: 5 of 8 are met."
-    assert plot_rates(found, "spoiling") == "4 planted failures over 1 kind are too few for rates by kind of failure: 4 of 4 are caught."
+    assert plot_rates(found, "spoiling") == "1 planted failure over 1 kind is too few for rates by kind of failure: 1 of 1 is caught."
     assert plot_cells(found) == "4 samples over 1 cell are too few for rates by subject and kind of misconception: 1 of 4 is kept."
 
 

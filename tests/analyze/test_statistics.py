@@ -5,6 +5,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from lib.analyze.catches import COPY_COLUMNS
 from lib.analyze.groups import rates, worst_first
 from lib.analyze.rows import SAMPLE_COLUMNS, SCENARIO_COLUMNS, VERDICT_COLUMNS
 from lib.analyze.statistics import statistics
@@ -20,7 +21,7 @@ from tests.build import a_rubric, a_sample, an_evaluation, rubrics_of, tables, w
 
 def these(samples: list[dict[str, Any]] | None = None, verdicts: list[dict[str, Any]] | None = None) -> Tables:
     """Return tables with these rows; what a row leaves out is missing."""
-    planted = pd.DataFrame(columns=["id", "spoiling", "caught"])
+    planted = pd.DataFrame(columns=COPY_COLUMNS)
     made = pd.DataFrame([row | {"kept": row["status"] == "kept"} for row in samples or []], columns=SAMPLE_COLUMNS)
     scenarios, misstated = pd.DataFrame(columns=SCENARIO_COLUMNS), pd.DataFrame(columns=["id", "misstating", "caught"])
     frames = {"planted": planted, "scenarios": scenarios, "misstated": misstated, "responses": {}}

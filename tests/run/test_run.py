@@ -405,7 +405,7 @@ def test_files_that_do_not_belong_together_are_told_by_file_line_and_id(name: st
 def test_planted_failures_that_do_not_belong_to_the_run_are_told(
     how: Callable[[list[dict[str, Any]]], list[dict[str, Any]]], said: str, three: Settings
 ) -> None:
-    assert sum(share.hits for share in tables(three).catches.values()) == 1
+    assert tables(three).catches.caught.hits == 1
     change(Run(three).planted, how)
     with pytest.raises(RunError, match=rf"planted\.jsonl, {said}"):
         list(planted_failures(Run(three)))

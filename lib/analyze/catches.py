@@ -1,0 +1,119 @@
+"""Planted failures beside their originals -> how many of them the judge caught, counted in pairs.
+
+A judge that drops nine of ten responses at random drops nine of ten spoiled copies too. So a copy counts as caught only where the judge
+passes its original. Beside that stands the difference between the share of originals and the share of copies that pass, which is 0 for
+such a judge.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from lib.analyze.rates import Pairs, Share, rounded
+from lib.settings import FEWEST_PLANTED
+from lib.taxonomy import label
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+COPY_COLUMNS = ["id", "spoiling", "caught", "original_passes", "newly_failed", "touched_fails"]
+TOO_FEW = "too few to tell"
+NONE_PLANTED = "planted failures caught: none were planted, so nothing is known of the judge"
+
+
+@dataclass(frozen=True, slots=True)
+class Catches:
+    """What the judge made of the planted failures and of their originals. In a pair, yes means that the judge passes it."""
+
+    by_kind: dict[str, Pairs]  # original and spoiled copy, by kind of spoiling
+    touched: Share  # of the caught copies, those in which a criterion that the fault touches fails newly
+    unpaired: int = 0  # copies whose original has no verdict
+
+    @property
+    def pairs(self) -> Pairs:
+        return sum(self.by_kind.values(), Pairs())
+
+    @property
+    def caught(self) -> Share:
+        """The copies that the judge drops, of those whose original it passes."""
+        return caught_of(self.pairs)
+
+    @property
+    def dropped(self) -> Share:
+        """The copies that the judge drops, whatever it makes of their originals. It is the judge's specificity on planted failures."""
+        return Share(self.pairs.only_first + self.pairs.neither, self.pairs.total)
+
+    @property
+    def is_enough(self) -> bool:
+        """Whether there are enough pairs to tell how good the judge is."""
+        return self.pairs.total >= FEWEST_PLANTED
+
+    @property
+    def line(self) -> str:
+        """The line that stands beside every keep rate."""
+        if not self.pairs.total:
+            return NONE_PLANTED
+        few = "" if self.is_enough else f"; {TOO_FEW}"
+        if not self.caught.total:
+            return f"planted failures caught: none can be counted, because the judge drops the originals of all {self.pairs.total}{few}"
+        return f"planted failures caught: {self.caught}{few}"
+
+    @property
+    def difference_line(self) -> str:
+        """The paired difference in a sentence, or "" without enough pairs."""
+        if not self.is_enough:
+            return ""
+        difference, low, high = self.pairs.difference
+        return (
+            f"originals pass {difference:.0%} more often than their spoiled copies (95 % interval {low:.0%} to {high:.0%}; McNemar's exact "
+            f"p = {self.pairs.mcnemar_p:.2g}); a coin has 0 %"
+        )
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return the kinds of planted failures as rows of a table."""
+        return [
+            {
+                "planted failure": label(kind).lower(),
+                "planted": pairs.total,
+                "original passes": pairs.first,
+                "caught": pairs.only_first,
+                "catch rate": caught_of(pairs).short,
+            }
+            for kind, pairs in self.by_kind.items()
+            if pairs.total
+        ]
+
+    def as_record(self) -> dict[str, Any]:
+        """Return what `filtering_statistics.json` holds under `planted_pairs`."""
+        pairs = self.pairs
+        difference = [rounded(value) for value in pairs.difference] if pairs.total else None
+        return {
+            "both_pass": pairs.both,
+            "only_original_passes": pairs.only_first,
+            "only_copy_passes": pairs.only_second,
+            "both_dropped": pairs.neither,
+            "original_unjudged": self.unpaired,
+            "difference": difference and difference[0],
+            "difference_interval": difference and difference[1:],
+            "p_value": rounded(pairs.mcnemar_p) if pairs.total else None,
+            "criterion_of_the_fault_fails": self.touched.as_record("share", total="caught", hits="failing"),
+        }
+
+
+def caught_of(pairs: Pairs) -> Share:
+    """Return the share of the copies that are dropped, of those whose original passes."""
+    return Share(pairs.only_first, pairs.first)
+
+
+def catches(copies: "pd.DataFrame", *, kinds: tuple[str, ...]) -> Catches:
+    """Return the catches of a table with COPY_COLUMNS. Every one of `kinds` is there, with no pairs where none was planted."""
+    paired = copies[copies["original_passes"].notna()]
+    found = {str(kind): _pairs(group) for kind, group in paired.groupby("spoiling")}
+    caught = paired[paired["original_passes"].astype(bool) & paired["caught"].astype(bool)]
+    touched = Share(int(caught["touched_fails"].astype(bool).sum()), len(caught))
+    return Catches({kind: found.get(kind, Pairs()) for kind in kinds}, touched, unpaired=len(copies) - len(paired))
+
+
+def _pairs(group: "pd.DataFrame") -> Pairs:
+    original, copy = group["original_passes"].astype(bool), ~group["caught"].astype(bool)
+    counts = (original & copy, original & ~copy, ~original & copy, ~original & ~copy)
+    return Pairs(*(int(count.sum()) for count in counts))

@@ -1,0 +1,89 @@
+"""Planted failures beside their originals: a judge that can't tell good from bad catches nothing, whatever it drops."""
+
+from random import Random
+
+import pytest
+
+from lib.analyze.catches import COPY_COLUMNS, Catches, catches
+from lib.analyze.rates import Pairs, Share
+from lib.filter.planted import touched
+from lib.settings import Settings
+from tests.build import a_planted, a_rubric, a_sample, an_evaluation, rubrics_of, tables, write_run
+
+
+def of_pairs(*pairs: tuple[bool | None, bool]) -> Catches:
+    """Return the catches of pairs of (the original passes, the copy is caught)."""
+    import pandas as pd
+
+    rows = [(f"s{number}+praise_only", "praise_only", caught, passes, "", caught) for number, (passes, caught) in enumerate(pairs)]
+    return catches(pd.DataFrame(rows, columns=COPY_COLUMNS), kinds=("praise_only", "ban_broken"))
+
+
+def test_a_copy_counts_as_caught_only_where_the_original_passes() -> None:
+    found = of_pairs((True, True), (True, True), (True, False), (False, True), (False, False), (None, True))
+    assert found.pairs == Pairs(both=1, only_first=2, only_second=1, neither=1)
+    assert found.caught == Share(2, 3)
+    assert found.unpaired == 1
+
+
+@pytest.mark.parametrize("drops", [0.1, 0.5, 0.9])
+def test_a_coin_has_a_paired_difference_of_about_0_however_much_it_drops(drops: float) -> None:
+    """It "catches" 90 % when it drops 90 %, which is what the difference is there to show."""
+    chance = Random(4)
+    found = of_pairs(*[(chance.random() >= drops, chance.random() < drops) for _ in range(4_000)])
+    assert found.caught.rate == pytest.approx(drops, abs=0.05)
+    assert found.pairs.difference[0] == pytest.approx(0, abs=0.03)
+
+
+def test_the_difference_stands_beside_with_its_interval_and_exact_p() -> None:
+    """By hand: all 20 originals pass and none of the copies, so p = 2 / 2^20."""
+    line = of_pairs(*[(True, True)] * 20).difference_line
+    assert line.startswith("originals pass 100% more often than their spoiled copies (95 % interval")
+    assert "p = 1.9e-06" in line
+
+
+def test_where_all_originals_are_dropped_nothing_can_be_counted() -> None:
+    found = of_pairs(*[(False, True)] * 20)
+    assert "none can be counted, because the judge drops the originals of all 20" in found.line
+    assert found.dropped == Share(20, 20)
+
+
+def test_every_kind_is_there_also_when_none_was_planted() -> None:
+    assert of_pairs((True, True)).by_kind["ban_broken"].total == 0
+
+
+# ── the criterion that the fault touches ─────────────────────────────────────────────────────────────────────────────
+
+RUBRICS = (
+    a_rubric("r1", weight=5, skill="identifies_misconception", dimension="truthfulness"),
+    a_rubric("r2", weight=5, skill="asks_guiding_question", dimension="style_tone"),
+    a_rubric("r3", weight=-5, skill="not_applicable", dimension="emotional_component"),
+)
+
+
+@pytest.mark.parametrize(
+    ("spoiling", "ids"),
+    [
+        ("ban_broken", {"r3"}),
+        ("misconception_affirmed", {"r1"}),
+        ("factual_reversal", {"r1"}),
+        ("condescension", {"r2", "r3"}),
+        ("praise_only", {"r1", "r2"}),
+        ("other_answer", {"r1", "r2"}),
+    ],
+)
+def test_a_fault_touches_the_criteria_that_its_kind_tells(spoiling: str, ids: set[str]) -> None:
+    assert touched(RUBRICS, spoiling) == ids  # type: ignore[arg-type]
+
+
+def test_where_no_criterion_fits_the_kind_all_critical_ones_count() -> None:
+    assert touched(rubrics_of(5, 5, 1), "factual_reversal") == {"r1", "r2"}
+
+
+def test_a_criterion_fails_newly_when_the_original_meets_it(settings: Settings) -> None:
+    """The copies of s1 and s2 fail r1, but s2's original fails it as well."""
+    samples = [a_sample(name, rubrics=rubrics_of(5, 5, 5)) for name in ("s1", "s2")]
+    evaluations = [an_evaluation(samples[0]), an_evaluation(samples[1], failed=["r1"])]
+    found = tables(write_run(settings, samples, evaluations, planted=[a_planted(each, failed=["r1"]) for each in samples]))
+    assert found.planted["newly_failed"].tolist() == ["r1", ""]
+    assert found.planted["touched_fails"].tolist() == [True, False]
