@@ -51,6 +51,7 @@ SEVERITIES = ("critical", "critical", "critical", "critical", "critical_negative
 MISTAKEN = "Mistakenly,"  # begins an explanation that was made wrong on purpose
 KIND_MARK = re.compile(r"\[(\w+)\]")  # in a follow-up: the kind that the stand-in's verifier recognises
 FOLLOW_UP = re.compile(r"<follow_up>(.*?)</follow_up>", re.DOTALL)
+FORM = "# The form"  # heads the task of a copy that says the same
 RESPONSE = re.compile(r"<response\b[^>]*>(.*?)</response>", re.DOTALL)
 
 
@@ -174,6 +175,8 @@ class Walker:
         if "verdicts" in answer and "quality_score" in answer:
             weaknesses = [name for name in answer["weaknesses"] if name != "factual_error"]
             return answer | {"weaknesses": weaknesses, "quality_score": max(3, answer["quality_score"])}
+        if answer.keys() == {"response"} and FORM in self.user_texts[-1]:
+            return {"response": self._rewritten(RESPONSE.findall(self.user_texts[-1])[-1])}
         if {"fault", "explanation"} <= answer.keys():
             return answer | {"explanation": f"{MISTAKEN} {answer['explanation']}"}
         return answer
@@ -196,6 +199,13 @@ class Walker:
         """Return between `low` and `high` words of prose."""
         text = prose(self.random, shortest=12 * high, longest=12 * high + 100)
         return " ".join(text.split()[: (low + high) // 2]).rstrip(" ,:?.") + "."
+
+    def _rewritten(self, response: str) -> str:
+        """Return the words in another order, and a third more of them where the copy is to be longer."""
+        words = response.split()
+        self.random.shuffle(words)
+        extra = [word for word in words if word.isalpha()][: len(words) // 3] if "a third longer" in self.user_texts[-1] else []
+        return " ".join(words + extra)
 
     def _kind(self, user: str) -> str:
         """Return the id of the kind that the assignment describes."""

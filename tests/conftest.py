@@ -84,7 +84,16 @@ def settings(tmp_path: Path, seeds_csv: Path) -> Settings:
 def small_settings(folder: Path, seeds_csv: Path) -> Settings:
     """Return settings for six samples of two calls each. What asks for more calls is on in the tests that are about it."""
     where = {"run": "t", "outputs_dir": str(folder / "out puts"), "seeds_csv": str(seeds_csv)}
-    return Settings.of(num_seeds=3, samples_per_seed=2, max_concurrency=4, verify_scenarios=False, second_vote=False, **where)
+    return Settings.of(
+        num_seeds=3,
+        samples_per_seed=2,
+        max_concurrency=4,
+        verify_scenarios=False,
+        second_vote=False,
+        subtle_share=0,
+        harmless_share=0,
+        **where,
+    )
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from hypothesis import given, settings
@@ -20,12 +21,13 @@ from lib.prompts.rendering import (
     judge_prompt,
     misstate_prompt,
     repair_prompt,
+    rewrite_prompt,
     scenario_prompt,
     spoil_prompt,
     template_sha256,
     verify_prompt,
 )
-from lib.schema import Sample, Spoiling
+from lib.schema import Sample, Spoiling, Subtle
 from tests.build import a_control, a_rubric, a_sample, a_scenario, a_seed, a_slot, rubrics_of
 
 TAGS = sorted({tag for file in prompts.TEMPLATES.glob("*.md") for tag in re.findall(r"</?([a-z_]+)", file.read_text("utf-8"))})
@@ -72,7 +74,15 @@ def sample_about(text: str) -> Sample:
 
 
 def spoil(text: str = "half of it") -> Prompt:
-    return spoil_prompt(sample_about(text), "ban_broken")
+    return spoil_prompt(sample_about(text), "ban_broken", criterion=f"Must not say {text}")
+
+
+def spoil_subtle(text: str = "half of it") -> Prompt:
+    return spoil_prompt(sample_about(text), "half_met", criterion=f"Must say {text}")
+
+
+def rewrite(text: str = "half of it") -> Prompt:
+    return rewrite_prompt(sample_about(text), "longer")
 
 
 def repair(text: str = "half of it") -> Prompt:
@@ -81,7 +91,7 @@ def repair(text: str = "half of it") -> Prompt:
 
 BUILDERS: dict[Template, Callable[..., Prompt]] = {
     "scenario": scenario, "control": control, "verify": verification, "misstate": misstatement, "gold": gold, "gold_control": gold_control,
-    "judge": judged, "spoil": spoil, "repair": repair,
+    "judge": judged, "spoil": spoil, "spoil_subtle": spoil_subtle, "rewrite": rewrite, "repair": repair,
 }  # fmt: skip
 
 
@@ -105,13 +115,21 @@ def test_the_gold_prompt_shows_the_exchange_and_the_style() -> None:
         assert words in user
 
 
-@pytest.mark.parametrize("spoiling", ["misconception_affirmed", "factual_reversal", "condescension", "ban_broken"])
+@pytest.mark.parametrize("spoiling", ["misconception_affirmed", "factual_reversal", "condescension", "ban_broken", *get_args(Subtle)])
 def test_the_spoil_prompt_shows_the_response_and_one_fault_to_build_in(spoiling: Spoiling) -> None:
-    user = spoil_prompt(sample_about("X"), spoiling).user
+    user = spoil_prompt(sample_about("X"), spoiling, criterion="Must say X", other_kind="The student skips a step.").user
     for words in ("Q X", "E X", "F X", "M X", "R X"):
         assert words in user
-    assert ("Must not say X" in user) == (spoiling == "ban_broken")
+    assert ("Must say X" in user) == (spoiling in ("ban_broken", "half_met", "implicit_only"))
+    assert ("The student skips a step." in user) == (spoiling == "near_topic")
     assert len(user.split("# The fault")[1].split()) > 20
+
+
+def test_a_copy_that_is_to_be_longer_is_a_third_longer() -> None:
+    """By hand: nine words and a third of them are twelve."""
+    sample = a_sample(response="one two three four five six seven eight nine")
+    assert "12 words" in rewrite_prompt(sample, "longer").user
+    assert "12 words" not in rewrite_prompt(sample, "paraphrased").user
 
 
 def test_the_repair_prompt_shows_the_judges_reasons_and_not_the_criteria() -> None:

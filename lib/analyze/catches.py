@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lib.analyze.rates import Pairs, Share, rounded
+from lib.generate.dealing import PLAIN, SUBTLE
 from lib.settings import FEWEST_PLANTED
 from lib.taxonomy import label
 
 if TYPE_CHECKING:
     import pandas as pd
 
+GRADES = {"plain": PLAIN, "subtle": SUBTLE}
 COPY_COLUMNS = ["id", "spoiling", "caught", "original_passes", "newly_failed", "touched_fails"]
 TOO_FEW = "too few to tell"
 NONE_PLANTED = "planted failures caught: none were planted, so nothing is known of the judge"
@@ -68,6 +70,22 @@ class Catches:
             f"p = {self.pairs.mcnemar_p:.2g}); a coin has 0 %"
         )
 
+    @property
+    def by_grade(self) -> dict[str, Pairs]:
+        """Original and spoiled copy, by how hard the fault is to see."""
+        return {grade: sum((self.by_kind.get(kind, Pairs()) for kind in kinds), Pairs()) for grade, kinds in GRADES.items()}
+
+    @property
+    def grade_lines(self) -> list[str]:
+        """How many plain and how many subtle faults were caught, where both were planted, and what it means when only the plain are."""
+        found = {grade: caught_of(pairs) for grade, pairs in self.by_grade.items()}
+        if not all(share.total for share in found.values()):
+            return []
+        plain, subtle = found["plain"], found["subtle"]
+        low, high = (share.interval or (0.0, 1.0) for share in (plain, subtle))
+        only = ["the judge catches plain faults and misses subtle ones: what it passes may hold more of these"] if high[1] < low[0] else []
+        return [f"plain faults caught: {plain}; subtle ones: {subtle}", *only]
+
     def rows(self) -> list[dict[str, Any]]:
         """Return the kinds of planted failures as rows of a table."""
         return [
@@ -95,8 +113,40 @@ class Catches:
             "difference": difference and difference[0],
             "difference_interval": difference and difference[1:],
             "p_value": rounded(pairs.mcnemar_p) if pairs.total else None,
+            "by_grade": {
+                grade: caught_of(of_grade).as_record("catch_rate", total="original_passes", hits="caught")
+                for grade, of_grade in self.by_grade.items()
+            },
             "criterion_of_the_fault_fails": self.touched.as_record("share", total="caught", hits="failing"),
         }
+
+
+@dataclass(frozen=True, slots=True)
+class FalseAlarms:
+    """What the judge made of harmless copies, which say the same in another form, and of their originals."""
+
+    pairs: Pairs
+
+    @property
+    def dropped(self) -> Share:
+        return Share(self.pairs.only_first, self.pairs.first)
+
+    @property
+    def held(self) -> Share | None:
+        """Of the responses that the judge passes, those that it passes in another form too, or None when too few were tried."""
+        return Share(self.pairs.both, self.pairs.first) if self.pairs.total >= FEWEST_PLANTED and self.pairs.first else None
+
+    @property
+    def line(self) -> str:
+        """How often it drops the copy of what it passes, or "" when there are no such copies."""
+        if not self.pairs.first:
+            return ""
+        return f"false alarms: of responses that pass, it drops in another form {self.dropped}{'' if self.held else f'; {TOO_FEW}'}"
+
+    def as_record(self) -> dict[str, Any]:
+        """Return what `filtering_statistics.json` holds under `harmless`."""
+        rate = self.dropped.as_record("false_alarm_rate", total="original_passes", hits="dropped")
+        return {"copies": self.pairs.total, **rate, "only_copy_passes": self.pairs.only_second}
 
 
 def caught_of(pairs: Pairs) -> Share:

@@ -35,6 +35,19 @@ class Agreement:
         """Of the samples that people find bad, those that the judge drops. These are natural failures, unlike planted ones."""
         return Share(self.samples.neither, self.samples.neither + self.samples.only_second)
 
+    @property
+    def lines(self) -> list[str]:
+        """How far people and the judge agree, in sentences."""
+        if not self.criteria.total:
+            return ["no row of the sheet is filled in"]
+        found = []
+        for what, pairs in (("criteria", self.criteria), ("samples", self.samples)):
+            kappa = "–" if pairs.kappa is None else f"{pairs.kappa:.2f}"
+            found.append(f"people and judge agree on {what}: {pairs.agreed}; Cohen's kappa {kappa}")
+        found.append(f"of the samples that people find good, the judge passes {self.sensitivity}")
+        found.append(f"of those that people find bad, it drops {self.specificity}")
+        return found + ([f"{self.unlabelled:,} rows of the sheet are not filled in"] if self.unlabelled else [])
+
     def as_record(self) -> dict[str, Any]:
         """Return what `filtering_statistics.json` holds under `people`."""
 

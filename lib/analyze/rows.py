@@ -5,8 +5,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from lib.analyze.marks import marks
+from lib.filter.faults import touched
 from lib.filter.keep import Judged
-from lib.filter.planted import touched
 from lib.filter.scores import critical_score, weighted_score
 from lib.filter.votes import votes_of
 from lib.schema import DroppedScenario, Planted, Verification

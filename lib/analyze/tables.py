@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from lib.analyze.catches import COPY_COLUMNS, Catches, catches
+from lib.analyze.catches import COPY_COLUMNS, Catches, FalseAlarms, catches
 from lib.analyze.rates import Share
 from lib.analyze.rows import SAMPLE_COLUMNS, SCENARIO_COLUMNS, VERDICT_COLUMNS, Rows, copy_row, sample_row, scenario_row, verdict_rows
 from lib.filter.keep import Copies, drop_reason, judged_samples
-from lib.generate.dealing import SPOILINGS
+from lib.generate.dealing import HARMLESS, SPOILINGS
 from lib.generate.verify import WRONG_EXPLANATION
 from lib.run.manifest import Manifest, read_manifest
 from lib.run.records import dropped_scenarios, planted_explanations
@@ -53,6 +53,7 @@ class Tables:
     samples: "pd.DataFrame"
     verdicts: "pd.DataFrame"
     planted: "pd.DataFrame"
+    harmless: "pd.DataFrame"  # copies of another form
     scenarios: "pd.DataFrame"  # those that the verifier dropped
     misstated: "pd.DataFrame"  # explanations that were made wrong on purpose
     responses: dict[str, str]
@@ -98,6 +99,11 @@ class Tables:
         """How many planted failures of each kind the judge caught, which means that the spoiled copy would not be kept."""
         return catches(self.planted, kinds=SPOILINGS)
 
+    @cached_property
+    def false_alarms(self) -> FalseAlarms:
+        """How often the judge drops what it passed, in a form that says the same."""
+        return FalseAlarms(catches(self.harmless, kinds=HARMLESS).pairs)
+
     @property
     def note(self) -> str:
         """The lines above every figure. They name the run, its date, the models as returned, and how many planted failures were caught."""
@@ -140,14 +146,15 @@ def read_tables(run: Run) -> Tables:
     import pandas as pd
 
     copies, responses = Copies(run), Responses()
-    samples, verdicts, planted = Rows(SAMPLE_COLUMNS), Rows(VERDICT_COLUMNS), Rows(COPY_COLUMNS)
+    samples, verdicts, planted, harmless = (Rows(names) for names in (SAMPLE_COLUMNS, VERDICT_COLUMNS, COPY_COLUMNS, COPY_COLUMNS))
     for number, judged in enumerate(judged_samples(run)):
         samples.add([sample_row(judged)])
         verdicts.add(verdict_rows(judged))
         responses.add(number, judged.sample)
         for copy in copies.of(judged.sample):
             passes = [_passes(judged.sample, found, settings=run.settings) for found in (copy.evaluation, judged.evaluation)]
-            planted.add([copy_row(copy, judged, caught=not passes[0], original_passes=passes[1])])
+            rows = harmless if copy.spoiling in HARMLESS else planted
+            rows.add([copy_row(copy, judged, caught=not passes[0], original_passes=passes[1])])
     copies.require_none_left()
     return Tables(
         run=run,
@@ -155,6 +162,7 @@ def read_tables(run: Run) -> Tables:
         samples=samples.table(),
         verdicts=verdicts.table(),
         planted=planted.table(),
+        harmless=harmless.table(),
         scenarios=pd.DataFrame([scenario_row(scenario) for scenario in dropped_scenarios(run)], columns=SCENARIO_COLUMNS),
         misstated=pd.DataFrame(
             [

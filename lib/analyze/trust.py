@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from lib.analyze.catches import Catches, caught_of
+from lib.analyze.catches import Catches, FalseAlarms, caught_of
 from lib.analyze.people import Agreement, agreement
 from lib.analyze.rates import Share, corrected_rate, rounded
 from lib.analyze.tables import Tables, share_kept
@@ -15,6 +15,10 @@ HIGH_KEEP_RATE, LOW_KEEP_RATE, LOW_CATCH_RATE, HIGH_UNFOUND_RATE = 0.95, 0.50, 0
 SAYS_NOTHING = 0.95  # width of an interval from which a rate could be anything
 FEWEST_TO_WARN = 16  # samples, because 100 % of fewer is no finding
 ASSUMED = "Under the assumption that the judge passes every good response (sensitivity 1): review_csv names no people's labels."
+FROM_HARMLESS = (
+    "The share of good responses that the judge drops is taken from harmless copies of those that it passes. It shows how firm a verdict "
+    "is against form, and not whether the judge is too strict: only people's labels (review_csv) show that."
+)
 EASIER = "Planted failures are easier to catch than natural ones: this is the judge at its best."
 NO_BETTER = "can't be corrected: the judge tells good from bad no better than chance, or what was measured of it contradicts the rate"
 LOOKS_THE_SAME = "a judge that lets everything pass looks the same"
@@ -35,6 +39,7 @@ class Trust:
     kept: Share  # of the first pass
     passed: Share  # of the judged samples of the first pass, those that the judge passes
     catches: Catches
+    false_alarms: FalseAlarms
     planted: int  # some of them may be unjudged
     unfound: Share  # of the quotes, those that do not stand in the response
     flipped: Share  # of the verdicts, those whose votes differ
@@ -57,7 +62,7 @@ class Trust:
         """The judge's pass rate corrected for its errors (estimate, low, high), or None when it can't be or too few were planted."""
         if not self.catches.is_enough:
             return None
-        recognised = self.people.sensitivity if self.people and self.people.sensitivity.total else None
+        recognised = self.people.sensitivity if self.people and self.people.sensitivity.total else self.false_alarms.held
         found = corrected_rate(self.passed, caught=self.catches.dropped, recognised=recognised)
         return found if found and found[2] - found[1] < SAYS_NOTHING else None
 
@@ -79,7 +84,7 @@ class Trust:
     def assumptions(self) -> list[str]:
         """What the corrected rate rests on."""
         measured = self.people is not None and self.people.sensitivity.total > 0
-        return [EASIER] if measured else [ASSUMED, EASIER]
+        return [EASIER] if measured else [FROM_HARMLESS if self.false_alarms.held else ASSUMED, EASIER]
 
     @property
     def warnings(self) -> list[str]:
@@ -129,18 +134,8 @@ class Trust:
             lines.append(f"close, and judged again: {self.voted_again}")
         if self.flipped.total:
             lines.append(f"criteria on which the votes differ{', in these samples' if self.voted_again.hits else ''}: {self.flipped}")
-        people = self.people if self.people and self.people.criteria.total else None
-        if self.people and not people:
-            lines.append("no row of the sheet is filled in")
-        if people:
-            for what, pairs in (("criteria", people.criteria), ("samples", people.samples)):
-                kappa = "–" if pairs.kappa is None else f"{pairs.kappa:.2f}"
-                lines.append(f"people and judge agree on {what}: {pairs.agreed}; Cohen's kappa {kappa}")
-            lines.append(f"of the samples that people find good, the judge passes {people.sensitivity}")
-            lines.append(f"of those that people find bad, it drops {people.specificity}")
-            lines += [f"{people.unlabelled:,} rows of the sheet are not filled in"] if people.unlabelled else []
-        if self.catches.difference_line:
-            lines.append(self.catches.difference_line)
+        lines += self.people.lines if self.people else []
+        lines += filter(None, (self.catches.difference_line, *self.catches.grade_lines, self.false_alarms.line))
         if not self.catches.is_enough:
             lines.append(f"too few failures were planted to tell how good the judge is: at least {FEWEST_PLANTED} are needed")
         return "\n".join([*lines, str(self.verifier)])
@@ -159,6 +154,7 @@ class Trust:
             "planted": self.all_caught.as_record("catch_rate", **planted),
             "planted_by_kind": {kind: share.as_record("catch_rate", **planted) for kind, share in self.caught.items() if share.total},
             "planted_pairs": self.catches.as_record(),
+            "harmless": self.false_alarms.as_record(),
             "too_few_to_tell": not self.catches.is_enough,
             "pass_rate": self.passed.as_record("pass_rate", total="judged", hits="passed"),
             "corrected_pass_rate": rounded(estimate),
@@ -183,6 +179,7 @@ def trust(tables: Tables) -> Trust:
         kept=tables.first_kept,
         passed=share_kept(first),
         catches=tables.catches,
+        false_alarms=tables.false_alarms,
         planted=manifest.judging.planted.get("total", 0),
         unfound=Share(int((~quoted.astype(bool)).sum()), len(quoted)),
         flipped=Share(int(voted.astype(bool).sum()), len(voted)),

@@ -10,15 +10,16 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from lib.errors import counted
 from lib.filter.planted import MARK, Plant, spoil, spoiled_copy, with_plants
 from lib.filter.votes import differ, evaluation, is_close, votes_of
-from lib.generate.dealing import SPOILINGS, to_plant
+from lib.generate.dealing import COPIES, copies_of
 from lib.llm.ask import Asker
 from lib.llm.call import Reply
 from lib.llm.tally import Tally
 from lib.llm.work import Pass, again, work_through
 from lib.prompts.answers import JudgementAnswer
-from lib.prompts.rendering import judge_prompt, template_sha256
+from lib.prompts.rendering import Template, judge_prompt, template_sha256
 from lib.prompts.rubric_ids import OwnIds
 from lib.run.files import RunError
 from lib.run.lock import holding
@@ -27,6 +28,7 @@ from lib.run.records import gate_decisions, made_samples, require_sound_records
 from lib.run.run import Run
 from lib.schema import Evaluation, Failure, Planted, Rubric, Sample
 
+COPY_TEMPLATES: tuple[Template, ...] = ("judge", "spoil", "spoil_subtle", "rewrite")
 ONLY_TRIED = "Nothing was judged, because edited_prompt only tries a prompt. The judgements on record stay."
 NONE_GIVEN_UP: Mapping[str, Failure] = {}
 
@@ -49,7 +51,8 @@ def judge_samples(
     if not ids and next(made_samples(run), None) is None:
         raise RunError(f"{run.generated}: no sample was made. See failures.jsonl and scenarios_dropped.jsonl beside it.")
     # Drawn from the plan's own samples only, so that topping up leaves the draw as it was.
-    ranks = to_plant([name for name, origin in ids if origin == "plan"], share=settings.planted_share, random_seed=settings.random_seed)
+    copies = copies_of([name for name, origin in ids if origin == "plan"], settings)
+    planted = sum(map(len, copies.values()))
 
     votes = Counter[int]()  # how many samples and copies were judged so often
 
@@ -63,8 +66,8 @@ def judge_samples(
     work = Pass(
         verb="judged",
         title=title,
-        things=with_plants(to_judge(run), ranks, random_seed=settings.random_seed),
-        total=len(ids) + len(ranks),
+        things=with_plants(to_judge(run), copies),
+        total=len(ids) + planted,
         make=judge,
         targets={Evaluation: run.evaluations, Planted: run.planted},
         is_own=lambda failure: failure.stage in ("judge", "spoil"),
@@ -72,7 +75,8 @@ def judge_samples(
     )
     tally = work_through(run, work)
     lost = sum(map(is_planted, tally.failures))
-    notes = [f"{len(ranks) - lost:,} of {len(ranks):,} planted failures were judged among them"] if ranks else []
+    measuring = counted(planted, "copy", plural="copies")
+    notes = [f"{planted - lost:,} of {measuring} that measure the judge were judged among them"] if planted else []
     if settings.votes == 1 and (again_judged := votes[2] + votes[3]):
         notes.append(f"{again_judged:,} of these samples and copies were close and judged again, {votes[3]:,} of them a third time")
     tally = replace(_of_samples(tally, len(ids)), note="; ".join(notes))
@@ -81,9 +85,9 @@ def judge_samples(
     tally.record(
         run,
         "judging",
-        planted={"total": len(ranks), "judged": len(ranks) - lost, "failed": lost},
+        planted={"total": planted, "judged": planted - lost, "failed": lost},
         votes=settings.votes,
-        prompt_sha256={stage: template_sha256(stage) for stage in ("judge", "spoil")},
+        prompt_sha256={stage: template_sha256(stage) for stage in COPY_TEMPLATES},
     )
     return tally if may_fall_short else tally.require_enough(run)
 
@@ -146,7 +150,7 @@ async def _vote(ask: Asker, sample: Sample, *, vote: int) -> Reply[JudgementAnsw
 
 
 def is_planted(failure: Failure) -> bool:
-    return failure.id.rpartition(MARK)[2] in SPOILINGS  # a subject of the user's own may hold the mark
+    return failure.id.rpartition(MARK)[2] in COPIES  # a subject of the user's own may hold the mark
 
 
 def shown_order(rubrics: Sequence[Rubric], seed: str) -> list[Rubric]:

@@ -1,22 +1,29 @@
-"""judged samples -> spoiled copies of a few of them, judged blind among the others, to measure what the judge lets through.
+"""judged samples -> copies of a few of them, judged blind among the others: spoiled ones, plain and subtle, and harmless ones.
 
-The copies are drawn by the run's random seed, never exported, and each differs from its original. Three kinds need no call, the others
-are written by the generator's model. Idea: judges miss over half of planted errors (FBI, arXiv 2406.13439).
+Spoiled copies show what the judge lets through, and harmless ones what it drops for their form alone. Copies are drawn by the run's random
+seed, never exported, and each differs from its original. Some need no call, the others are written by the generator's model.
+Idea: judges miss over half of planted errors (FBI, arXiv 2406.13439).
 """
 
 import random
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from lib.generate.dealing import spoilings
+from lib.filter.faults import target_of
+from lib.filter.harmless import laid_out_anew, says_the_same
 from lib.llm.ask import Asker
-from lib.prompts.answers import SpoiledAnswer
-from lib.prompts.rendering import spoil_prompt
-from lib.schema import Rubric, Sample, Spoiling
+from lib.llm.call import no_objection
+from lib.prompts.answers import RewrittenAnswer, SpoiledAnswer
+from lib.prompts.rendering import rewrite_prompt, spoil_prompt
+from lib.schema import Sample, Spoiling
+from lib.taxonomy import MISCONCEPTION_TYPES
 
 MARK = "+"  # between the sample's id and the kind of spoiling, because no slot's id holds one
-OF_MISCONCEPTION = ("identifies_misconception", "identifies_incorrect_steps")
-OF_TONE = ("emotional_component", "style_tone")
+HARMLESS_CHANGE: dict[Spoiling, str] = {
+    "layout": "none: the same words in other paragraphs",
+    "paraphrased": "none: the same in other words",
+    "longer": "none: a third longer, with nothing new",
+}
 PRAISE = (
     "What a thoughtful follow-up this is.",
     "You are clearly thinking hard about this, and that is exactly what learning looks like.",
@@ -42,28 +49,50 @@ class Plant:
         return f"{self.sample.id}{MARK}{self.spoiling}"
 
 
-def with_plants(samples: Iterable[Sample], ranks: dict[str, int], *, random_seed: int) -> Iterator[Sample | Plant]:
-    """Yield the samples. After each sample that was drawn, yield its copy to be spoiled."""
+def with_plants(samples: Iterable[Sample], copies: Mapping[str, list[list[Spoiling]]]) -> Iterator[Sample | Plant]:
+    """Yield the samples. After each sample that was drawn, yield its copies, of the first kind each that it allows."""
     other = ""
     for sample in samples:
         yield sample
-        if sample.id in ranks:
-            yield Plant(sample, _possible(spoilings(ranks[sample.id], random_seed=random_seed), sample, other=other), other)
+        for kinds in copies.get(sample.id, ()):
+            if kind := next((kind for kind in kinds if _is_possible(kind, sample, other=other)), None):
+                yield Plant(sample, kind, other)
         other = sample.response
 
 
 async def spoil(ask: Asker, plant: Plant) -> SpoiledAnswer:
-    """Return the spoiled response and its fault. Raises CallFailed when the model writes none that differs from the original."""
-    sample = plant.sample
-    if plant.spoiling == "other_answer":
-        return SpoiledAnswer(response=plant.other, fault="the reply to another student's follow-up")
-    if plant.spoiling == "explanation_repeated":
-        return SpoiledAnswer(response=sample.metadata.explanation, fault="the first explanation again, word by word")
-    if plant.spoiling == "praise_only":
-        picked = random.Random(f"{ask.settings.random_seed}/{sample.id}/praise").sample(PRAISE, 5)
-        return SpoiledAnswer(response=" ".join(picked), fault="praise, and nothing about the subject")
-    objection = differs_from(sample.response)
-    return (await ask("spoil", plant.id, prompt=spoil_prompt(sample, plant.spoiling), answer=SpoiledAnswer, objection=objection)).answer
+    """Return the copy's response and its fault, which is "" for a harmless one. Raises CallFailed when the model writes none that fits."""
+    sample, random_seed = plant.sample, ask.settings.random_seed
+    match plant.spoiling:
+        case "other_answer":
+            return SpoiledAnswer(response=plant.other, fault="the reply to another student's follow-up")
+        case "explanation_repeated":
+            return SpoiledAnswer(response=sample.metadata.explanation, fault="the first explanation again, word by word")
+        case "praise_only":
+            picked = random.Random(f"{random_seed}/{sample.id}/praise").sample(PRAISE, 5)
+            return SpoiledAnswer(response=" ".join(picked), fault="praise, and nothing about the subject")
+        case "layout":
+            return SpoiledAnswer(response=laid_out_anew(sample.response), fault=HARMLESS_CHANGE["layout"])
+        case "paraphrased" | "longer":
+            return await _rewritten(ask, plant)
+    target = target_of(sample.metadata.rubrics, plant.spoiling)
+    prompt = spoil_prompt(
+        sample, plant.spoiling, criterion=target.criteria if target else "", other_kind=other_kind(sample, random_seed=random_seed)
+    )
+    return (await ask("spoil", plant.id, prompt=prompt, answer=SpoiledAnswer, objection=differs_from(sample.response))).answer
+
+
+async def _rewritten(ask: Asker, plant: Plant) -> SpoiledAnswer:
+    prompt = rewrite_prompt(plant.sample, plant.spoiling)
+    objection = no_objection if ask.provider("spoil").is_embedded else says_the_same(plant.sample.response, plant.spoiling)
+    reply = await ask("spoil", plant.id, prompt=prompt, answer=RewrittenAnswer, objection=objection)
+    return SpoiledAnswer(response=reply.answer.response, fault=HARMLESS_CHANGE[plant.spoiling])
+
+
+def other_kind(sample: Sample, *, random_seed: int) -> str:
+    """Return what a student with another kind of misconception would do, for a copy that answers that one."""
+    others = [kind for kind in MISCONCEPTION_TYPES if kind.id != sample.metadata.misconception_type]
+    return random.Random(f"{random_seed}/{sample.id}/other kind").choice(others).description
 
 
 def differs_from(original: str) -> Callable[[SpoiledAnswer], str]:
@@ -76,36 +105,18 @@ def spoiled_copy(plant: Plant, spoiled: SpoiledAnswer) -> Sample:
     return plant.sample.with_response(spoiled.response, id=plant.id)
 
 
-def touched(rubrics: Sequence[Rubric], spoiling: Spoiling) -> set[str]:
-    """Return the ids of the criteria that a response with this fault can't meet as the original does, as far as its kind tells.
-
-    A fault of content touches what is said of the misconception, or of facts. A response that says nothing of the subject touches all that
-    a good one must do.
-    """
-    critical = [rubric for rubric in rubrics if rubric.critical]
-    demands = [rubric for rubric in critical if rubric.weight > 0]
-    match spoiling:
-        case "ban_broken":
-            found = [rubric for rubric in critical if rubric.weight < 0][:1]
-        case "misconception_affirmed":
-            found = [rubric for rubric in demands if rubric.attributes.tutoring_skill in OF_MISCONCEPTION]
-        case "factual_reversal":
-            found = [rubric for rubric in critical if "truthfulness" in rubric.attributes.eval_dimension]
-        case "condescension":
-            found = [rubric for rubric in rubrics if any(name in rubric.attributes.eval_dimension for name in OF_TONE)]
-        case _:
-            found = demands
-    return {rubric.id for rubric in found or critical}
-
-
-def _possible(kinds: list[Spoiling], sample: Sample, *, other: str) -> Spoiling:
-    """Return the first kind of spoiling that this sample allows."""
-    allowed: dict[Spoiling, bool] = {
-        "ban_broken": any(rubric.weight < 0 for rubric in sample.metadata.rubrics),
-        "other_answer": _bare(other) not in ("", _bare(sample.response)),
-        "explanation_repeated": _bare(sample.metadata.explanation) != _bare(sample.response),
-    }
-    return next(kind for kind in kinds if allowed.get(kind, True))
+def _is_possible(kind: Spoiling, sample: Sample, *, other: str) -> bool:
+    """Whether the sample allows this kind of copy."""
+    match kind:
+        case "other_answer":
+            return _bare(other) not in ("", _bare(sample.response))
+        case "explanation_repeated":
+            return _bare(sample.metadata.explanation) != _bare(sample.response)
+        case "ban_broken" | "half_met" | "implicit_only":
+            return target_of(sample.metadata.rubrics, kind) is not None
+        case "layout":
+            return laid_out_anew(sample.response) not in ("", sample.response)
+    return True
 
 
 def _bare(text: str) -> str:

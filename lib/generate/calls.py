@@ -6,7 +6,7 @@ Topping up, further votes where a judgement is close, and answers that are asked
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 
-from lib.generate.dealing import UNWRITTEN, spoilings, to_plant
+from lib.generate.dealing import UNWRITTEN, copies_of
 from lib.generate.inputs import Plan
 from lib.generate.reuse import scenarios_of
 from lib.generate.verify import MARK, to_misstate
@@ -39,21 +39,22 @@ class Questions:
         of_plan = tuple(name for name in self.judged_of_plan if name not in gone)
         return replace(self, judged=self.judged.difference(gone), judged_of_plan=of_plan)
 
-    def planted(self, settings: Settings) -> dict[str, int]:
-        """Return the names of the responses of which a spoiled copy is judged, with their rank in the draw."""
-        return to_plant(self.judged_of_plan, share=settings.planted_share, random_seed=settings.random_seed)
+    def copies(self, settings: Settings) -> list[tuple[str, list[Spoiling]]]:
+        """Return the name of the response for each copy that is judged, with what the copy may be."""
+        drawn = copies_of(self.judged_of_plan, settings)
+        return [(name, kinds) for name, lists in drawn.items() for kinds in lists]
 
     def calls(self, settings: Settings) -> dict[Stage, int]:
         """Return the number of calls of each stage. That of spoiled copies can differ where a sample does not allow its kind of copy."""
-        planted = self.planted(settings)
-        kinds = [_kind(rank, random_seed=settings.random_seed, is_first=name in self.judged_of_plan[:1]) for name, rank in planted.items()]
+        copies = self.copies(settings)
+        kinds = [_kind(kinds, is_first=name in self.judged_of_plan[:1]) for name, kinds in copies]
         return {
             "scenario": len(self.scenarios),
             "verify": len(self.verified) + len(self.misstated),
             "misstate": len(self.misstated),
             "gold": len(self.responses),
             "spoil": sum(kind not in UNWRITTEN for kind in kinds),
-            "judge": (len(self.judged) + len(planted)) * settings.votes,
+            "judge": (len(self.judged) + len(copies)) * settings.votes,
         }
 
 
@@ -81,6 +82,6 @@ def slot_of(name: str) -> str:
     return name.rpartition(MARK)[0]
 
 
-def _kind(rank: int, *, random_seed: int, is_first: bool) -> Spoiling:
-    """Return the kind of a spoiled copy, as far as it is known beforehand. No response stands before the first sample's."""
-    return next(kind for kind in spoilings(rank, random_seed=random_seed) if not (is_first and kind == "other_answer"))
+def _kind(kinds: list[Spoiling], *, is_first: bool) -> Spoiling:
+    """Return the kind of a copy, as far as it is known beforehand. No response stands before the first sample's."""
+    return next(kind for kind in kinds if not (is_first and kind == "other_answer"))

@@ -1,16 +1,22 @@
 """cards and a number -> the card that is dealt to it, so that all cards come equally often and in no pattern."""
 
 import hashlib
+import math
 import random
 from collections.abc import Collection, Iterable, Sequence
+from fractions import Fraction
 from heapq import nsmallest
 from typing import TypeVar, get_args
 
-from lib.schema import Spoiling
-from lib.settings import planted_count
+from lib.schema import Harmless, Plain, Spoiling, Subtle
+from lib.settings import Settings, planted_count
 
-SPOILINGS: tuple[Spoiling, ...] = get_args(Spoiling)
-UNWRITTEN: tuple[Spoiling, ...] = ("other_answer", "explanation_repeated", "praise_only")  # made without a model
+PLAIN: tuple[Spoiling, ...] = get_args(Plain)
+SUBTLE: tuple[Spoiling, ...] = get_args(Subtle)
+HARMLESS: tuple[Spoiling, ...] = get_args(Harmless)
+SPOILINGS = (*PLAIN, *SUBTLE)  # the planted failures
+COPIES = (*SPOILINGS, *HARMLESS)
+UNWRITTEN: tuple[Spoiling, ...] = ("other_answer", "explanation_repeated", "praise_only", "layout")  # made without a model
 Card = TypeVar("Card")
 
 
@@ -32,14 +38,35 @@ def dealt(cards: Sequence[Card], name: str, *, number: int, random_seed: int) ->
     return shuffled(cards, f"{random_seed}/{name}/{block}")[position]
 
 
-def to_plant(ids: Collection[str], *, share: float, random_seed: int) -> dict[str, int]:
-    """Return the ids of the samples of which a spoiled copy is judged, with their rank in the draw."""
-    names = drawn(ids, count=planted_count(len(ids), share), seed=f"{random_seed}/planted")
+def to_plant(ids: Collection[str], *, share: float, random_seed: int, what: str = "planted") -> dict[str, int]:
+    """Return the ids of the samples of which a copy is judged, with their rank in the draw. `what` keeps draws apart."""
+    names = drawn(ids, count=planted_count(len(ids), share), seed=f"{random_seed}/{what}")
     return {name: rank for rank, name in enumerate(names)}
 
 
-def spoilings(rank: int, *, random_seed: int) -> list[Spoiling]:
-    """Return all kinds of spoiling, that of this rank in the draw first. Where a sample does not allow a kind, the next is taken."""
-    deck = shuffled(SPOILINGS, f"{random_seed}/spoilings")
-    turn = rank % len(deck)
-    return [*deck[turn:], *deck[:turn]]
+def copies_of(ids: Collection[str], settings: Settings) -> dict[str, list[list[Spoiling]]]:
+    """Return for each sample that was drawn what its copies may be, one list a copy with the wanted kind first.
+
+    A sample may have one spoiled copy and one harmless one. Where it does not allow a kind, the next of the list is taken.
+    """
+    seed, found = settings.random_seed, dict[str, list[list[Spoiling]]]()
+    for name, rank in to_plant(ids, share=settings.planted_share, random_seed=seed).items():
+        found.setdefault(name, []).append(spoilings(rank, subtle_share=settings.subtle_share, random_seed=seed))
+    for name, rank in to_plant(ids, share=settings.harmless_share, random_seed=seed, what="harmless").items():
+        found.setdefault(name, []).append(_turned(HARMLESS, rank, seed=f"{seed}/harmless"))
+    return found
+
+
+def spoilings(rank: int, *, subtle_share: float, random_seed: int) -> list[Spoiling]:
+    """Return the kinds of spoiling of this rank in the draw. They are plain or subtle ones, in the wanted proportion at every rank."""
+    share = Fraction(str(subtle_share))
+    subtle = math.floor(rank * share)
+    if math.floor((rank + 1) * share) > subtle:
+        return _turned(SUBTLE, subtle, seed=f"{random_seed}/subtle")
+    return _turned(PLAIN, rank - subtle, seed=f"{random_seed}/spoilings")
+
+
+def _turned(kinds: Sequence[Spoiling], turn: int, *, seed: str) -> list[Spoiling]:
+    """Return all kinds in a shuffled order that begins at another one each turn."""
+    deck = shuffled(kinds, seed)
+    return [*deck[turn % len(deck) :], *deck[: turn % len(deck)]]

@@ -34,9 +34,10 @@ def unpaid_calls(run: Run, plan: Plan, *, asked: Questions) -> dict[Stage, int]:
             one = found.get((stage, asked_model(settings, stage)), NOTHING)
             paid[stage] = Answered(one.votes | paid[stage].votes, one.refused | paid[stage].refused)
     needed = asked.without(_lost(run, paid)).not_judged({name for folder in folders for name in _gated(folder, paid["gold"])})
-    calls, planted = needed.calls(settings), needed.planted(settings)
+    calls, copies = needed.calls(settings), needed.copies(settings)
+    planted = {name for name, _ in copies}
     judged = [min(votes, settings.votes) for name, votes in paid["judge"].votes.items() if slot_of(name) in planted]
-    unjudged = max(0, len(planted) * settings.votes - sum(judged))
+    unjudged = max(0, len(copies) * settings.votes - sum(judged))
     spoiled = sum(slot_of(name) in planted for name in paid["spoil"].votes)
     return {
         "scenario": _missing(needed.scenarios, paid["scenario"]),

@@ -131,6 +131,10 @@ class SpoiledAnswer(Answer):
     response: Annotated[Text, Field(description="The spoiled reply, ready to be read by the student.")]
 
 
+class RewrittenAnswer(Answer):
+    response: Annotated[Text, Field(description="The reply in its other form, ready to be read by the student.")]
+
+
 class VerdictAnswer(Answer):
     rubric_id: str
     reasoning: Annotated[str, Field(description="One or two sentences.")]

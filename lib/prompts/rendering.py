@@ -16,12 +16,13 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
 
 from lib.errors import KitError, plain
 from lib.prompts.answers import ScenarioAnswer
-from lib.schema import Misstating, Rubric, Sample, SampleMetadata, Seed, Severity, Slot, Spoiling
+from lib.schema import Misstating, Rubric, Sample, SampleMetadata, Seed, Severity, Slot, Spoiling, Subtle
 from lib.taxonomy import MISCONCEPTION_TYPES, TYPE_BY_ID, has_formulas, label
 
 TEMPLATES = Path(__file__).parent
 Stage = Literal["scenario", "verify", "misstate", "gold", "judge", "spoil", "repair"]
-Template = Literal[Stage, "control", "gold_control"]  # a control has templates of its own for its scenario and its response
+# A control has templates of its own for its scenario and its response, and so have subtle and harmless copies.
+Template = Literal[Stage, "control", "gold_control", "spoil_subtle", "rewrite"]
 STAGES: tuple[Template, ...] = get_args(Template)
 OUR_TAGS = re.compile(
     r"<(?=[\s\u200b-\u200d\u2060\ufeff/]*(?:seed_\w+|question|explanation|follow_?up|criteri(?:a|on)|earlier_answer|response|misconception|ban|objections?|system|assignment)\b)",
@@ -29,6 +30,7 @@ OUR_TAGS = re.compile(
 )
 
 SHOWN_OF_SEED: dict[Severity, int] = {"critical": 3, "not_critical": 1, "critical_negative": 1}  # how many of a seed's criteria are shown
+LONGER = 4 / 3  # of a copy that is to be longer, in words
 LONGEST_CELL = 5_000  # characters: a list of subjects of the user's own may be long
 # What begins or ends something in Markdown or HTML, wherever it stands; at the beginning of a line, what makes a heading, a list or a rule;
 # and what makes a link of a bare address. An underscore between letters or digits is text.
@@ -85,12 +87,20 @@ def judge_prompt(*, question: str, explanation: str, follow_up: str, rubrics: Se
     return _prompt("judge", question=question, explanation=explanation, follow_up=follow_up, rubrics=rubrics, response=response)
 
 
-def spoil_prompt(sample: Sample, spoiling: Spoiling) -> Prompt:
-    """Ask for a copy of the response with this fault; `ban` is the sample's first one."""
+def spoil_prompt(sample: Sample, spoiling: Spoiling, *, criterion: str = "", other_kind: str = "") -> Prompt:
+    """Ask for a copy of the response with this fault. `criterion` is what it must not meet, `other_kind` what another student does."""
     about = sample.metadata
-    ban = next((rubric.criteria for rubric in about.rubrics if rubric.weight < 0), "")
     exchange = {"question": about.question, "explanation": about.explanation, "follow_up": about.follow_up}
-    return _prompt("spoil", **exchange, misconception=about.misconception, response=sample.response, spoiling=spoiling, ban=ban)
+    values = exchange | {"misconception": about.misconception, "response": sample.response, "spoiling": spoiling}
+    if spoiling in get_args(Subtle):
+        return _prompt("spoil_subtle", **values, criterion=criterion, other_kind=other_kind)
+    return _prompt("spoil", **values, ban=criterion)
+
+
+def rewrite_prompt(sample: Sample, spoiling: Spoiling) -> Prompt:
+    """Ask for a copy of the response that says the same in another form."""
+    words = round(LONGER * len(sample.response.split()))
+    return _prompt("rewrite", follow_up=sample.metadata.follow_up, response=sample.response, spoiling=spoiling, words=words)
 
 
 def repair_prompt(sample: Sample, objections: Sequence[str]) -> Prompt:

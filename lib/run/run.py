@@ -17,7 +17,9 @@ from lib.settings import Settings, from_root, notebook_values, short_path
 DECIDES_SAMPLES = Settings.names_of("input", "plan", "writing")
 THRESHOLD = "critical_pass_threshold"
 RULES_BEFORE = {"min_quality_score": 1, "drop_factual_errors": False, "ban_is_veto": False}  # of versions that had the threshold only
-BEFORE = RULES_BEFORE | {"verify_scenarios": False, "second_vote": False}  # what versions did that did not record these settings
+BEFORE = RULES_BEFORE | {  # what versions did that did not record these settings
+    "verify_scenarios": False, "second_vote": False, "subtle_share": 0.0, "harmless_share": 0.0,
+}  # fmt: skip
 ONCE = frozenset(Settings.names_of("once"))
 NOT_OF_A_RUN = ONCE | frozenset(Settings.names_of("place"))  # a run has these settings from whoever opens it
 AFTER_MAKING = Settings.names_of("endpoint", "engine", "judging")  # as notebook 01 was last run with them, when that was later

@@ -15,8 +15,10 @@ from lib.schema.made import (
 )
 from lib.schema.planned import (
     WEIGHT_OF,
+    Harmless,
     Misstating,
     Origin,
+    Plain,
     Record,
     Rubric,
     RubricAttributes,
@@ -26,6 +28,7 @@ from lib.schema.planned import (
     Spoiling,
     Student,
     Style,
+    Subtle,
     Text,
 )
 
@@ -35,9 +38,11 @@ __all__ = [
     "DroppedScenario",
     "Evaluation",
     "Failure",
+    "Harmless",
     "Message",
     "Misstating",
     "Origin",
+    "Plain",
     "Planted",
     "PlantedExplanation",
     "Record",
@@ -51,6 +56,7 @@ __all__ = [
     "Spoiling",
     "Student",
     "Style",
+    "Subtle",
     "Text",
     "Verdict",
     "Verification",

@@ -10,9 +10,12 @@ from lib.errors import is_blank
 Severity = Literal["critical", "critical_negative", "not_critical"]
 WEIGHT_OF: dict[Severity, int] = {"critical": 5, "critical_negative": -5, "not_critical": 1}
 
-Spoiling = Literal[
+Plain = Literal[
     "other_answer", "explanation_repeated", "praise_only", "misconception_affirmed", "factual_reversal", "condescension", "ban_broken",
 ]  # fmt: skip
+Subtle = Literal["half_met", "implicit_only", "near_topic", "small_error"]
+Harmless = Literal["layout", "paraphrased", "longer"]  # changes of form alone, so that the verdict must hold
+Spoiling = Literal[Plain, Subtle, Harmless]  # what a copy of a response has that the response has not
 Misstating = Literal["wrong_number", "wrong_claim"]  # what is wrong in an explanation that was made wrong on purpose
 Origin = Literal["plan", "control", "repair", "top_up"]
 

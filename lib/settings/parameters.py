@@ -102,6 +102,10 @@ class Parameters(BaseModel):
     planted_share: float = setting(
         "judging", 0.05, ge=0, le=1, means="share of samples judged again in a spoiled copy, to measure the judge"
     )
+    subtle_share: float = setting("judging", 0.5, ge=0, le=1, means="share of the planted failures that are hard to see")
+    harmless_share: float = setting(
+        "judging", 0.05, ge=0, le=1, means="share of samples judged again in a copy of another form, to measure the judge's false alarms"
+    )
     show_rubrics_to_tutor: bool = setting("writing", default=False, means="true only to measure what it does: it inflates keep rates")
     critical_pass_threshold: float = setting("filtering", 0.80, ge=0, lt=1, means="keep when MORE than this share of critical rubrics pass")
     min_quality_score: int = setting("filtering", 3, ge=1, le=5, means="lowest quality score of the judge that is kept; 1: any")

@@ -6,7 +6,8 @@ import pytest
 
 from lib.analyze.catches import COPY_COLUMNS, Catches, catches
 from lib.analyze.rates import Pairs, Share
-from lib.filter.planted import touched
+from lib.analyze.trust import trust
+from lib.filter.faults import touched
 from lib.settings import Settings
 from tests.build import a_planted, a_rubric, a_sample, an_evaluation, rubrics_of, tables, write_run
 
@@ -87,3 +88,43 @@ def test_a_criterion_fails_newly_when_the_original_meets_it(settings: Settings) 
     found = tables(write_run(settings, samples, evaluations, planted=[a_planted(each, failed=["r1"]) for each in samples]))
     assert found.planted["newly_failed"].tolist() == ["r1", ""]
     assert found.planted["touched_fails"].tolist() == [True, False]
+
+
+# ── grades and false alarms ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_judge_that_catches_only_plain_faults_is_told_so(settings: Settings) -> None:
+    samples = [a_sample(f"s{number:02}") for number in range(32)]
+    planted = [a_planted(one, "praise_only", failed=["r1"]) for one in samples[:16]] + [
+        a_planted(one, "small_error") for one in samples[16:]
+    ]
+    lines = tables(write_run(settings, samples, [an_evaluation(one) for one in samples], planted=planted)).catches.grade_lines
+    assert lines[0].startswith("plain faults caught: 16 of 16, 100%") and "subtle ones: 0 of 16, 0%" in lines[0]
+    assert "misses subtle ones" in lines[1]
+
+
+def test_with_one_grade_alone_nothing_is_compared() -> None:
+    assert of_pairs((True, True)).grade_lines == []
+
+
+def test_a_false_alarm_is_a_response_that_passes_and_is_dropped_in_another_form(settings: Settings) -> None:
+    """Of 16 copies one is of an original that is dropped, and 3 of the other 15 are dropped: 12 of 15 hold."""
+    samples = [a_sample(f"s{number:02}") for number in range(16)]
+    evaluations = [an_evaluation(one, failed=["r1"] if number == 0 else []) for number, one in enumerate(samples)]
+    copies = [a_planted(one, "layout", failed=["r1"] if number in (1, 2, 3) else []) for number, one in enumerate(samples)]
+    found = tables(write_run(settings, samples, evaluations, planted=copies))
+    assert (found.false_alarms.dropped, found.false_alarms.held) == (Share(3, 15), Share(12, 15))
+    assert found.catches.pairs.total == 0, "harmless copies are no planted failures"
+
+
+def test_false_alarms_take_the_place_of_a_judge_that_never_errs_in_the_corrected_rate(settings: Settings) -> None:
+    """By hand: 16 of 20 pass, all 16 planted are dropped, 12 of 16 copies hold. theta = 0.8 / 0.75, which is more than 1, so it is 1."""
+    samples = [a_sample(f"s{number:02}") for number in range(20)]
+    evaluations = [an_evaluation(one, failed=["r1"] if number < 4 else []) for number, one in enumerate(samples)]
+    planted = [a_planted(one, failed=["r1"]) for one in samples[4:]]
+    harmless = [a_planted(one, "layout", failed=["r1"] if number < 4 else []) for number, one in enumerate(samples[4:])]
+    with_them = trust(tables(write_run(settings, samples, evaluations, planted=[*planted, *harmless])))
+    assert with_them.corrected and with_them.corrected[0] == 1.0
+    assert with_them.assumptions[0].startswith("The share of good responses that the judge drops is taken from harmless copies")
+    without = trust(tables(write_run(settings, samples, evaluations, planted=planted)))
+    assert without.corrected and without.corrected[0] == 0.8

@@ -24,7 +24,7 @@ def these(samples: list[dict[str, Any]] | None = None, verdicts: list[dict[str, 
     planted = pd.DataFrame(columns=COPY_COLUMNS)
     made = pd.DataFrame([row | {"kept": row["status"] == "kept"} for row in samples or []], columns=SAMPLE_COLUMNS)
     scenarios, misstated = pd.DataFrame(columns=SCENARIO_COLUMNS), pd.DataFrame(columns=["id", "misstating", "caught"])
-    frames = {"planted": planted, "scenarios": scenarios, "misstated": misstated, "responses": {}}
+    frames = {"planted": planted, "harmless": planted, "scenarios": scenarios, "misstated": misstated, "responses": {}}
     return Tables(Run(Settings()), Manifest(), samples=made, verdicts=pd.DataFrame(verdicts or [], columns=VERDICT_COLUMNS), **frames)
 
 

@@ -18,7 +18,7 @@ from lib.filter.evidence import quote_found
 from lib.filter.judge import complete_for
 from lib.filter.planted import Plant, with_plants
 from lib.filter.votes import evaluation
-from lib.generate.dealing import SPOILINGS, to_plant
+from lib.generate.dealing import PLAIN, SPOILINGS, SUBTLE, copies_of, spoilings, to_plant
 from lib.prompts.answers import JudgementAnswer, VerdictAnswer
 from lib.run.files import read_jsonl
 from lib.run.manifest import update_manifest
@@ -247,17 +247,31 @@ def test_all_kinds_are_planted_equally_often_and_each_differs_from_its_original(
     run = Run(settings)
     originals = {sample.id: sample for sample in read_jsonl(run.generated, Sample, made_by="")}
     planted = list(read_jsonl(run.planted, Planted, made_by=""))
-    counts = [sum(copy.spoiling == kind for copy in planted) for kind in SPOILINGS]
+    counts = [sum(copy.spoiling == kind for copy in planted) for kind in PLAIN]
     assert sum(counts) == FEWEST_PLANTED and set(counts) == {2, 3}
     assert all(copy.response != originals[copy.sample_id].response for copy in planted)
+
+
+def test_half_of_the_planted_failures_are_subtle_at_every_rank() -> None:
+    kinds = [spoilings(rank, subtle_share=0.5, random_seed=3)[0] for rank in range(56)]
+    assert [sum(kind in SUBTLE for kind in kinds[:count]) for count in (2, 16, 56)] == [1, 8, 28]
+    assert Counter(kinds) == dict.fromkeys(PLAIN, 4) | dict.fromkeys(SUBTLE, 7)
+
+
+def test_a_sample_may_have_a_spoiled_and_a_harmless_copy() -> None:
+    """Both are drawn from the same samples, and not the same ones for both."""
+    ids, settings = [f"s{number}" for number in range(40)], Settings(planted_share=0.5, harmless_share=0.5)
+    copies = copies_of(ids, settings)
+    assert sum(map(len, copies.values())) == 40
+    assert {len(lists) for lists in copies.values()} == {1, 2}
 
 
 def test_a_ban_is_broken_only_where_there_is_one() -> None:
     """The verifier may have taken out the ban."""
     samples = [a_sample(str(number), rubrics=rubrics_of(5, 5), response=f"Response {number}.") for number in range(30)]
-    things = with_plants(samples, {sample.id: rank for rank, sample in enumerate(samples)}, random_seed=0)
-    spoilings = Counter(thing.spoiling for thing in things if isinstance(thing, Plant))
-    assert spoilings.total() == 30 and "ban_broken" not in spoilings
+    things = with_plants(samples, {one.id: [spoilings(rank, subtle_share=0, random_seed=0)] for rank, one in enumerate(samples)})
+    found = Counter(thing.spoiling for thing in things if isinstance(thing, Plant))
+    assert found.total() == 30 and "ban_broken" not in found
 
 
 def test_the_judge_is_shown_a_planted_failure_as_it_is_shown_a_sample(provider: Provider, judged: Judged) -> None:

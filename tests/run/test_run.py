@@ -500,9 +500,9 @@ def without(record: dict[str, Any], *names: str) -> dict[str, Any]:
 
 @pytest.fixture
 def earlier(usual: Settings, settings: Settings) -> Settings:
-    """Return a run of an earlier version, with today's defaults but for the votes, which it did not ask for."""
+    """Return a run of an earlier version, with today's defaults but for the votes and copies that it did not ask for."""
     as_an_earlier_version_wrote_it(Run(copy_run(usual, to=settings)))
-    return Settings.of(run=settings.run, outputs_dir=settings.outputs_dir, second_vote=False)
+    return Settings.of(run=settings.run, outputs_dir=settings.outputs_dir, second_vote=False, subtle_share=0, harmless_share=0)
 
 
 def test_an_earlier_versions_run_opens_is_filtered_validated_and_summed_up(same_provider: Provider, earlier: Settings) -> None:

@@ -194,7 +194,7 @@ function folded(title, open, ...children) {
 function planted(copy) {
   const failed = copy.failed.length ? `the judge fails ${copy.failed.join(", ")}` : "the judge fails no criterion";
   const about = element("p", { class: "why" }, `${copy.fault}. Of the copy, ${failed}; quality ${copy.quality} of 5.`);
-  return folded(`Planted failure: ${copy.spoiling}`, true, about, diffOf(copy.diff));
+  return folded(`${copy.what}: ${copy.spoiling}`, true, about, diffOf(copy.diff));
 }
 
 function wrong(copy) {

@@ -8,6 +8,7 @@ from typing import Any
 
 from lib.filter.keep import Judged, judged_samples, planted_failures
 from lib.filter.scores import critical_failures, weighted_score
+from lib.generate.dealing import HARMLESS
 from lib.publish.markdown import rendered
 from lib.run.records import dropped_scenarios, planted_explanations
 from lib.run.run import Run
@@ -129,6 +130,7 @@ def _planted(copy: Planted, sample: Sample) -> dict[str, Any]:
     met = {verdict.rubric_id: verdict.met for verdict in copy.evaluation.verdicts}
     failed = [rubric.id for rubric in sample.metadata.rubrics if not met[rubric.id]]
     about = {"spoiling": label(copy.spoiling).lower(), "fault": copy.fault, "failed": failed, "quality": copy.evaluation.quality_score}
+    about["what"] = "Harmless copy" if copy.spoiling in HARMLESS else "Planted failure"
     return about | {"diff": diff(sample.response, copy.response)}
 
 
