@@ -16,7 +16,7 @@ from lib.generate.inputs import Plan
 from lib.generate.minutes import minutes, seconds_a_call, steps_of
 from lib.generate.unpaid import unpaid_calls
 from lib.generate.usage import StageEstimate, output_tokens, seen_in, stage_estimate
-from lib.llm.addresses import address
+from lib.llm.addresses import address, whom_it_asks
 from lib.llm.budget import CHARACTERS_PER_TOKEN
 from lib.llm.call import wire_schema
 from lib.llm.journal_file import JournalError
@@ -42,6 +42,7 @@ class Estimate:
     samples: int
     budget_usd: float
     spent_usd: float = 0.0  # in this run so far, topping up and prompts that were tried included
+    whom: str = ""  # the models and the hosts that are asked
     batches: int = 0  # that wait for one another; 0 in live mode
 
     @property
@@ -65,7 +66,8 @@ class Estimate:
         left = f"{_dollars(self.left_usd)} are left to pay" if self.left_usd[1] else "nothing is left to pay"
         paid = f"; ${self.spent_usd:,.2f} are spent, {left}" if self.spent_usd else ""
         source = f"{self.measured} as measured in this run so far" if self.measured else "as is usual; nothing is measured yet"
-        return f"{counted(self.samples, 'sample')}: {counted(calls, 'call')}, {money}, {self._time} ({source}){paid}"
+        whom = f"asked: {self.whom}\n" if self.whom else ""
+        return f"{whom}{counted(self.samples, 'sample')}: {counted(calls, 'call')}, {money}, {self._time} ({source}){paid}"
 
     @property
     def _time(self) -> str:
@@ -128,6 +130,7 @@ def estimate(run: Run, plan: Plan) -> Estimate:
         measured="tokens and time" if any(mean.seconds for mean in seen.values()) else "tokens" if seen else "",
         is_local=local.issuperset(stage.stage for stage in stages),
         samples=len(plan),
+        whom=whom_it_asks(settings),
         budget_usd=settings.budget_usd,
         spent_usd=spent_usd,
         batches=sum(count for stage, count in steps.items() if accesses[stage].mode == "batch"),

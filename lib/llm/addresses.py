@@ -66,12 +66,51 @@ def address(settings: Settings, stage: Stage) -> Address:
     """Return where a stage's calls are sent. Raises ProviderError when the judge's house can't be told."""
     asked = getattr(settings, SETTINGS_OF[stage][0])
     if stage != "judge":
-        house, model = _split(asked, usual=_usual(settings.provider), base_url=variable("OPENAI_BASE_URL"))
-        return Address(Access(house, settings.mode), model)
+        is_named = settings.provider != "auto"
+        house, model = _split(asked, usual=_usual(settings.provider), is_named=is_named, base_url=variable("OPENAI_BASE_URL"))
+        return _own(Address(Access(house, settings.mode), model), settings, stage=stage)
     own_url, is_own = variable("JUDGE_BASE_URL"), bool(variable("JUDGE_BASE_URL") or variable("JUDGE_API_KEY"))
     usual = _usual_of_judge(settings, is_own=is_own)
-    house, model = _split(asked, usual=usual, base_url=own_url or variable("OPENAI_BASE_URL"))
-    return Address(Access(house, settings.judge_mode or settings.mode, is_own and house in ("anthropic", "openai")), model)
+    is_named = (settings.judge_provider or ("auto" if is_own else settings.provider)) != "auto"
+    house, model = _split(asked, usual=usual, is_named=is_named, base_url=own_url if is_own else variable("OPENAI_BASE_URL"))
+    access = Access(house, settings.judge_mode or settings.mode, is_own and house in ("anthropic", "openai"))
+    return _own(Address(access, model), settings, stage=stage)
+
+
+def _own(found: Address, settings: Settings, *, stage: Stage) -> Address:
+    """Return the address. Raises ProviderError where a default model, which is a Claude, would be asked of another house by oversight."""
+    name, url = SETTINGS_OF[stage][0], variable("JUDGE_BASE_URL" if found.access.is_judges_own else "OPENAI_BASE_URL")
+    is_default = found.model == Settings.model_fields[name].default
+    if is_default and (found.access.house == "openai" or (found.access.is_judges_own and host_of(url) not in ("", "api.anthropic.com"))):
+        raise ProviderError(
+            f"{name.upper()} is still {found.model}, which would be asked of {host_of(url or OPENAI_HOST)}. Name a model of that endpoint: "
+            f"{' '.join(f'{one.upper()}=…' for one in _names_there(settings, found))}."
+        )
+    return found
+
+
+def _names_there(settings: Settings, found: Address) -> list[str]:
+    """Return the settings that name the models of this address's house."""
+    return ["judge_model"] if found.access.is_judges_own else list(dict.fromkeys(SETTINGS_OF[stage][0] for stage in stages_asked(settings)))
+
+
+def whom_it_asks(settings: Settings) -> str:
+    """Return which models are asked, what for and at which host, as one line."""
+    what = {"scenario": "writer", "verify": "verifier", "judge": "judge"}
+    hosts: dict[str, list[str]] = {}
+    for stage in stages_asked(settings):
+        found = address(settings, stage)
+        hosts.setdefault(host_at(found.access), []).append(f"{what[stage]} {'' if found.access.is_local else found.model}".strip())
+    return "; ".join(f"{', '.join(models)} at {host}" for host, models in hosts.items())
+
+
+def host_at(access: Access) -> str:
+    """Return the host of an endpoint, as far as the environment names it."""
+    if access.house not in ("anthropic", "openai"):
+        return "the model on this machine" if access.is_local else access.house
+    owner = "JUDGE" if access.is_judges_own else access.house.upper()
+    usual = "api.openai.com" if access.house == "openai" else "api.anthropic.com"
+    return host_of(variable(f"{owner}_BASE_URL")) or usual
 
 
 def stages_asked(settings: Settings) -> list[Stage]:
@@ -91,7 +130,7 @@ def _usual(provider: str) -> House:
 
 
 def _usual_of_judge(settings: Settings, *, is_own: bool) -> House:
-    provider = settings.judge_provider or settings.provider
+    provider = settings.judge_provider or ("auto" if is_own else settings.provider)
     if is_own and provider == "auto":
         return "anthropic" if family(settings.judge_model) == "anthropic" and "api.openai" not in variable("JUDGE_BASE_URL") else "openai"
     if is_own and settings.judge_provider not in ("", "auto", "anthropic", "openai"):
@@ -99,14 +138,17 @@ def _usual_of_judge(settings: Settings, *, is_own: bool) -> House:
     return _usual(provider)
 
 
-def _split(asked: str, *, usual: House, base_url: str) -> tuple[House, str]:
-    """Return the house and the id of the model there. `base_url` is that of the OpenAI-compatible endpoint."""
+def _split(asked: str, *, usual: House, is_named: bool, base_url: str) -> tuple[House, str]:
+    """Return the house and the id of the model there. `base_url` is that of the OpenAI-compatible endpoint.
+
+    `usual` is the house of ids without a prefix. Where a setting has named it (`is_named`), a gateway gets every id as it is written.
+    """
     first, _, rest = asked.partition("/")
     if asked == "local":
         return "local", asked
     if first not in HOUSES or not rest:
         return usual, asked
     is_gateway = usual == "openai" and host_of(base_url or OPENAI_HOST) != host_of(OPENAI_HOST)
-    if is_gateway and ("/" not in rest if first == "openai" else not is_reachable(first)):
+    if is_gateway and (is_named or ("/" not in rest if first == "openai" else not is_reachable(first))):
         return usual, asked
     return first, rest

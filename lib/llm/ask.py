@@ -3,6 +3,7 @@
 A new reply is in the journal before it is used.
 """
 
+import asyncio
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -10,7 +11,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
-from lib.llm.addresses import SETTINGS_OF, address
+from lib.llm.addresses import SETTINGS_OF, address, stages_asked
 from lib.llm.answers import reply_or_failure
 from lib.llm.budget import Budget
 from lib.llm.call import Asked, Call, CallFailed, RawReply, Reply, Transient, no_objection
@@ -42,6 +43,7 @@ class Asker:
         width = max(endpoint.window.width for endpoint in endpoints.values())
         self.workers = width + width // 4  # samples under way at once; more than calls in flight, since some wait for the disk
         self._replayable: set[tuple[str, str]] | None = None  # (slot, stage), read from the journal when first needed
+        self._all_seen: asyncio.Task[None] | None = None
 
     def provider(self, stage: Stage) -> Provider:
         """Return who answers the calls of a stage."""
@@ -119,7 +121,18 @@ class Asker:
             if isinstance(failed, CallFailed) and failed.objection:
                 call = _told(call, answer=raw.text, objection=failed.objection)
                 break
+        await self._see_all()
         return await self._until_valid(await endpoint.seen(call), key=key, paid=found.paid, endpoint=endpoint)
+
+    async def _see_all(self) -> None:
+        """Before the first call that is paid for, let every model show that it honours schemas, the judge too when samples are made."""
+        if not self._all_seen:
+            self._all_seen = asyncio.create_task(self._canaries())
+        await asyncio.shield(self._all_seen)
+
+    async def _canaries(self) -> None:
+        for stage in stages_asked(self.settings):
+            await self.endpoints[stage].takes(self._models[stage], effort=getattr(self.settings, SETTINGS_OF[stage][1]))
 
     async def _until_valid(self, call: Call[A], *, key: str, paid: int, endpoint: Endpoint) -> Reply[A] | CallFailed:
         """Ask again while the answer is cut off or invalid and another may be better. `paid` replies are in the journal before.

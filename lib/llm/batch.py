@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Collection, Coroutine
 from typing import Any
 
-from lib.llm.batch_wire import BatchGone, BatchWire, expired
+from lib.llm.batch_wire import BatchFailed, BatchGone, BatchWire, expired
 from lib.llm.books import Books
 from lib.llm.call import Asked, Call, CallFailed, ProviderError, RawReply, Transient
 from lib.llm.lost_batches import found_batch
@@ -98,7 +98,7 @@ class BatchTransport:
             if batch.processing_status != "ended":
                 return f"Batch {batch_id} of an earlier pass in MODE=batch is still under way with {size}"
             await self._read_all(shard, batch_id, answered=batch.answered)
-        except BatchGone:
+        except (BatchGone, BatchFailed):
             self.journal.close_shard(shard)
         except (Transient, CallFailed) as problem:
             return f"Batch {batch_id} of an earlier pass in MODE=batch can't be read just now ({problem.detail})"
@@ -157,8 +157,11 @@ class BatchTransport:
             batch = await self._ended(batch_id)
             await self._read_all(shard, batch_id, answered=batch.answered)
             return
+        except BatchFailed as failed:
+            self.journal.close_shard(shard)
+            error: Exception = ProviderError(f"{failed}. What it had answered is kept. Run again to ask for the rest in a new batch.")
         except BatchGone as gone:
-            error: Exception = expired(f"{batch_id} is gone ({gone})")
+            error = expired(f"{batch_id} is gone ({gone})")
             self.journal.close_shard(shard)
             self.remarks.append(f"Batch {batch_id} is gone at the provider ({gone}): what it had not answered yet is asked anew.")
         except Exception as caught:  # noqa: BLE001  # whatever it is, every waiting call must end in it

@@ -36,6 +36,10 @@ class BatchGone(Exception):
     """The provider does not have this batch any more, or not for this key."""
 
 
+class BatchFailed(Exception):
+    """The batch ended as a whole without all answers, for example because somebody canceled it."""
+
+
 class BatchWire(ABC):
     """`timeout_s` bounds each answer. Of a batch's results it bounds each line."""
 

@@ -10,7 +10,7 @@ from typing import Any
 
 MOST_BYTES = 8_000_000  # of a message or a page. The longest answer, 21,000 tokens and its thinking, has about 200 kB.
 PIECE_BYTES = 1 << 16  # decompressed at a time
-UNLIMITED_ENDS = "/results"  # a batch's results are read line by line, and each line has its own limit
+UNLIMITED_ENDS = ("/results", "/content")  # a batch's results are read line by line, and each line has its own limit
 GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
 RESPONSES: ContextVar[list[Any]] = ContextVar("RESPONSES")  # a caller's list, which gets each response as soon as its headers are there
 

@@ -48,9 +48,9 @@ def price_of(model: str, *, named: str = "", mode: str = "live") -> Price:
 
     `named` is the setting `price_usd_per_mtok`. A price under the model's own name comes before the table, and one without a name after it.
     """
-    table, own = price_table(), prices(named)
-    listed = table["models"].get(plain_id(model), {})
-    if not (pair := own.get(model) or own.get(plain_id(model)) or (own.get("") if not listed else None)) and not listed:
+    table = price_table()
+    own, listed = {plain_id(name): pair for name, pair in prices(named).items()}, table["models"].get(plain_id(model), {})
+    if not (pair := own.get(plain_id(model)) or (own.get("") if not listed else None)) and not listed:
         raise PriceError(
             f"No price is listed for `{model}` (table of {table['as_of']}). Set PRICE_USD_PER_MTOK to its input/output price in US dollars "
             f"per million tokens, e.g. '2/10' or '{model}=2/10', or '0/0' if it is free."

@@ -9,6 +9,7 @@ from lib.llm.addresses import House
 from lib.llm.body import bound_body
 from lib.llm.call import ProviderError
 from lib.llm.environment import variable
+from lib.llm.problems import sdk_of
 from lib.llm.provider import CREDENTIALS, Provider
 
 AIOHTTP_ABOVE = 8  # calls in flight. With more, aiohttp takes a fifth less of the client's CPU (measured at 50).
@@ -22,9 +23,9 @@ def client(provider: Provider, *, timeout_s: float, max_connections: int) -> Any
     Raises ProviderError when a proxy or certificate of the environment can't be used, and when a cloud's package or variable is missing.
     """
     import httpx2
-    from anthropic import Omit
 
-    further = {name: Omit() if value is None else value for name, value in provider.headers.items()}
+    left_out = sdk_of(provider).Omit()
+    further = {name: left_out if value is None else value for name, value in provider.headers.items()}
     common: dict[str, Any] = {
         "http_client": _http(provider, max_connections=max_connections),
         "timeout": httpx2.Timeout(timeout_s, connect=min(30.0, timeout_s)),
@@ -49,7 +50,8 @@ def _http(provider: Provider, *, max_connections: int) -> Any:
     from anthropic import DefaultAioHttpClient, DefaultAsyncHttpxClient
 
     limits = httpx2.Limits(max_connections=max_connections, max_keepalive_connections=max_connections)
-    is_lean = max_connections > AIOHTTP_ABOVE and not getproxies()  # only the default transport is known to use a proxy
+    # Only the default transport is known to use a proxy, and to take a password in the address beside a key.
+    is_lean = max_connections > AIOHTTP_ABOVE and not getproxies() and "@" not in provider.base_url
     transport: Any = DefaultAioHttpClient if is_lean else DefaultAsyncHttpxClient
     try:
         return transport(limits=limits, trust_env=not provider.is_local, follow_redirects=False, event_hooks={"response": [bound_body]})

@@ -6,11 +6,11 @@ Source: the types of the `openai` package, 3.57, and OpenAI's guide to batches (
 import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
-from lib.llm.batch_wire import FATAL_ERRORS, TRIES_OF_A_REQUEST, BatchWire, expired
+from lib.llm.batch_wire import FATAL_ERRORS, TRIES_OF_A_REQUEST, BatchFailed, BatchWire, expired
 from lib.llm.call import CallFailed, ProviderError, RawReply, Transient
 from lib.llm.wire import Count, Text, Wire, WireBatch, WireBatchPage, at, read
 
@@ -26,7 +26,7 @@ class WireFile(Wire):
 class WireCompletionBatch(Wire):
     id: str = Field(pattern=r"^[A-Za-z0-9_.-]{1,200}$")  # strict, because it becomes part of a path
     status: Text = ""
-    created_at: int = Field(0, ge=0, le=10**11)  # seconds since 1970
+    created_at: Annotated[int, Field(ge=0, le=10**11)] | None = None  # seconds since 1970
     total: Count = at("request_counts", "total", default=0)
     completed: Count = at("request_counts", "completed", default=0)
     failed: Count = at("request_counts", "failed", default=0)
@@ -43,7 +43,7 @@ class WireCompletionBatch(Wire):
             {
                 "id": self.id,
                 "processing_status": "ended" if self.status in ENDED else self.status,
-                "created_at": datetime.fromtimestamp(self.created_at, UTC),
+                "created_at": self.created_at and datetime.fromtimestamp(self.created_at, UTC),
                 "request_counts": counts,
                 "mark": self.mark,
             }
@@ -92,11 +92,12 @@ class CompletionBatchWire(BatchWire):
 
     async def _lines(self, batch_id: str) -> AsyncIterator[bytes]:
         batch = await self._found(batch_id)
-        if batch.status == "failed" and not batch.output_file:
-            raise CallFailed("rejected", f"{batch_id} failed as a whole: {self.provider.plain(batch.problem, longest=200)}")
         for name in filter(None, (batch.output_file, batch.error_file)):
             async for line in self._lines_at(f"/files/{name}/content"):
                 yield line
+        if batch.status in ("failed", "cancelled"):
+            reason = self.provider.plain(batch.problem, longest=200).rstrip(".")
+            raise BatchFailed(f"Batch {batch_id} {batch.status}{f' ({reason})' if reason else ''}")
 
     def _outcome_of(self, line: bytes, batch_id: str) -> tuple[str, RawReply | Exception]:
         result = read(WireCompletionResult, line)
@@ -106,7 +107,7 @@ class CompletionBatchWire(BatchWire):
         detail = self.provider.plain(result.error_message or result.body_error, longest=200)
         if result.status == 200:
             return self._reply(result.body)
-        if result.error_code in ("batch_expired", "batch_cancelled"):
+        if result.error_code in ("batch_expired", "batch_cancelled"):  # of a canceled one, the whole batch is reported
             return expired(detail or "the request expired in its batch")
         if result.status in (401, 402, 403, 404) or result.error_code in FATAL_ERRORS:
             return ProviderError(f"In a batch: {detail}. What is done is kept; correct it and run again.")

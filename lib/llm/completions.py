@@ -15,7 +15,7 @@ from lib.llm.wire import BROKEN, LONGEST_NAME, Count, Text, Tokens, Unreadable, 
 
 FORMAT = "response_format"  # the parameter that asks for a structured output
 EFFORT = "reasoning_effort"  # how an error names the parameter of the effort
-OWN_HOST = "api.openai.com"  # takes `max_completion_tokens`; other servers know `max_tokens`
+OWN_HOSTS = ("openai.com", "openai.azure.com")  # take `max_completion_tokens`; other servers know `max_tokens`
 STOP_REASONS = {"stop": "end_turn", "length": "max_tokens", "content_filter": "refusal"}
 DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|h|m|s)")
 SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}

@@ -27,5 +27,5 @@ def dialect_of(provider: Provider) -> Dialect:
     if not provider.speaks_completions:
         parts = messages.parameters, messages.post, messages.reply_of, messages.rate_limit
         return Dialect(*parts, messages.FORMAT, messages.EFFORT)
-    parameters = partial(completions.parameters, is_own_host=provider.host == completions.OWN_HOST)
+    parameters = partial(completions.parameters, is_own_host=provider.host.lower().partition(":")[0].endswith(completions.OWN_HOSTS))
     return Dialect(parameters, completions.post, completions.reply_of, completions.rate_limit, completions.FORMAT, completions.EFFORT)

@@ -18,6 +18,8 @@ from lib.prompts.rendering import Prompt
 
 Transport = LiveTransport | BatchTransport
 CANARY_TOKENS = 2_000  # room for thinking
+CANARIES = 3  # that are sent when one shows nothing
+LONGEST_WAIT_S = 20.0  # between two canaries
 QUESTION = Prompt("You answer in one short sentence.", "Is a ripe lemon yellow or green, and is it a fruit?")
 
 
@@ -37,61 +39,66 @@ class Endpoint:
     window: Window
     transport: Transport
     live: LiveTransport
-    _canaries: dict[tuple[str, bool], asyncio.Task[bool]] = field(default_factory=dict)
+    _canaries: dict[tuple[str, str], asyncio.Task[bool]] = field(default_factory=dict)
 
     async def seen(self, call: Call[Any]) -> Call[Any]:
-        """Return the call as the endpoint takes it, after it has shown, once for each model, that it honours schemas.
+        """Return the call as the endpoint takes it, without an effort where the model takes none. Raises as `takes` does."""
+        return call if await self.takes(call.model, effort=call.effort) else replace(call, effort="")
 
-        The effort is left out where the model takes none. Raises ProviderError when schemas are not honoured, and when no call can succeed.
+    async def takes(self, model: str, *, effort: str) -> bool:
+        """Send the canary, once for each model and effort, and return whether the model takes this effort.
+
+        Raises ProviderError when schemas are not honoured, and when no call can succeed.
         """
         if self.provider.is_local:
-            return call
-        about = call.model, bool(call.effort)
-        if about not in self._canaries:
-            self._canaries[about] = asyncio.create_task(self._takes_effort(call))
-        return call if await asyncio.shield(self._canaries[about]) else replace(call, effort="")
+            return True
+        if (model, effort) not in self._canaries:
+            self._canaries[model, effort] = asyncio.create_task(self._takes(model, effort=effort))
+        return await asyncio.shield(self._canaries[model, effort])
 
-    async def _takes_effort(self, call: Call[Any]) -> bool:
-        """Send the canary unless an earlier pass did, and return whether the model takes an effort."""
-        efforts = ["low", ""] if call.effort else [""]
-        for effort in efforts:  # an earlier pass may have found it out
-            if self.books.journal.find(self._canary(call, effort=effort).key(self.provider.id)).outcome:
-                return bool(effort)
-        for effort in efforts:
+    async def _takes(self, model: str, *, effort: str) -> bool:
+        try:
+            await self._send(_canary(model, effort=effort))
+        except CallFailed as failed:
+            if effort and failed.reason == "rejected" and self.live.dialect.effort in failed.detail:
+                await self.takes(model, effort="")
+                self.transport.remarks.append(f"{model} at {self.provider.host} takes no effort “{effort}”, so it is asked without one.")
+                return False
+            if failed.reason == "rejected":
+                raise ProviderError(await self._refusal(model, failed.detail)) from None
+        except NotFound as problem:
+            raise NotFound(str(problem) + await self._models_like(model)) from None
+        return True  # also where it shows nothing of the schema, because the call itself will then fail in the same way or succeed
+
+    async def _send(self, canary: Call[CanaryAnswer]) -> None:
+        """Send the canary until it shows something, unless the journal has it from an earlier pass. Raises as `_try` does."""
+        if self.books.journal.find(canary.key(self.provider.id)).outcome:
+            return
+        for attempt in range(1, CANARIES + 1):
             try:
-                await self._try(self._canary(call, effort=effort))
-                if call.effort and not effort:
-                    self.transport.remarks.append(f"{call.model} at {self.provider.host} takes no effort, so it is asked without one.")
-                return bool(effort)
-            except CallFailed as failed:
-                if effort and self.live.dialect.effort in failed.detail:
-                    continue
-                if failed.reason == "rejected":
-                    raise ProviderError(await self._refusal(call, failed.detail)) from None
-                return True  # it shows nothing of the schema, and the call itself will fail in the same way or succeed
-            except NotFound as problem:
-                raise ProviderError(str(problem) + await self._models_like(call.model)) from None
-        raise AssertionError("unreachable: the last effort returns or raises")
-
-    def _canary(self, call: Call[Any], *, effort: str) -> Call[CanaryAnswer]:
-        room = min(CANARY_TOKENS, call.max_tokens)
-        canary = Call(slot="canary", stage="canary", model=call.model, prompt=QUESTION, answer=CanaryAnswer, max_tokens=room)
-        return replace(canary, effort=effort)
+                return await self._try(canary)
+            except Transient as problem:
+                if attempt == CANARIES:
+                    raise CallFailed("unavailable", problem.detail) from None
+                await asyncio.sleep(min(LONGEST_WAIT_S, problem.retry_after_s if problem.retry_after_s is not None else attempt))
 
     async def _try(self, canary: Call[CanaryAnswer]) -> None:
-        """Send the canary and journal it. Raises CallFailed when it shows nothing, ProviderError when schemas are not honoured."""
+        """Send the canary once and journal it.
+
+        Raises Transient or CallFailed when it shows nothing, and ProviderError when the answer is none, or not what the schema asks for.
+        """
         books = self.books.in_mode("live")
         asked = books.asked(canary, key=canary.key(self.provider.id))
-        try:
-            async with books.budget.reserve(asked.worst_usd), self.window.place():
-                raw = books.paid(asked, await self.live.send(canary, asked))
-        except Transient as problem:
-            raise CallFailed("unavailable", problem.detail) from None
-        outcome = reply_or_failure(canary, raw, replayed=False)
-        paid = books.journal.find(asked.key).paid
+        async with books.budget.reserve(asked.worst_usd), self.window.place():
+            raw = books.paid(asked, await self.live.send(canary, asked))
+        outcome, paid = reply_or_failure(canary, raw, replayed=False), books.journal.find(asked.key).paid
         await books.journal.store(asked, raw, number=paid + 1, outcome=outcome.reason)
+        if raw.flaw and paid + 1 < CANARIES:
+            raise Transient("connection", raw.flaw)
         if isinstance(outcome, CallFailed):
-            if outcome.reason == "invalid_answer" and not raw.flaw:
+            if raw.flaw:
+                raise ProviderError(f"{self.provider.host}: {raw.flaw}. Nothing else was asked. Check {self.provider.url_name}.")
+            if outcome.reason == "invalid_answer":
                 raise ProviderError(self._ignores(canary, raw))
             raise outcome
 
@@ -107,12 +114,22 @@ class Endpoint:
             f"answered: “{quoted}”. Nothing else was asked. Use an endpoint or a model that honours them.{other}"
         )
 
-    async def _refusal(self, call: Call[Any], detail: str) -> str:
+    @property
+    def _other_route(self) -> str:
+        is_of_judge_alone = self.provider.model_names == "JUDGE_MODEL"
+        return "set JUDGE_PROVIDER=openai" if is_of_judge_alone else "set OPENAI_BASE_URL, PROVIDER=openai"
+
+    async def _refusal(self, model: str, detail: str) -> str:
         return (
-            f"{self.provider.host} takes no structured call to {call.model} ({detail.rstrip('.')}). Nothing else was asked. Check "
+            f"{self.provider.host} takes no structured call to {model} ({detail.rstrip('.')}). Nothing else was asked. Check "
             f"{self.provider.model_names}, {self.provider.key_names}, and that the endpoint knows {self.live.dialect.format}."
-            f"{await self._models_like(call.model)}"
+            f"{await self._models_like(model)}"
         )
 
     async def _models_like(self, model: str) -> str:
         return await models_like(self.live.client, model, provider=self.provider, timeout_s=self.live.timeout_s)
+
+
+def _canary(model: str, *, effort: str) -> Call[CanaryAnswer]:
+    canary = Call(slot="canary", stage="canary", model=model, prompt=QUESTION, answer=CanaryAnswer, max_tokens=CANARY_TOKENS)
+    return replace(canary, effort=effort)

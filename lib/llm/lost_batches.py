@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 
-from lib.llm.batch_wire import BatchGone, BatchWire
+from lib.llm.batch_wire import BatchFailed, BatchGone, BatchWire
 from lib.llm.call import ProviderError
 from lib.llm.shards import Shard
 from lib.llm.wire import Unreadable, WireBatch
@@ -45,5 +45,5 @@ async def _is_of(shard: Shard, batch_id: str, *, wire: BatchWire, poll_s: float)
     try:
         await wire.ended(batch_id, every_s=poll_s, report=lambda _: None)
         return not shard.by_custom_id.keys().isdisjoint([custom_id async for custom_id, _ in wire.results(batch_id)])
-    except BatchGone:
+    except (BatchGone, BatchFailed):
         return False

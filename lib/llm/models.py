@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from difflib import get_close_matches
 from typing import Any, TypeVar
 
+from lib.llm.body import BodyError
 from lib.llm.call import CallFailed, ProviderError, Transient
 from lib.llm.problems import error_body, one_attempt
 from lib.llm.provider import CREDENTIALS, Provider
@@ -57,7 +58,7 @@ async def _listed(client: Any, *, provider: Provider, timeout_s: float) -> WireM
     async def listed() -> Any:
         try:
             return await client.models.with_raw_response.list()
-        except (openai.NotFoundError, openai.PermissionDeniedError):  # a server without a list, or a key for some routes only
+        except (openai.APIStatusError, BodyError):  # no list, none for this key, or a huge one: the canary shows what is wrong
             return None
 
     return await _answer(listed(), WireModelList, provider=provider, timeout_s=timeout_s) or WireModelList()

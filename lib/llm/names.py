@@ -7,7 +7,7 @@ import re
 
 REGION = re.compile(r"^(?:us-gov|us|eu|apac|ap|jp|au|ca|global)\.")  # of a Bedrock inference profile
 VENDOR = re.compile(r"^(?:anthropic|openai|meta|mistral|qwen|deepseek|google|amazon|cohere)\.")  # of a Bedrock model
-AFTER_ID = re.compile(r"(?:@.*|:[a-z][\w.-]*|-v\d+(?::\d+)?)$")  # Vertex's date, OpenRouter's ":free", Bedrock's "-v1:0"
+AFTER_ID = re.compile(r"(?:@.*|:[a-z][\w.-]*|-v\d+:\d+)$")  # Vertex's date, OpenRouter's ":free", Bedrock's "-v1:0"
 DATED = re.compile(r"-(?:\d{8}|\d{4}-\d{2}-\d{2})$")
 FAMILIES = {  # how ids begin -> the family. A name that is not here is its own family.
     "anthropic": ("claude",),
@@ -21,7 +21,7 @@ FAMILIES = {  # how ids begin -> the family. A name that is not here is its own 
 
 def plain_id(model: str) -> str:
     """Return "claude-sonnet-5-5" for `us.anthropic.claude-sonnet-5-5-20261001-v1:0`, and likewise for other forms of an id."""
-    name = model.lower().rpartition("/")[2]
+    name = model.lower().rpartition("/")[2].removeprefix("ft:")
     name = VENDOR.sub("", REGION.sub("", name))
     while name != (shorter := DATED.sub("", AFTER_ID.sub("", name))):
         name = shorter

@@ -21,7 +21,7 @@ ENDS_THE_RUN = {  # status -> the problem, and what to do next
     401: ("The key is not accepted", "Check {keys} in the environment or in .env."),
     402: ("Payment is required", "Check the account's billing, then run again: what is done is kept."),
     403: ("The key may not do this", "Check {keys}, its workspace and the model's access."),
-    404: ("Not found", "Check {models} and {url}: the model may be retired."),
+    404: ("Not found", "Check that {models} names a model of this endpoint, and check {url}."),
 }
 SPENDING_LIMIT = ("The account's spending limit is reached", "Raise it or wait, then run again: what is done is kept.")
 SPENDING_LIMIT_SIGNS = (

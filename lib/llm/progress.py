@@ -1,9 +1,11 @@
 """How far a pass is, on a bar in a terminal and in JupyterLab, and line by line in papermill's log."""
 
+import asyncio
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from lib.errors import counted
@@ -16,6 +18,7 @@ LINE = "{desc}: {n:,}/{total:,}{unit} ({percentage:.0f} %){standing}"
 # A terminal cuts off what does not fit into a line, so what matters least comes last.
 BAR = "{desc}: {percentage:3.0f}%|{bar:6}| {n:,}/{total:,}{unit}{standing}"
 
+REDRAWN_S = 60.0
 REPEATED_AFTER_S = 300.0  # a line of a log that says of a batch what the line before said
 
 
@@ -53,6 +56,22 @@ def progress_bar(total: int, *, description: str, unit: str, note: Callable[[], 
     if headless():
         return Bar(**about, bar_format=LINE, file=_Lines(), mininterval=10.0, maxinterval=30.0)
     return Bar(**about, bar_format=BAR, file=sys.stdout, mininterval=0.5, dynamic_ncols=True)
+
+
+@asynccontextmanager
+async def redrawn(bar: Any) -> AsyncIterator[None]:
+    """Redraw the bar every so often, so that a slow model is not silence."""
+
+    async def redraw() -> None:
+        while True:
+            await asyncio.sleep(REDRAWN_S)
+            bar.refresh()
+
+    task = asyncio.create_task(redraw())
+    try:
+        yield
+    finally:
+        task.cancel()
 
 
 def pace(done: int, total: int, *, elapsed_s: float, rate: float) -> str:

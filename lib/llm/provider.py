@@ -11,6 +11,7 @@ from lib.llm.call import ProviderError
 from lib.llm.environment import headers, host_of, key, secrets_of, variable, web_address
 
 ANTHROPIC_HOST = "https://api.anthropic.com"
+OF_ACCOUNT = {"OpenAI-Organization": "OPENAI_ORG_ID", "OpenAI-Project": "OPENAI_PROJECT_ID"}  # headers that are for OpenAI alone
 CLOUDS: dict[House, str] = {  # the variable with another base URL
     "bedrock": "ANTHROPIC_BEDROCK_BASE_URL",
     "vertex": "ANTHROPIC_VERTEX_BASE_URL",
@@ -105,13 +106,13 @@ def _anthropic(*, is_judges_own: bool, model_names: str) -> Provider:
     api_key, further = key(key_name), headers("ANTHROPIC_CUSTOM_HEADERS")
     auth_token = "" if is_judges_own or api_key else key("ANTHROPIC_AUTH_TOKEN")
     if not api_key and not auth_token and base_url == ANTHROPIC_HOST:
-        raise ProviderError(f"No API key: set {key_name} in the environment or in .env (see .env.example), or PROVIDER=local.")
+        raise ProviderError(f"No API key for {model_names}: set {key_name} in the environment or in .env (see .env.example).")
     return Provider(
         "anthropic" if base_url == ANTHROPIC_HOST else host_of(base_url),
         base_url,
         api_key or ("" if auth_token else "none"),
         auth_token=auth_token,
-        headers=dict.fromkeys(further) if is_judges_own else dict(further),
+        headers=_left_out(further, api_key=api_key) if is_judges_own else dict(further),
         secrets=secrets_of(base_url, api_key, auth_token, variable("ANTHROPIC_AUTH_TOKEN"), *further.values()),
         key_names=key_name if api_key or not auth_token else "ANTHROPIC_AUTH_TOKEN",
         url_name=url_name,
@@ -124,15 +125,18 @@ def _openai(*, is_judges_own: bool, model_names: str) -> Provider:
     base_url = _without_end(web_address(url_name, default=OPENAI_HOST), "/chat/completions")
     if not urlsplit(base_url).path:
         base_url = urlunsplit(urlsplit(base_url)._replace(path="/v1"))
-    api_key = key(key_name)
+    api_key, further = key(key_name), headers("OPENAI_CUSTOM_HEADERS")
+    account = {name: variable(name) for name in OF_ACCOUNT.values()}
     if not api_key and base_url == OPENAI_HOST:
-        raise ProviderError(f"No API key: set {key_name} in the environment or in .env (see .env.example), or PROVIDER=local.")
+        raise ProviderError(f"No API key for {model_names}: set {key_name} in the environment or in .env (see .env.example).")
     return Provider(
         "openai" if base_url == OPENAI_HOST else f"openai:{host_of(base_url)}",
         base_url,
         api_key or "none",
         "openai",
-        secrets=secrets_of(base_url, api_key),
+        headers=(_left_out(further, api_key=api_key) if is_judges_own else dict(further))
+        | ({} if base_url == OPENAI_HOST and not is_judges_own else dict.fromkeys(OF_ACCOUNT)),
+        secrets=secrets_of(base_url, api_key, *further.values(), *account.values()),
         key_names=key_name,
         url_name=url_name,
         model_names=model_names,
@@ -142,18 +146,25 @@ def _openai(*, is_judges_own: bool, model_names: str) -> Provider:
 def _cloud(house: House, *, model_names: str) -> Provider:
     """Return a cloud. Its own client finds the credentials (see `clients`)."""
     base_url = web_address(CLOUDS[house], default="")
-    secrets = secrets_of(base_url, *(variable(name) for name in SECRET_VARIABLES))
+    further = headers("ANTHROPIC_CUSTOM_HEADERS")
+    secrets = secrets_of(base_url, *(variable(name) for name in SECRET_VARIABLES), *further.values())
     return Provider(
         house,
         base_url,
         "",
         house,
-        headers=dict(headers("ANTHROPIC_CUSTOM_HEADERS")),
+        headers=dict(further),
         secrets=secrets,
         key_names=CREDENTIALS[house],
         url_name=CLOUDS[house],
         model_names=model_names,
     )
+
+
+def _left_out(further: dict[str, str], *, api_key: str) -> dict[str, str | None]:
+    """Return the headers that keep the SDK from sending another house's, which it reads from the environment by itself."""
+    own = {"authorization": f"Bearer {api_key or 'none'}", "x-api-key": api_key}
+    return {name: own.get(name.lower()) or None for name in further}
 
 
 def _names(house: str, *, is_judges_own: bool) -> tuple[str, str]:

@@ -1,6 +1,6 @@
 """Settings -> `ask`, with all that it needs opened before the first call and closed after the last."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,12 @@ async def open_asker(settings: Settings, *, journal: Path, stopping: Stopping, o
     """
     stages = [stage for stage in SETTINGS_OF if settings.verify_scenarios or stage != "verify"]
     addresses = {stage: address(settings, stage) for stage in stages}
+    writer, judge = (addresses[stage].access for stage in ("scenario", "judge"))
+    if writer.is_local and settings.provider == "auto" and not judge.is_local:
+        raise ProviderError(
+            "There is a key or an address for the judge, and none for the writer, so the embedded model would write what the judge is paid "
+            "for. Set the writer's too (see .env.example), or ask for the embedded model by PROVIDER=local."
+        )
     async with AsyncExitStack() as stack:
         book = stack.enter_context(Journal(journal, other=other))
         budget = Budget(settings.budget_usd, spent_usd=book.spent_usd())
@@ -44,9 +50,20 @@ async def open_asker(settings: Settings, *, journal: Path, stopping: Stopping, o
             own = [stage for stage in stages if addresses[stage].access == access]
             books = Books(book, budget, settings=settings, access=access)
             endpoints[access] = await stack.enter_async_context(_open(settings, books, stages=own))
-        next(iter(endpoints.values())).transport.remarks[:0] = book.remarks
+        next(iter(endpoints.values())).transport.remarks[:0] = [*book.remarks, *_out_of_reach(book, endpoints)]
         by_stage = {stage: endpoints[found.access] for stage, found in addresses.items()}
         yield Asker(by_stage, journal=book, budget=budget, settings=settings, stopping=stopping)
+
+
+def _out_of_reach(book: Journal, endpoints: Mapping[Access, Endpoint]) -> list[str]:
+    """Return a remark about each batch under way at a provider that this run does not ask any more."""
+    ids = {endpoint.provider.id for endpoint in endpoints.values()}
+    return [
+        f"A batch of {len(shard.requests):,} requests is under way at {shard.provider}, which this run does not ask now. It is read when "
+        "the run asks there again."
+        for shard in book.open_shards()
+        if shard.provider and shard.provider not in ids
+    ]
 
 
 @asynccontextmanager

@@ -29,8 +29,13 @@ class Shard:
         return {self.custom_id(asked.key): asked for asked in self.requests}
 
     def is_of(self, provider: str, stages: Collection[str]) -> bool:
-        """Whether it was sent to this provider for one of these stages. Earlier versions recorded neither."""
-        return self.provider in ("", provider) and any(asked.stage in ("", *stages) for asked in self.requests)
+        """Whether it was sent to this provider for one of these stages. Earlier versions recorded neither.
+
+        They knew one endpoint alone, which is the writer's.
+        """
+        if not self.provider:
+            return "scenario" in stages and not provider.startswith("openai")
+        return self.provider == provider and any(asked.stage in stages for asked in self.requests)
 
     def text(self) -> str:
         """Return the mark and the requests as the journal's table holds them."""

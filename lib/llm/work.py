@@ -12,10 +12,11 @@ from typing import Any, Protocol, cast
 
 from pydantic import BaseModel
 
+from lib.llm.addresses import address
 from lib.llm.ask import Asker
 from lib.llm.call import CallFailed, FailureReason
 from lib.llm.loop import Stopping, finish, for_each
-from lib.llm.progress import Standing, progress_bar
+from lib.llm.progress import Standing, progress_bar, redrawn
 from lib.llm.session import open_asker
 from lib.llm.tally import RunFailed, Tally
 from lib.prompts.rendering import Stage
@@ -72,7 +73,8 @@ def work_through(run: Run, work: Pass) -> Tally:
     work.lines.update({kind: OrderedLines(run.dir) for kind in work.targets})
     try:
         with held(run):
-            stopping = Stopping(GRACE_S if run.settings.mode == "live" else 0.0)  # a batch goes on at the provider
+            is_live = address(run.settings, work.stages[0]).access.mode == "live"
+            stopping = Stopping(GRACE_S if is_live else 0.0)  # a batch goes on at the provider
             return finish(_through(run, work, stopping=stopping), stopping)
     except KeyboardInterrupt:
         done = work.done.total()
@@ -114,7 +116,8 @@ async def _through(run: Run, work: Pass, *, stopping: Stopping) -> Tally:
                 checkpoints.done(index)
                 bar.update(1)
 
-            await for_each(one, work.things, width=min(ask.workers, work.total), stopping=stopping)
+            async with redrawn(bar):
+                await for_each(one, work.things, width=min(ask.workers, work.total), stopping=stopping)
         remarks = [*ask.remarks]
         if ask.journal.restored():
             remarks.append(f"{run.journal.name} was deleted while the run was at work. It has been written again, complete.")

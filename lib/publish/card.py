@@ -63,7 +63,7 @@ def card(tables: Tables, split: Split) -> str:
         "writers": writers or ["nobody: nothing is kept"],
         "judges": list(judge.models) or ["nobody"],
         "verifiers": judge.verifier.models or ("nobody",),
-        "provider": generation.provider,
+        "provider": generation.provider + (f"; of the judge: {judging.provider}" if judging.provider != generation.provider else ""),
         "keep_rate": str(judge.kept),
         "catch_line": judge.catch_line,
         "corrected_line": judge.corrected_line,

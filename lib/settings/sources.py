@@ -4,11 +4,12 @@ import ast
 import os
 import sys
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from lib.errors import KitError
 from lib.settings.bounds import nearest
-from lib.settings.paths import SettingsError
+from lib.settings.paths import PROJECT_ROOT, SettingsError
 from lib.settings.settings import Settings
 
 INJECTED_CELL = "# Parameters"  # the first line of the cell that papermill adds
@@ -22,6 +23,7 @@ def notebook_values(namespace: Mapping[str, Any]) -> dict[str, Any]:
     that stands in the parameters cell, and is no setting, and for one in another cell of plain values that is nearly a setting.
     """
     _print_errors_as_one_line()
+    refuse_settings_in_env_file()
     for source in namespace.get("In", []):
         if source.startswith(INJECTED_CELL) or _is_parameters_cell(source):
             check_names(_assigned(source))
@@ -30,8 +32,22 @@ def notebook_values(namespace: Mapping[str, Any]) -> dict[str, Any]:
     return {name: namespace[name] for name in Settings.model_fields if name in namespace}
 
 
+def refuse_settings_in_env_file() -> None:
+    """Raise SettingsError when `.env` holds settings, which are not read from there, so that none is ignored without a word."""
+    from dotenv import dotenv_values
+
+    with suppress(OSError, UnicodeDecodeError):  # reported where a key is read
+        held = [name for name, value in dotenv_values(PROJECT_ROOT / ".env", encoding="utf-8-sig").items() if value and name.isupper()]
+        if found := [name for name in held if name.lower() in Settings.model_fields]:
+            raise SettingsError(
+                f".env holds {', '.join(found)}, but settings are not read from there. Take them out, and write them after make "
+                f"(make run {found[0]}=…) or into the notebook's parameters cell."
+            )
+
+
 def settings_of(pairs: Iterable[str]) -> Settings:
     """Return settings from `name=value` words, with names in small or capital letters. Raises SettingsError."""
+    refuse_settings_in_env_file()
     values = {name.lower(): value for name, _, value in (pair.partition("=") for pair in pairs)}
     check_names(values)
     return Settings.of(**values)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lib.llm.addresses import SIGNS, Access, address
+from lib.llm.addresses import SIGNS, Access, address, whom_it_asks
 from lib.llm.budget import PriceError, price_of
 from lib.llm.call import ProviderError
 from lib.llm.names import family, plain_id
@@ -79,8 +79,14 @@ def test_on_a_gateway_what_looks_like_a_prefix_stays_part_of_the_id(model: str, 
 
 
 def test_on_a_gateway_another_house_is_still_reached_when_its_key_is_set(monkeypatch: Environment) -> None:
-    found = writer(monkeypatch, model="anthropic/claude-opus-5-5", provider="openai", OPENAI_BASE_URL=GATEWAY, ANTHROPIC_API_KEY="k")
-    assert found == ("anthropic", "claude-opus-5-5")
+    variables = {"OPENAI_BASE_URL": GATEWAY, "ANTHROPIC_API_KEY": "k"}
+    assert writer(monkeypatch, model="anthropic/claude-opus-5-5", **variables) == ("anthropic", "claude-opus-5-5")
+
+
+def test_a_gateway_that_provider_names_gets_every_id_as_it_is_written(monkeypatch: Environment) -> None:
+    variables = {"OPENAI_BASE_URL": GATEWAY, "ANTHROPIC_API_KEY": "k"}
+    for model in ("anthropic/claude-opus-5-5", "openai/gpt-5.5", "openai/Qwen/Qwen3-8B"):
+        assert writer(monkeypatch, model=model, provider="openai", **variables) == ("openai", model)
 
 
 @pytest.mark.parametrize(("model", "there"), [("openai/Qwen/Qwen3-8B", "Qwen/Qwen3-8B"), ("openai/openai/gpt-5.5", "openai/gpt-5.5")])
@@ -109,7 +115,7 @@ def test_the_judge_may_live_in_another_house(settings: dict[str, str], monkeypat
     assert judged_at(monkeypatch, ANTHROPIC_API_KEY="k", OPENAI_API_KEY="o", **settings) == Access("openai", "live")
 
 
-@pytest.mark.parametrize(("model", "house"), [("Qwen/Qwen3-32B", "openai"), ("claude-sonnet-5-5", "anthropic")])
+@pytest.mark.parametrize(("model", "house"), [("Qwen/Qwen3-32B", "openai"), ("claude-haiku-5-5", "anthropic")])
 def test_with_a_base_url_of_its_own_the_judges_family_tells_how_it_is_asked(model: str, house: str, monkeypatch: Environment) -> None:
     found = judged_at(monkeypatch, ANTHROPIC_API_KEY="k", JUDGE_BASE_URL="http://127.0.0.1:9", judge_model=model)
     assert found == Access(house, "live", is_judges_own=True)  # type: ignore[arg-type]
@@ -137,6 +143,34 @@ def test_no_key_and_no_header_of_the_writer_is_sent_to_the_judges_own_address(mo
         provider = opened(monkeypatch, house, judge=True, JUDGE_BASE_URL="http://127.0.0.1:9", **variables)
         assert (provider.api_key, provider.auth_token) == ("none", "")
         assert set(provider.headers.values()) <= {None}
+
+
+def test_a_default_model_is_not_asked_of_another_house_by_oversight(monkeypatch: Environment) -> None:
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:8000/v1")
+    with pytest.raises(ProviderError, match=r"MODEL is still claude-opus-5-5, .* 127\.0\.0\.1:8000.*: MODEL=… VERIFIER_MODEL=… JUDGE"):
+        address(Settings(), "gold")
+    monkeypatch.delenv("OPENAI_BASE_URL")
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "k")
+    monkeypatch.setenv("JUDGE_BASE_URL", "http://127.0.0.1:9/v1")
+    with pytest.raises(ProviderError, match=r"JUDGE_MODEL is still claude-sonnet-5-5, .*: JUDGE_MODEL=…\."):
+        address(Settings(), "judge")
+
+
+def test_it_is_said_whom_the_run_asks_and_where(monkeypatch: Environment) -> None:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "k")
+    monkeypatch.setenv("JUDGE_BASE_URL", "http://127.0.0.1:9/v1")
+    assert whom_it_asks(Settings(judge_model="gpt-5.5")) == (
+        "writer claude-opus-5-5, verifier claude-sonnet-5-5 at api.anthropic.com; judge gpt-5.5 at 127.0.0.1:9"
+    )
+
+
+def test_what_the_sdk_reads_by_itself_does_not_reach_the_judges_house(monkeypatch: Environment) -> None:
+    """An Authorization among the custom headers would take the place of the judge's own key."""
+    variables = {"OPENAI_CUSTOM_HEADERS": "Authorization: Bearer writers\nX-Team: a", "OPENAI_ORG_ID": "org", "OPENAI_PROJECT_ID": "p"}
+    provider = opened(monkeypatch, "openai", judge=True, JUDGE_BASE_URL="http://127.0.0.1:9", JUDGE_API_KEY="judges", **variables)
+    left_out = {"X-Team": None, "OpenAI-Organization": None, "OpenAI-Project": None}
+    assert provider.headers == {"Authorization": "Bearer judges"} | left_out
+    assert {"Bearer writers", "a", "org", "p"} <= set(provider.secrets)
 
 
 # ── addresses as people write them ───────────────────────────────────────────────────────────────────────────────────
@@ -167,7 +201,7 @@ def test_a_token_takes_the_place_of_the_key(monkeypatch: Environment) -> None:
 
 @pytest.mark.parametrize(("house", "name"), [("anthropic", "ANTHROPIC_API_KEY"), ("openai", "OPENAI_API_KEY")])
 def test_without_a_key_the_error_names_the_houses_own(house: str, name: str, monkeypatch: Environment) -> None:
-    with pytest.raises(ProviderError, match=f"No API key: set {name}"):
+    with pytest.raises(ProviderError, match=f"No API key for MODEL: set {name}"):
         opened(monkeypatch, house)
 
 

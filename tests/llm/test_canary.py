@@ -40,7 +40,8 @@ def test_it_is_the_first_call_and_there_is_one_for_each_model(
     watched: Provider, settings: Settings, made: Callable[[Settings], Tally]
 ) -> None:
     made(settings)
-    assert asked_of(watched)[0] and sum(asked_of(watched)) == 1
+    assert asked_of(watched)[:2] == [True, True], "the judge's too, before the writer is paid"
+    assert sum(asked_of(watched)) == 2
     gate(settings)
     judge(settings)
     assert sum(asked_of(watched)) == 2
@@ -48,8 +49,9 @@ def test_it_is_the_first_call_and_there_is_one_for_each_model(
 
 def test_it_is_paid_for_journalled_and_never_sent_again(watched: Provider, settings: Settings, made: Callable[[Settings], Tally]) -> None:
     done = made(settings)
-    [line] = [line for line in ledger(Run(settings).journal) if line.stage == "canary"]
-    assert 0 < line.cost_usd < 0.01
+    lines = [line for line in ledger(Run(settings).journal) if line.stage == "canary"]
+    assert [line.model for line in lines] == ["claude-opus-5-5", "claude-sonnet-5-5"]
+    assert all(0 < line.cost_usd < 0.01 for line in lines)
     assert done.cost_usd == pytest.approx(sum(one.cost_usd for one in ledger(Run(settings).journal)))
     with sqlite3.connect(Run(settings).journal) as journal:
         journal.execute("DELETE FROM reply WHERE stage = 'gold'")
@@ -96,6 +98,24 @@ def test_a_model_that_takes_no_effort_is_asked_without_one(
     assert made(settings).asked == 0
     bodies: list[Any] = [request.body for request in watched.requests if request.method == "POST" and request.status == 200]
     assert all("effort" not in body["output_config"] for body in bodies)
+
+
+def test_an_effort_that_an_earlier_canary_did_not_ask_for_is_tried_and_sent(
+    watched: Provider, settings: Settings, made: Callable[[Settings], Tally]
+) -> None:
+    made(settings.model_copy(update={"scenario_effort": "", "gold_effort": ""}))
+    made(settings.model_copy(update={"scenario_effort": "", "gold_effort": "high"}))
+    efforts = {(request.body["output_config"].get("effort")) for request in watched.requests if request.method == "POST"}
+    assert "high" in efforts
+
+
+def test_a_page_of_html_in_place_of_answers_is_one_line_after_three_canaries(
+    watched: Provider, settings: Settings, made: Callable[[Settings], Tally]
+) -> None:
+    watched.settings.spoil = lambda http, status, payload: b"<html>log in</html>" if http.path == "/v1/messages" else payload
+    with pytest.raises(ProviderError, match=r"answer is no message.*Nothing else was asked"):
+        made(settings)
+    assert asked_of(watched) == [True] * 3
 
 
 @pytest.mark.parametrize("fault", ["500", "cut", "refusal"])

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import sqlite3
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -97,6 +98,30 @@ def test_a_writer_and_a_judge_of_two_houses_each_get_their_own_calls_key_and_pri
     assert costs["gold"] > 0 == costs["judge"]
 
 
+def test_the_body_of_a_batchs_answers_may_be_larger_than_any_single_answer(
+    openai: Provider, theirs: Settings, made: Callable[[Settings], Tally], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lib.llm.body.MOST_BYTES", 20_000)
+    assert made(theirs.model_copy(update={"mode": "batch"})).done == 6
+
+
+def test_a_batch_that_fails_as_a_whole_is_one_line_and_the_next_run_makes_another(
+    openai: Provider, theirs: Settings, made: Callable[[Settings], Tally]
+) -> None:
+    def spoil(http: web.Request, status: int, payload: Any) -> Any:
+        if not (isinstance(payload, dict) and payload.get("object") == "batch"):
+            return payload
+        problem = {"data": [{"code": "token_limit_exceeded", "message": "Enqueued token limit reached."}]}
+        return payload | {"status": "failed", "output_file_id": None, "error_file_id": None, "errors": problem}
+
+    openai.settings.spoil = spoil
+    batched = theirs.model_copy(update={"mode": "batch"})
+    with pytest.raises(ProviderError, match=r"failed \(Enqueued token limit reached\)\. .*Run again to ask for the rest in a new batch"):
+        made(batched)
+    openai.settings.spoil = None
+    assert made(batched).done == 6
+
+
 def test_a_judge_may_go_in_batches_while_the_writer_is_live(openai: Provider, theirs: Settings) -> None:
     made, judged = make_run(theirs.model_copy(update={"judge_mode": "batch"}))
     assert (made.done, judged.done) == (6, 6)
@@ -128,7 +153,8 @@ def test_a_run_killed_while_its_batch_is_under_way_finds_it_by_its_mark(
     if (child := os.fork()) == 0:  # pragma: no cover  # a process of its own, because only a process can be killed
         made(batched)
         os._exit(0)
-    while not openai.completion_batches.made:
+    deadline = time.monotonic() + 20
+    while not openai.completion_batches.made and time.monotonic() < deadline:
         pass
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
@@ -270,7 +296,7 @@ def test_an_unknown_model_is_named_with_those_that_the_endpoint_lists(
 ) -> None:
     openai.settings.passes_canaries = False
     openai.settings.unknown_models = {"gpt-tset"}
-    with pytest.raises(ProviderError, match=r"Not found \(404: .*Check MODEL.*among them gpt-test"):
+    with pytest.raises(ProviderError, match=r"Not found \(404: .*Check that MODEL.*among them gpt-test"):
         made(theirs.model_copy(update={"model": "gpt-tset"}))
     assert openai.calls == 0
 
