@@ -211,7 +211,7 @@ def test_verdicts_with_wrong_ids_leave_the_sample_unjudged(provider: Provider, s
     [
         ("402", "Check the account's billing"),
         ("403", "may not do this"),
-        ("404", "Check MODEL"),
+        ("404", "Check that MODEL"),
         ("spend_limit", "spending limit"),
         ("429_spend_limit", "spending limit"),
     ],
