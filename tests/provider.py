@@ -39,6 +39,7 @@ KNOWN_PARAMETERS = frozenset(
 UNSUPPORTED_KEYWORDS = frozenset(
     "minLength maxLength pattern minimum maximum exclusiveMinimum exclusiveMaximum multipleOf maxItems".split()
 )
+UNCOUNTED = web.RequestKey("uncounted", bool)  # of a canary that is answered at once
 OPENAI_ROUTES = ("/v1/chat/completions", "/v1/files", "/v1/batches")
 MAX_TOKENS, MAX_BATCH, CUSTOM_ID = 64_000, 100_000, re.compile(r"^[a-zA-Z0-9_-]{1,64}$")
 HTTP_FAULTS = {  # name: (status, error type, message)
@@ -410,7 +411,7 @@ class Provider:
 
     async def messages(self, http: web.Request, body: object) -> dict:
         if self.settings.passes_canaries and is_canary(body):
-            http["uncounted"] = True
+            http[UNCOUNTED] = True
             return canary_message(body)
         self._take_capacity()
         self.in_flight += 1
@@ -560,7 +561,7 @@ class Provider:
                 self._note(http, body, status=None, outcome="abandoned")
                 raise
             self._note(http, body, status=status, outcome=str(status))
-            payload = await spoiled(None if http.get("uncounted") else self.settings.spoil, http, status, payload)
+            payload = await spoiled(None if http.get(UNCOUNTED) else self.settings.spoil, http, status, payload)
             if isinstance(payload, web.StreamResponse):
                 return payload
             headers |= {"request-id": request_id} | (self._bucket.headers(**self._rate) if self._rate else {})
@@ -571,7 +572,7 @@ class Provider:
         return respond
 
     def _note(self, http: web.Request, body: object, *, status: int | None, outcome: str) -> None:
-        if http.get("uncounted"):
+        if http.get(UNCOUNTED):
             return
         if self.settings.record:
             asked = {"method": http.method, "path": http.path, "body": body, "key": key_of(http)}

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lib.analyze.rates import Pairs, Share, rounded
+from lib.errors import counted
 from lib.generate.dealing import PLAIN, SUBTLE
 from lib.settings import FEWEST_PLANTED
 from lib.taxonomy import label
@@ -56,7 +57,8 @@ class Catches:
             return NONE_PLANTED
         few = "" if self.is_enough else f"; {TOO_FEW}"
         if not self.caught.total:
-            return f"planted failures caught: none can be counted, because the judge drops the originals of all {self.pairs.total}{few}"
+            count = counted(self.pairs.total, "original")
+            return f"planted failures caught: none can be counted, because the judge drops the originals too ({count}){few}"
         return f"planted failures caught: {self.caught}{few}"
 
     @property

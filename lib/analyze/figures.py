@@ -23,7 +23,7 @@ NAMES = {"misconception_type": "kind of misconception", "spoiling": "kind of fai
 NONE = {
     "samples": "No sample was made.",
     "verdicts": "Nothing was judged.",
-    "planted": "No failure was planted and judged, so nothing is known of the judge.",
+    "planted": "No failure was planted whose original the judge passes, so nothing can be said of its catches.",
 }
 PLURALS = {"tutoring_skill": "skills", "spoiling": "kinds", "severity": "severities", "misconception_type": "kinds"}
 THINGS = {"samples": ("sample", "kept"), "verdicts": ("verdict", "met"), "planted": ("planted failure", "caught")}

@@ -242,6 +242,7 @@ function route(name = decodeURIComponent(location.hash.slice(1))) {
   if (number >= 0) show(number, true);
   else if (isSample) {
     window.scrollTo(0, 0);
+    requestAnimationFrame(() => window.scrollTo(0, 0)); // the browser itself may scroll to an element that the hash names
     if (current < 0 && matching.length) show(matching[0]);
   }
 }
