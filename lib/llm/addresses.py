@@ -80,7 +80,7 @@ def address(settings: Settings, stage: Stage) -> Address:
 def _own(found: Address, settings: Settings, *, stage: Stage) -> Address:
     """Return the address. Raises ProviderError where a default model, which is a Claude, would be asked of another house by oversight."""
     name, url = SETTINGS_OF[stage][0], variable("JUDGE_BASE_URL" if found.access.is_judges_own else "OPENAI_BASE_URL")
-    is_default = found.model == Settings.model_fields[name].default
+    is_default = found.model == Settings.model_fields[name].default and (stage != "verify" or settings.verify_scenarios)
     if is_default and (found.access.house == "openai" or (found.access.is_judges_own and host_of(url) not in ("", "api.anthropic.com"))):
         raise ProviderError(
             f"{name.upper()} is still {found.model}, which would be asked of {host_of(url or OPENAI_HOST)}. Name a model of that endpoint: "

@@ -149,6 +149,7 @@ def test_a_default_model_is_not_asked_of_another_house_by_oversight(monkeypatch:
     monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:8000/v1")
     with pytest.raises(ProviderError, match=r"MODEL is still claude-opus-5-5, .* 127\.0\.0\.1:8000.*: MODEL=… VERIFIER_MODEL=… JUDGE"):
         address(Settings(), "gold")
+    assert address(Settings(verify_scenarios=False), "verify").model == "claude-sonnet-5-5", "nobody asks it"
     monkeypatch.delenv("OPENAI_BASE_URL")
     monkeypatch.setenv("ANTHROPIC_API_KEY", "k")
     monkeypatch.setenv("JUDGE_BASE_URL", "http://127.0.0.1:9/v1")
