@@ -167,6 +167,33 @@ def test_a_run_killed_while_its_batch_is_under_way_finds_it_by_its_mark(
     assert (asked[0], sum(asked)) == (6, 12), "six scenarios and six responses, and no batch twice"
 
 
+def test_a_batch_that_was_canceled_keeps_what_it_had_answered_and_the_next_run_asks_for_the_rest(
+    openai: Provider, theirs: Settings, made: Callable[[Settings], Tally]
+) -> None:
+    def spoil(http: web.Request, status: int, payload: Any) -> Any:
+        if http.path.endswith("/content"):
+            return b"".join(payload.splitlines(keepends=True)[:2])
+        is_batch = isinstance(payload, dict) and payload.get("object") == "batch"
+        return payload | {"status": "cancelled"} if is_batch and payload["status"] == "completed" else payload
+
+    openai.settings.spoil = spoil
+    batched = theirs.model_copy(update={"mode": "batch"})
+    with pytest.raises(ProviderError, match=r"cancelled\. What it had answered is kept"):
+        made(batched)
+    openai.settings.spoil = None
+    assert made(batched).done == 6
+    assert sum(len(batch.lines) for batch in openai.completion_batches.made.values()) == 6 + 4 + 6, "of six scenarios two were answered"
+
+
+@pytest.mark.parametrize("status", [401, 402, 404])
+def test_a_list_of_models_that_is_refused_does_not_keep_the_route_from_being_used(
+    status: int, openai: Provider, theirs: Settings, made: Callable[[Settings], Tally]
+) -> None:
+    refused = web.json_response({"error": {"message": "no"}}, status=status)
+    openai.settings.spoil = lambda http, _, payload: refused if http.path == "/v1/models" else payload
+    assert made(theirs).done == 6
+
+
 @pytest.mark.parametrize("route", ["openai", "anthropic"])
 def test_where_there_are_no_batches_the_mode_is_one_clear_line(
     route: str, openai: Provider, theirs: Settings, made: Callable[[Settings], Tally], monkeypatch: pytest.MonkeyPatch
