@@ -63,22 +63,24 @@ class Address:
 
 
 def address(settings: Settings, stage: Stage) -> Address:
-    """Return where a stage's calls are sent. Raises ProviderError when the judge's house can't be told."""
-    asked = getattr(settings, SETTINGS_OF[stage][0])
-    if stage != "judge":
-        is_named = settings.provider != "auto"
-        house, model = _split(asked, usual=_usual(settings.provider), is_named=is_named, base_url=variable("OPENAI_BASE_URL"))
-        return _own(Address(Access(house, settings.mode), model), settings, stage=stage)
-    own_url, is_own = variable("JUDGE_BASE_URL"), bool(variable("JUDGE_BASE_URL") or variable("JUDGE_API_KEY"))
-    usual = _usual_of_judge(settings, is_own=is_own)
-    is_named = (settings.judge_provider or ("auto" if is_own else settings.provider)) != "auto"
-    house, model = _split(asked, usual=usual, is_named=is_named, base_url=own_url if is_own else variable("OPENAI_BASE_URL"))
-    access = Access(house, settings.judge_mode or settings.mode, is_own and house in ("anthropic", "openai"))
-    return _own(Address(access, model), settings, stage=stage)
+    """Return where a stage's calls are sent.
+
+    Raises ProviderError when the judge's house can't be told, and when a default model would be asked of another house by oversight.
+    """
+    asked, is_judge = getattr(settings, SETTINGS_OF[stage][0]), stage == "judge"
+    is_own = is_judge and bool(variable("JUDGE_BASE_URL") or variable("JUDGE_API_KEY"))
+    provider = (settings.judge_provider if is_judge else "") or ("auto" if is_own else settings.provider)
+    usual = _usual_at_own_address(settings, provider) if is_own else _usual(provider)
+    base_url = variable("JUDGE_BASE_URL" if is_own else "OPENAI_BASE_URL")
+    house, model = _split(asked, usual=usual, is_named=provider != "auto", base_url=base_url)
+    mode = (settings.judge_mode if is_judge else "") or settings.mode
+    found = Address(Access(house, mode, is_own and house in ("anthropic", "openai")), model)
+    _require_meant(found, settings, stage=stage)
+    return found
 
 
-def _own(found: Address, settings: Settings, *, stage: Stage) -> Address:
-    """Return the address. Raises ProviderError where a default model, which is a Claude, would be asked of another house by oversight."""
+def _require_meant(found: Address, settings: Settings, *, stage: Stage) -> None:
+    """Raise ProviderError where a default model, which is a Claude, would be asked of another house by oversight."""
     name, url = SETTINGS_OF[stage][0], variable("JUDGE_BASE_URL" if found.access.is_judges_own else "OPENAI_BASE_URL")
     is_default = found.model == Settings.model_fields[name].default and (stage != "verify" or settings.verify_scenarios)
     if is_default and (found.access.house == "openai" or (found.access.is_judges_own and host_of(url) not in ("", "api.anthropic.com"))):
@@ -86,7 +88,6 @@ def _own(found: Address, settings: Settings, *, stage: Stage) -> Address:
             f"{name.upper()} is still {found.model}, which would be asked of {host_of(url or OPENAI_HOST)}. Name a model of that endpoint: "
             f"{' '.join(f'{one.upper()}=…' for one in _names_there(settings, found))}."
         )
-    return found
 
 
 def _names_there(settings: Settings, found: Address) -> list[str]:
@@ -129,11 +130,11 @@ def _usual(provider: str) -> House:
     return next((house for house in ("anthropic", "openai") if is_reachable(house)), "local")
 
 
-def _usual_of_judge(settings: Settings, *, is_own: bool) -> House:
-    provider = settings.judge_provider or ("auto" if is_own else settings.provider)
-    if is_own and provider == "auto":
+def _usual_at_own_address(settings: Settings, provider: str) -> House:
+    """Return the house of a judge with an address or a key of its own."""
+    if provider == "auto":
         return "anthropic" if family(settings.judge_model) == "anthropic" and "api.openai" not in variable("JUDGE_BASE_URL") else "openai"
-    if is_own and settings.judge_provider not in ("", "auto", "anthropic", "openai"):
+    if provider not in ("anthropic", "openai"):
         raise ProviderError("JUDGE_BASE_URL and JUDGE_API_KEY are for JUDGE_PROVIDER=anthropic or openai. Unset them, or change it.")
     return _usual(provider)
 

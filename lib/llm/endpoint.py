@@ -104,20 +104,19 @@ class Endpoint:
 
     def _ignores(self, canary: Call[Any], raw: RawReply) -> str:
         quoted = self.provider.plain(raw.text, longest=80) or "nothing"
-        other = (
-            ""
-            if self.provider.house == "openai"
-            else " Many servers honour them on their OpenAI route: set OPENAI_BASE_URL, PROVIDER=openai."
-        )
         return (
             f"{self.provider.host} ignores structured outputs ({self.live.dialect.format}): asked for JSON of two fields, {canary.model} "
-            f"answered: “{quoted}”. Nothing else was asked. Use an endpoint or a model that honours them.{other}"
+            f"answered: “{quoted}”. Nothing else was asked. Use an endpoint or a model that honours them.{self._other_route}"
         )
 
     @property
     def _other_route(self) -> str:
+        """A sentence on the route of the same server that may honour schemas, or ""."""
+        if self.provider.house == "openai":
+            return ""
         is_of_judge_alone = self.provider.model_names == "JUDGE_MODEL"
-        return "set JUDGE_PROVIDER=openai" if is_of_judge_alone else "set OPENAI_BASE_URL, PROVIDER=openai"
+        setting = "JUDGE_PROVIDER=openai" if is_of_judge_alone else "OPENAI_BASE_URL and PROVIDER=openai"
+        return f" Many servers honour them on their OpenAI route: set {setting}."
 
     async def _refusal(self, model: str, detail: str) -> str:
         return (

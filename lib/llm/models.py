@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from lib.llm.body import BodyError
 from lib.llm.call import CallFailed, ProviderError, Transient
-from lib.llm.problems import error_body, one_attempt
+from lib.llm.problems import error_body, one_attempt, sdk_of
 from lib.llm.provider import CREDENTIALS, Provider
 from lib.llm.wire import LONGEST_NAME, Unreadable, Wire, WireModel, WireModelList, read
 
@@ -53,12 +53,11 @@ async def models_like(client: Any, model: str, *, provider: Provider, timeout_s:
 
 async def _listed(client: Any, *, provider: Provider, timeout_s: float) -> WireModelList:
     """Return the models that the endpoint lists, or an empty list when it has none. Raises ProviderError when no call can succeed."""
-    import openai
 
     async def listed() -> Any:
         try:
             return await client.models.with_raw_response.list()
-        except (openai.APIStatusError, BodyError):  # no list, none for this key, or a huge one: the canary shows what is wrong
+        except (sdk_of(provider).APIStatusError, BodyError):  # no list, none for this key, or a huge one: the canary shows what is wrong
             return None
 
     return await _answer(listed(), WireModelList, provider=provider, timeout_s=timeout_s) or WireModelList()

@@ -96,7 +96,7 @@ def _batches(open_client: Any, provider: Provider, *, books: Books, settings: Se
 @asynccontextmanager
 async def _transport(live: LiveTransport, batches: BatchTransport, *, in_batches: bool) -> AsyncIterator[Transport]:
     """Yield the transport of the mode. Raises ProviderError when the provider has no batches."""
-    has_none = live.provider.house in CREDENTIALS
+    has_none = live.provider.is_local or live.provider.house in CREDENTIALS
     if not in_batches:
         if not has_none:
             await batches.collect()  # those of an earlier pass

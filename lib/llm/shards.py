@@ -34,7 +34,7 @@ class Shard:
         They knew one endpoint alone, which is the writer's.
         """
         if not self.provider:
-            return "scenario" in stages and not provider.startswith("openai")
+            return "scenario" in stages and not provider.startswith(("openai", "local:"))
         return self.provider == provider and any(asked.stage in stages for asked in self.requests)
 
     def text(self) -> str:

@@ -72,6 +72,16 @@ def test_an_endpoint_that_ignores_the_schema_is_one_clear_line_and_nothing_else_
     assert asked_of(watched) == [True]
 
 
+def test_of_a_judge_with_an_address_of_its_own_the_judges_setting_is_named(
+    provider: Provider, settings: Settings, made: Callable[[Settings], Tally], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Provider(answer=lambda _: PROSE, passes_canaries=False) as house:
+        monkeypatch.setenv("JUDGE_BASE_URL", house.url)
+        with pytest.raises(ProviderError, match=r"on their OpenAI route: set JUDGE_PROVIDER=openai\."):
+            made(settings.model_copy(update={"judge_model": "claude-haiku-5-5"}))
+    assert provider.calls == 0, "the writer is not paid before the judge has shown that it honours schemas"
+
+
 def test_json_that_does_not_fit_the_schema_is_ignoring_it_too(
     watched: Provider, settings: Settings, made: Callable[[Settings], Tally]
 ) -> None:
