@@ -30,12 +30,12 @@ def laid_out_anew(response: str) -> str:
 
 def says_the_same(original: str, spoiling: Spoiling) -> Callable[[RewrittenAnswer], str]:
     """Return the objection to a copy whose numbers or length differ, or that was hardly rewritten. The objection to others is ""."""
-    words, numbers, sequences = len(original.split()), sorted(NUMBER.findall(original)), set(word_sequences(original))
+    words, numbers, sequences = len(original.split()), set(NUMBER.findall(original)), set(word_sequences(original))
     low, high = LENGTHS[spoiling]
 
     def objection(answer: RewrittenAnswer) -> str:
         copy = answer.response
-        if set(NUMBER.findall(copy)) != set(numbers):
+        if set(NUMBER.findall(copy)) != numbers:
             return f"the copy holds other numbers ({', '.join(dict.fromkeys(NUMBER.findall(copy))) or 'none'}) than the reply"
         if not low * words <= (count := len(copy.split())) <= high * words:
             return f"the copy has {count} words, and {low * words:.0f} to {high * words:.0f} were wanted"

@@ -13,7 +13,7 @@ from dataclasses import replace
 from lib.errors import counted
 from lib.filter.planted import MARK, Plant, spoil, spoiled_copy, with_plants
 from lib.filter.votes import differ, evaluation, is_close, votes_of
-from lib.generate.dealing import COPIES, copies_of
+from lib.generate.dealing import COPIES, SPOILINGS, copies_of
 from lib.llm.ask import Asker
 from lib.llm.call import Reply
 from lib.llm.tally import Tally
@@ -52,8 +52,8 @@ def judge_samples(
         raise RunError(f"{run.generated}: no sample was made. See failures.jsonl and scenarios_dropped.jsonl beside it.")
     # Drawn from the plan's own samples only, so that topping up leaves the draw as it was.
     copies = copies_of([name for name, origin in ids if origin == "plan"], settings)
-    planted = sum(map(len, copies.values()))
-
+    total = sum(map(len, copies.values()))
+    planted = sum(kinds[0] in SPOILINGS for lists in copies.values() for kinds in lists)  # the others are harmless
     votes = Counter[int]()  # how many samples and copies were judged so often
 
     async def judge(ask: Asker, thing: Sample | Plant) -> tuple[Evaluation | Planted]:
@@ -67,16 +67,17 @@ def judge_samples(
         verb="judged",
         title=title,
         things=with_plants(to_judge(run), copies),
-        total=len(ids) + planted,
+        total=len(ids) + total,
         make=judge,
         targets={Evaluation: run.evaluations, Planted: run.planted},
         is_own=lambda failure: failure.stage in ("judge", "spoil"),
         stages=("judge", "spoil"),
     )
     tally = work_through(run, work)
-    lost = sum(map(is_planted, tally.failures))
-    measuring = counted(planted, "copy", plural="copies")
-    notes = [f"{planted - lost:,} of {measuring} that measure the judge were judged among them"] if planted else []
+    unjudged = [kind for failure in tally.failures if (kind := kind_of_copy(failure))]
+    lost = sum(kind in SPOILINGS for kind in unjudged)
+    measuring = counted(total, "copy", plural="copies")
+    notes = [f"{total - len(unjudged):,} of {measuring} that measure the judge were judged among them"] if total else []
     if settings.votes == 1 and (again_judged := votes[2] + votes[3]):
         notes.append(f"{again_judged:,} of these samples and copies were close and judged again, {votes[3]:,} of them a third time")
     tally = replace(_of_samples(tally, len(ids)), note="; ".join(notes))
@@ -149,8 +150,10 @@ async def _vote(ask: Asker, sample: Sample, *, vote: int) -> Reply[JudgementAnsw
     return await ask("judge", sample.id, prompt=prompt, answer=JudgementAnswer, vote=vote, objection=objection)
 
 
-def is_planted(failure: Failure) -> bool:
-    return failure.id.rpartition(MARK)[2] in COPIES  # a subject of the user's own may hold the mark
+def kind_of_copy(failure: Failure) -> str:
+    """Return what kind of copy could not be judged, or "" when it was a sample."""
+    kind = failure.id.rpartition(MARK)[2]
+    return kind if kind in COPIES else ""  # a subject of the user's own may hold the mark
 
 
 def shown_order(rubrics: Sequence[Rubric], seed: str) -> list[Rubric]:
@@ -168,5 +171,5 @@ def complete_for(rubric_ids: Sequence[str]) -> Callable[[JudgementAnswer], str]:
 
 def _of_samples(tally: Tally, samples: int) -> Tally:
     """Return the tally without the planted failures, which are counted apart."""
-    failures = tuple(failure for failure in tally.failures if not is_planted(failure))
+    failures = tuple(failure for failure in tally.failures if not kind_of_copy(failure))
     return replace(tally, total=samples, done=samples - len(failures), failures=failures)

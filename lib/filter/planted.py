@@ -38,7 +38,7 @@ PRAISE = (
 
 @dataclass(frozen=True, slots=True)
 class Plant:
-    """A copy that is to be spoiled."""
+    """A copy that is to be made, spoiled or in another form."""
 
     sample: Sample
     spoiling: Spoiling
@@ -55,13 +55,12 @@ def with_plants(samples: Iterable[Sample], copies: Mapping[str, list[list[Spoili
     for sample in samples:
         yield sample
         for kinds in copies.get(sample.id, ()):
-            if kind := next((kind for kind in kinds if _is_possible(kind, sample, other=other)), None):
-                yield Plant(sample, kind, other)
+            yield Plant(sample, next(kind for kind in kinds if _is_possible(kind, sample, other=other)), other)
         other = sample.response
 
 
 async def spoil(ask: Asker, plant: Plant) -> SpoiledAnswer:
-    """Return the copy's response and its fault, which is "" for a harmless one. Raises CallFailed when the model writes none that fits."""
+    """Return the copy's response and its fault, or what was changed in a harmless one. Raises CallFailed when no copy fits."""
     sample, random_seed = plant.sample, ask.settings.random_seed
     match plant.spoiling:
         case "other_answer":

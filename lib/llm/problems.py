@@ -24,13 +24,8 @@ ENDS_THE_RUN = {  # status -> the problem, and what to do next
     404: ("Not found", "Check that {models} names a model of this endpoint, and check {url}."),
 }
 SPENDING_LIMIT = ("The account's spending limit is reached", "Raise it or wait, then run again: what is done is kept.")
-SPENDING_LIMIT_SIGNS = (
-    "usage limit",
-    "spend limit",
-    "spend_limit",
-    "usage threshold",
-    "insufficient_quota",
-)  # in an error with status 400 or 429
+# In an error with status 400 or 429.
+SPENDING_LIMIT_SIGNS = ("usage limit", "spend limit", "spend_limit", "usage threshold", "insufficient_quota")
 
 
 @asynccontextmanager

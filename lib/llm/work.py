@@ -50,9 +50,8 @@ class Pass:
     targets: Mapping[type[BaseModel], Path]  # the file of each kind of record
     is_own: Callable[[Failure], bool]  # true for a failure on record that this pass replaces
     chunk: int = 0  # things in a checkpoint of the first target; 0 means no checkpoints
-    stages: tuple[
-        Stage, ...
-    ]  # asked for under the thing's own id, so that the journal shows what was paid; the first one's provider is named
+    # Asked for under the thing's own id, so that the journal shows what was paid. The provider of the first one is recorded.
+    stages: tuple[Stage, ...]
     lines: dict[type[BaseModel], OrderedLines] = field(default_factory=dict, init=False, repr=False)
     done: Counter[type[BaseModel]] = field(default_factory=Counter, init=False, repr=False)  # things, by the kind of their first record
 

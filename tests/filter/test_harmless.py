@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from lib.filter.harmless import laid_out_anew, says_the_same
 from lib.prompts.answers import RewrittenAnswer
 from lib.run.files import read_jsonl
+from lib.run.manifest import read_manifest
 from lib.run.run import Run
 from lib.schema import Planted
 from lib.settings import Settings
@@ -77,5 +78,6 @@ def test_harmless_and_subtle_copies_are_judged_apart_from_samples_and_counted_ap
     assert (made.done, judged.done) == (6, 6)
     assert len(copies) == 6 and "6 of 6 copies that measure the judge" in str(judged)
     kinds = [copy.spoiling for copy in copies]
+    assert read_manifest(Run(settings)).judging.planted == {"total": 3, "judged": 3, "failed": 0}, "harmless ones are not planted failures"
     assert sum(kind in ("half_met", "implicit_only", "near_topic", "small_error") for kind in kinds) == 1
     assert sum(kind in ("layout", "paraphrased", "longer") for kind in kinds) == 3
