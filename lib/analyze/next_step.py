@@ -12,7 +12,8 @@ from lib.analyze.chance import FEWEST_FOR_RATES
 from lib.analyze.losses import UNJUDGED, funnel
 from lib.analyze.rates import are
 from lib.analyze.tables import Tables
-from lib.analyze.trust import HIGH_KEEP_RATE, LOW_CATCH_RATE, LOW_KEEP_RATE, Trust
+from lib.analyze.trust import Trust
+from lib.analyze.warnings import HIGH_KEEP_RATE, LOW_CATCH_RATE, LOW_KEEP_RATE
 from lib.generate.verify import DROP_REASONS
 from lib.settings import short_path
 from lib.taxonomy import label

@@ -1,20 +1,22 @@
 """The records of a sample, a verdict or a dropped scenario -> its row in the tables of a run."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from lib.analyze.marks import marks
 from lib.filter.faults import touched
-from lib.filter.keep import Judged
+from lib.filter.keep import Judged, drop_reason
 from lib.filter.scores import critical_score, weighted_score
-from lib.filter.votes import votes_of
-from lib.schema import DroppedScenario, Planted, Verification
+from lib.filter.votes import by_judge, votes_of
+from lib.schema import DroppedScenario, Evaluation, Planted, Verdict, Verification
+from lib.settings import Settings
 from lib.taxonomy import AREA_OF
 
 if TYPE_CHECKING:
     import pandas as pd
 
+V = TypeVar("V")
 ROWS_A_FRAME = 20_000
 SAMPLE_COLUMNS = [
     "id", "subject", "area", "topic", "level", "misconception_type", "origin", "status", "kept", "reason",
@@ -25,22 +27,37 @@ SAMPLE_COLUMNS = [
 ]  # fmt: skip
 VERDICT_COLUMNS = [
     "id", "rubric_id", "criteria", "critical", "severity", "tutoring_skill", "eval_dimension", "met", "why_not", "evidence_found",
-    "flipped",
+    "flipped", "by_judge",
 ]  # fmt: skip
 SCENARIO_COLUMNS = ["id", "subject", "misconception_type", "level", "origin", "reason", "detail"]
 
 
-def copy_row(copy: Planted, judged: Judged, *, caught: bool, original_passes: bool | None) -> dict[str, Any]:
-    """Return what the judge made of a spoiled copy and of its original. What is known of the original is None while it is unjudged."""
+def copy_row(copy: Planted, judged: Judged, *, settings: Settings) -> dict[str, Any]:
+    """Return what the judge made of a spoiled copy and of its original. What is known of the original is None while it is unjudged.
+
+    `by_judge` holds for each judge of a panel whether it passes original and copy. `one_by_one` holds whether the first judge passes the
+    copy when it is asked for all criteria in one call, and when it is asked for one a call. Both are by the criteria alone.
+    """
+    sample, original = judged.sample, judged.evaluation
+    passes = original and drop_reason(sample, original, settings=settings) is None
+    verdicts = by_judge(copy.evaluation) or {"": list(copy.evaluation.verdicts)}
+    of_original = by_judge(original) if original else {}
+
+    def meets(found: Sequence[Verdict]) -> bool:
+        alone = copy.evaluation.model_copy(update={"verdicts": tuple(found), "quality_score": 5, "weaknesses": ()})
+        return drop_reason(sample, alone, settings=settings) is None
+
     met = {verdict.rubric_id for verdict in judged.evaluation.verdicts if verdict.met} if judged.evaluation else set()
     newly_failed = [verdict.rubric_id for verdict in copy.evaluation.verdicts if not verdict.met and verdict.rubric_id in met]
     return {
         "id": copy.id,
         "spoiling": copy.spoiling,
-        "caught": caught,
-        "original_passes": original_passes,
+        "caught": drop_reason(sample, copy.evaluation, settings=settings) is not None,
+        "original_passes": passes,
         "newly_failed": ", ".join(newly_failed),
         "touched_fails": not touched(judged.sample.metadata.rubrics, copy.spoiling).isdisjoint(newly_failed),
+        "by_judge": {name: (meets(of_original[name]), meets(found)) for name, found in verdicts.items() if name in of_original},
+        "one_by_one": (meets(next(iter(verdicts.values()))), meets(copy.one_by_one)) if copy.one_by_one else None,
     }
 
 
@@ -106,9 +123,9 @@ def sample_row(judged: Judged) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=10_000)
-def _stored_once(names: tuple[str, ...]) -> tuple[str, ...]:
+def _stored_once(values: tuple[V, ...]) -> tuple[V, ...]:
     """Return the same object for equal tuples, because many samples have the same strengths."""
-    return names
+    return values
 
 
 def _verification(found: Verification | None) -> dict[str, Any]:
@@ -123,8 +140,13 @@ def scenario_row(scenario: DroppedScenario) -> dict[str, Any]:
 
 
 def verdict_rows(judged: Judged) -> list[dict[str, Any]]:
-    """Return a row a verdict. `flipped` is true where votes differ, and missing where there was one vote."""
-    if not judged.evaluation:
+    """Return a row a verdict.
+
+    `flipped` is true where the votes of a judge differ, and missing where each has one. `by_judge` holds the verdict of each judge of a
+    panel, and is empty with a single judge.
+    """
+    evaluation = judged.evaluation
+    if not evaluation:
         return []
     return [
         {
@@ -138,7 +160,24 @@ def verdict_rows(judged: Judged) -> list[dict[str, Any]]:
             "met": verdict.met,
             "why_not": "" if verdict.met else verdict.reasoning,
             "evidence_found": verdict.evidence_found,
-            "flipped": len(set(verdict.votes)) > 1 if verdict.votes else None,
+            "flipped": _flipped(verdict, evaluation),
+            "by_judge": votes,
         }
-        for rubric, verdict in zip(judged.sample.metadata.rubrics, judged.evaluation.verdicts, strict=True)
+        for rubric, verdict, votes in zip(judged.sample.metadata.rubrics, evaluation.verdicts, _by_judge(evaluation), strict=True)
     ]
+
+
+def _flipped(verdict: Verdict, evaluation: Evaluation) -> bool | None:
+    if not evaluation.panel:
+        return len(set(verdict.votes)) > 1 if verdict.votes else None
+    votes: dict[str, set[bool]] = {}
+    for judge, vote in zip(evaluation.panel, verdict.votes, strict=True):
+        votes.setdefault(judge, set()).add(vote)
+    return any(len(own) > 1 for own in votes.values()) if votes_of(evaluation) > 1 else None
+
+
+def _by_judge(evaluation: Evaluation) -> list[tuple[bool, ...]]:
+    """Return for each criterion what each judge of a panel finds."""
+    if not evaluation.panel:
+        return [()] * len(evaluation.verdicts)
+    return [_stored_once(tuple(verdict.met for verdict in row)) for row in zip(*by_judge(evaluation).values(), strict=True)]

@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING
 from lib.analyze.catches import COPY_COLUMNS, Catches, FalseAlarms, catches
 from lib.analyze.rates import Share
 from lib.analyze.rows import SAMPLE_COLUMNS, SCENARIO_COLUMNS, VERDICT_COLUMNS, Rows, copy_row, sample_row, scenario_row, verdict_rows
-from lib.filter.keep import Copies, drop_reason, judged_samples
+from lib.filter.keep import Copies, judged_samples
 from lib.generate.dealing import HARMLESS, SPOILINGS
 from lib.generate.verify import WRONG_EXPLANATION
 from lib.run.manifest import Manifest, read_manifest
 from lib.run.records import dropped_scenarios, planted_explanations
 from lib.run.run import Run
-from lib.schema import Evaluation, Sample
-from lib.settings import Settings
+from lib.schema import Sample
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -136,11 +135,6 @@ def total_of(caught: dict[str, Share]) -> Share:
     return Share(sum(share.hits for share in caught.values()), sum(share.total for share in caught.values()))
 
 
-def _passes(sample: Sample, evaluation: Evaluation | None, *, settings: Settings) -> bool | None:
-    """Whether the judge passes the response that it evaluated, or None when it did not."""
-    return None if evaluation is None else drop_reason(sample, evaluation, settings=settings) is None
-
-
 def read_tables(run: Run) -> Tables:
     """Read the run's files once. Raises RunError when the run has not been filtered, or when its files don't belong together."""
     import pandas as pd
@@ -152,9 +146,8 @@ def read_tables(run: Run) -> Tables:
         verdicts.add(verdict_rows(judged))
         responses.add(number, judged.sample)
         for copy in copies.of(judged.sample):
-            passes = [_passes(judged.sample, found, settings=run.settings) for found in (copy.evaluation, judged.evaluation)]
             rows = harmless if copy.spoiling in HARMLESS else planted
-            rows.add([copy_row(copy, judged, caught=not passes[0], original_passes=passes[1])])
+            rows.add([copy_row(copy, judged, settings=run.settings)])
     copies.require_none_left()
     return Tables(
         run=run,

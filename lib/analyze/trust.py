@@ -4,16 +4,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from lib.analyze.catches import Catches, FalseAlarms, caught_of
+from lib.analyze.panel import OneByOne, Panel, one_by_one, panel
 from lib.analyze.people import Agreement, agreement
 from lib.analyze.rates import Share, corrected_rate, rounded
 from lib.analyze.tables import Tables, share_kept
 from lib.analyze.verifier import Verifier, verifier
+from lib.analyze.warnings import about_catches, about_quotes, about_the_keep_rate
 from lib.llm.names import plain_id
 from lib.settings import FEWEST_PLANTED
 
-HIGH_KEEP_RATE, LOW_KEEP_RATE, LOW_CATCH_RATE, HIGH_UNFOUND_RATE = 0.95, 0.50, 0.80, 0.10
 SAYS_NOTHING = 0.95  # width of an interval from which a rate could be anything
-FEWEST_TO_WARN = 16  # samples, because 100 % of fewer is no finding
 ASSUMED = "Under the assumption that the judge passes every good response (sensitivity 1): review_csv names no people's labels."
 FROM_HARMLESS = (
     "The share of good responses that the judge drops is taken from harmless copies of those that it passes. It shows how firm a verdict "
@@ -21,8 +21,6 @@ FROM_HARMLESS = (
 )
 EASIER = "Planted failures are easier to catch than natural ones: this is the judge at its best."
 NO_BETTER = "can't be corrected: the judge tells good from bad no better than chance, or what was measured of it contradicts the rate"
-LOOKS_THE_SAME = "a judge that lets everything pass looks the same"
-SUBTLER = "natural failures are subtler than the planted ones it catches"
 SAME_MODEL = (
     "The judge is the same model as the generator: models pass their own failed criteria more often (arXiv 2604.06996). "
     "Set JUDGE_MODEL to another."
@@ -45,6 +43,8 @@ class Trust:
     flipped: Share  # of the verdicts, those whose votes differ
     voted_again: Share  # of the judged samples, those that were close and judged again
     people: Agreement | None
+    panel: Panel | None  # None when one judge judged
+    one_by_one: OneByOne | None  # None when no criterion was asked for alone
     verifier: Verifier
 
     @property
@@ -93,39 +93,11 @@ class Trust:
             return [self.notice]
         return [
             *([SAME_MODEL] if self.own_judge else []),
-            *self._about_the_keep_rate(),
-            *self._about_catches(),
-            *self._about_quotes(),
+            *about_the_keep_rate(self.kept, caught=self.all_caught),
+            *about_catches(self.catches, planted=self.planted),
+            *about_quotes(self.unfound),
             *self.verifier.warnings,
         ]
-
-    def _about_the_keep_rate(self) -> list[str]:
-        rate, (low, _) = self.kept.rate, self.all_caught.interval or (0.0, 1.0)
-        if rate is None or self.kept.total < FEWEST_TO_WARN:
-            return []
-        if rate > HIGH_KEEP_RATE:
-            looks = SUBTLER if low >= LOW_CATCH_RATE else LOOKS_THE_SAME
-            return [f"{rate:.1%} are kept, more than {HIGH_KEEP_RATE:.0%}: {looks}. Read a dozen kept samples."]
-        if rate < LOW_KEEP_RATE:
-            return [f"{rate:.1%} are kept, fewer than {LOW_KEEP_RATE:.0%}: prompts, judge or criteria are at fault; see notebook 3."]
-        return []
-
-    def _about_catches(self) -> list[str]:
-        caught, (low, high) = self.all_caught, self.all_caught.interval or (0.0, 1.0)
-        some_unjudged = not self.catches.is_enough and self.planted >= FEWEST_PLANTED
-        is_low = (some_unjudged and high < LOW_CATCH_RATE) or (self.catches.is_enough and low < LOW_CATCH_RATE)
-        if caught.hits == caught.total or not is_low:
-            return []
-        return [
-            f"The judge caught only {caught.hits} of {caught.total} planted failures; the rate may be as low as {low:.0%}, so "
-            "the keep rate can't be trusted. Set JUDGE_MODEL to a stronger one, or raise VOTES."
-        ]
-
-    def _about_quotes(self) -> list[str]:
-        hits, total = self.unfound.hits, self.unfound.total
-        if total < FEWEST_TO_WARN or hits <= HIGH_UNFOUND_RATE * total:
-            return []
-        return [f"{hits:,} of the judge's {total:,} quotes don't stand in the response it judged. Set JUDGE_MODEL to a stronger one."]
 
     def __str__(self) -> str:
         lines = [f"{self.corrected_line}", *(f"  {line}" for line in self.assumptions)] if self.corrected_line else []
@@ -136,6 +108,8 @@ class Trust:
             lines.append(f"criteria on which the votes differ{', in these samples' if self.voted_again.hits else ''}: {self.flipped}")
         lines += self.people.lines if self.people else []
         lines += filter(None, (self.catches.difference_line, *self.catches.grade_lines, self.false_alarms.line))
+        lines += [self.panel.line] if self.panel else []
+        lines += self.one_by_one.lines if self.one_by_one else []
         if not self.catches.is_enough:
             lines.append(f"too few failures were planted to tell how good the judge is: at least {FEWEST_PLANTED} are needed")
         return "\n".join([*lines, str(self.verifier)])
@@ -164,7 +138,14 @@ class Trust:
             "judged_again": self.voted_again.as_record("share", total="judged", hits="again"),
             "votes": self.flipped.as_record("flip_rate", total="criteria", hits="flipped"),
             "people": self.people.as_record() if self.people else None,
+            "panel": self.panel.as_record() if self.panel else None,
+            "one_criterion_a_call": self.one_by_one.as_record() if self.one_by_one else None,
         }
+
+
+def _judges_its_own(judges: str, writers: tuple[str, ...]) -> bool:
+    """Whether one of the judges, which have commas between them, is one of the writers."""
+    return not {plain_id(judge) for judge in judges.split(", ")}.isdisjoint(map(plain_id, writers))
 
 
 def trust(tables: Tables) -> Trust:
@@ -174,7 +155,7 @@ def trust(tables: Tables) -> Trust:
     quoted, voted = verdicts["evidence_found"].dropna(), verdicts["flipped"].dropna()
     return Trust(
         models=tuple(sorted(judged["judge"].unique())),
-        own_judge=any(plain_id(judge) in map(plain_id, writers) for judge, writers in zip(judged["judge"], judged["writers"], strict=True)),
+        own_judge=any(_judges_its_own(*row) for row in zip(judged["judge"], judged["writers"], strict=True)),
         notice=manifest.generation.notice or manifest.judging.notice,
         kept=tables.first_kept,
         passed=share_kept(first),
@@ -187,5 +168,7 @@ def trust(tables: Tables) -> Trust:
             int((judged["votes"].astype(int) > 1).sum()) if manifest.judging.settings.get("votes", 1) == 1 else 0, len(judged)
         ),
         verifier=verifier(tables),
+        panel=panel(tables),
+        one_by_one=one_by_one(tables),
         people=agreement(tables.run, samples=samples, verdicts=verdicts),
     )

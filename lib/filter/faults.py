@@ -22,7 +22,7 @@ def target_of(rubrics: Sequence[Rubric], spoiling: Spoiling) -> Rubric | None:
         case "half_met":
             fitting = sorted(demands, key=lambda rubric: (not is_compound(rubric.criteria), -len(rubric.criteria.split())))
         case "implicit_only":
-            fitting = [rubric for rubric in demands if rubric.attributes.explicitness == "explicit"]
+            fitting = [rubric for rubric in demands if not _is_of_tone(rubric)]
         case _:
             fitting = []
     return next(iter(fitting), None)
@@ -44,7 +44,11 @@ def touched(rubrics: Sequence[Rubric], spoiling: Spoiling) -> set[str]:
         case "factual_reversal" | "small_error":
             found = [rubric for rubric in critical if "truthfulness" in rubric.attributes.eval_dimension]
         case "condescension":
-            found = [rubric for rubric in rubrics if any(name in rubric.attributes.eval_dimension for name in OF_TONE)]
+            found = [rubric for rubric in rubrics if _is_of_tone(rubric)]
         case _:
             found = demands
     return {rubric.id for rubric in found or critical}
+
+
+def _is_of_tone(rubric: Rubric) -> bool:
+    return any(name in rubric.attributes.eval_dimension for name in OF_TONE)

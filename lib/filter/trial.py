@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 
 from lib.errors import KitError, counted
-from lib.filter.judge import judge_sample
+from lib.filter.judgement import judge_sample
 from lib.filter.keep import drop_reason
 from lib.filter.tried import Answered, Trial, Tried
 from lib.generate.dealing import drawn

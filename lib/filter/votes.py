@@ -19,8 +19,19 @@ FACTUAL_ERROR = "factual_error"  # a weakness
 
 
 def votes_of(evaluation: Evaluation) -> int:
-    """Return how often the judge was asked."""
-    return max([1, *(len(verdict.votes) for verdict in evaluation.verdicts)])
+    """Return how often the judge was asked, or each judge of a panel."""
+    return max([1, *(len(verdict.votes) for verdict in evaluation.verdicts)]) // max(1, len(set(evaluation.panel)))
+
+
+def by_judge(evaluation: Evaluation) -> dict[str, list[Verdict]]:
+    """Return the verdicts of each judge of a panel, by its own majority. It is empty with a single judge."""
+    found: dict[str, list[Verdict]] = {}
+    for judge in dict.fromkeys(evaluation.panel):
+        own = [index for index, name in enumerate(evaluation.panel) if name == judge]
+        for verdict in evaluation.verdicts:
+            votes = tuple(verdict.votes[index] for index in own)
+            found.setdefault(judge, []).append(verdict.model_copy(update={"met": sum(votes) * 2 > len(votes), "votes": votes}))
+    return found
 
 
 def is_close(sample: Sample, answer: JudgementAnswer) -> bool:
@@ -48,11 +59,13 @@ def _finds_bad(answer: JudgementAnswer) -> bool:
     return answer.quality_score <= LOW_SCORE or FACTUAL_ERROR in answer.weaknesses
 
 
-def evaluation(sample: Sample, answers: Sequence[JudgementAnswer], *, model: str, provider: str, notice: str = "") -> Evaluation:
+def evaluation(
+    sample: Sample, answers: Sequence[JudgementAnswer], *, model: str, provider: str, notice: str = "", panel: Sequence[str] = ()
+) -> Evaluation:
     """Return the evaluation by the majority of the answers. Where two are divided, on a minor criterion, the first counts.
 
     Verdicts stand in the rubrics' own order, whatever order they were shown or answered in. The quality score is the median. Strengths
-    and weaknesses are those that more than half of the answers name.
+    and weaknesses are those that more than half of the answers name. `panel` names the judge of each answer where there are several.
     """
     given = _by_own_id([rubric.id for rubric in sample.metadata.rubrics], answers)
     return Evaluation(
@@ -65,6 +78,7 @@ def evaluation(sample: Sample, answers: Sequence[JudgementAnswer], *, model: str
         model=model,
         prompt_sha256=template_sha256("judge"),
         notice=notice,
+        panel=tuple(panel),
     )
 
 

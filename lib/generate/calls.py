@@ -17,6 +17,8 @@ from lib.run.run import Run
 from lib.schema import Spoiling
 from lib.settings import Settings, from_root
 
+CRITICAL_CRITERIA = 5  # that the scenario prompt asks for, the ban among them
+
 
 @dataclass(frozen=True, slots=True)
 class Questions:
@@ -45,7 +47,10 @@ class Questions:
         return [(name, kinds) for name, lists in drawn.items() for kinds in lists]
 
     def calls(self, settings: Settings) -> dict[Stage, int]:
-        """Return the number of calls of each stage. That of spoiled copies can differ where a sample does not allow its kind of copy."""
+        """Return the number of calls of each stage, with a single judge.
+
+        That of spoiled copies can differ where a sample does not allow its kind of copy.
+        """
         copies = self.copies(settings)
         kinds = [_kind(kinds, is_first=name in self.judged_of_plan[:1]) for name, kinds in copies]
         return {
@@ -55,6 +60,7 @@ class Questions:
             "gold": len(self.responses),
             "spoil": sum(kind not in UNWRITTEN for kind in kinds),
             "judge": (len(self.judged) + len(copies)) * settings.votes,
+            "criterion": len(copies) * CRITICAL_CRITERIA if settings.one_criterion_a_call else 0,
         }
 
 

@@ -5,18 +5,19 @@ are what the prompts were measured to give, with room for thinking. Topping up, 
 """
 
 import math
+from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 from lib.errors import counted
-from lib.generate.calls import questions
+from lib.generate.calls import Questions, questions
 from lib.generate.inputs import Plan
 from lib.generate.minutes import minutes, seconds_a_call, steps_of
 from lib.generate.unpaid import unpaid_calls
 from lib.generate.usage import StageEstimate, output_tokens, seen_in, stage_estimate
-from lib.llm.addresses import address, whom_it_asks
+from lib.llm.addresses import address, addresses, whom_it_asks
 from lib.llm.budget import CHARACTERS_PER_TOKEN
 from lib.llm.call import wire_schema
 from lib.llm.journal_file import JournalError
@@ -24,6 +25,7 @@ from lib.llm.ledger import ledger
 from lib.prompts.answers import GoldAnswer, JudgementAnswer, MisstatedAnswer, ScenarioAnswer, SpoiledAnswer, VerificationAnswer
 from lib.prompts.rendering import Stage, scenario_prompt, template_text
 from lib.run.run import Run
+from lib.settings import Settings
 
 SLOTS_SAMPLED = 200
 WRITTEN_TOKENS = 900  # what a scenario and its response add to the later prompts
@@ -104,24 +106,21 @@ def estimate(run: Run, plan: Plan) -> Estimate:
     settings, seen = run.settings, seen_in(run)
     asked = questions(run, plan)
     calls, spent_usd = asked.calls(settings), 0.0
-    left = calls
     with suppress(JournalError):  # generating mends a damaged journal, and reports it
-        left, spent_usd = unpaid_calls(run, plan, asked=asked), sum(line.cost_usd for line in ledger(run.journal))
-    share = SECOND_VOTE_SHARE if settings.votes == 1 and settings.second_vote and not address(settings, "judge").is_embedded else 0.0
-    further = {"judge": math.ceil(share * calls["judge"])}
-    estimated = partial(stage_estimate, settings=settings, seen=seen)
+        spent_usd = sum(line.cost_usd for line in ledger(run.journal))
+    share = _share_judged_again(settings)
     stages = tuple(
-        replace(
-            estimated(stage, calls=calls[stage] + further.get(stage, 0), characters=characters, further=further.get(stage, 0)),
-            left=(left[stage], left[stage] + (math.ceil(share * left[stage]) if stage in further else 0)),
-        )
-        for stage, characters in _characters(plan).items()
-        if calls[stage]
+        line
+        for number, judge in enumerate(settings.judges)
+        for line in _lines(_with_judge(run, judge), plan, asked=asked, share=share)
+        if not number or line.stage == "judge"
     )
-    calls = {stage: count + further.get(stage, 0) for stage, count in calls.items()}
+    calls |= {"judge": calls["judge"] + math.ceil(share * calls["judge"])}
     accesses = {stage: address(settings, stage).access for stage in calls}
     local = {stage for stage, access in accesses.items() if access.is_local}
     widths = {stage: 1 if stage in local else settings.max_concurrency for stage in calls}
+    if "judge" not in local:
+        widths["judge"] = max(1, widths["judge"] // _judges_at_one_place(settings))
     seconds = seconds_a_call(output_tokens(seen), seen=seen, local=local)
     steps = steps_of(calls, judges_again=bool(share))
     return Estimate(
@@ -135,6 +134,39 @@ def estimate(run: Run, plan: Plan) -> Estimate:
         spent_usd=spent_usd,
         batches=sum(count for stage, count in steps.items() if accesses[stage].mode == "batch"),
     )
+
+
+def _share_judged_again(settings: Settings) -> float:
+    """Return the share of the judgements that are close, so that the judge is asked again. A panel is not."""
+    again = settings.second_vote and settings.votes == len(settings.judges) == 1 and not address(settings, "judge").is_embedded
+    return SECOND_VOTE_SHARE if again else 0.0
+
+
+def _judges_at_one_place(settings: Settings) -> int:
+    """Return how many judges share an endpoint, and so its window of calls."""
+    return max(Counter(found.access for found in addresses(settings, "judge")).values())
+
+
+def _with_judge(run: Run, judge: str) -> Run:
+    """Return the run with one judge of its panel alone."""
+    return Run(run.settings.model_copy(update={"judge_model": judge})) if len(run.settings.judges) > 1 else run
+
+
+def _lines(run: Run, plan: Plan, *, asked: Questions, share: float) -> list[StageEstimate]:
+    """Return a line for each stage that has calls. A `share` of the judgements is made again."""
+    calls = left = asked.calls(run.settings)
+    with suppress(JournalError):
+        left = unpaid_calls(run, plan, asked=asked)
+    further = {"judge": math.ceil(share * calls["judge"])}
+    estimated = partial(stage_estimate, settings=run.settings, seen=seen_in(run))
+    return [
+        replace(
+            estimated(stage, calls=calls[stage] + further.get(stage, 0), characters=characters, further=further.get(stage, 0)),
+            left=(left[stage], left[stage] + (math.ceil(share * left[stage]) if stage in further else 0)),
+        )
+        for stage, characters in _characters(plan).items()
+        if calls[stage]
+    ]
 
 
 def _dollars(span: tuple[float, float]) -> str:
@@ -151,5 +183,6 @@ def _characters(plan: Plan) -> dict[Stage, float]:
         "misstate": len(template_text("misstate")) + written + wire_schema(MisstatedAnswer).characters,
         "gold": len(template_text("gold")) + written + wire_schema(GoldAnswer).characters,
         "judge": len(template_text("judge")) + 2 * written + wire_schema(JudgementAnswer).characters,
+        "criterion": len(template_text("judge")) + 2 * written + wire_schema(JudgementAnswer).characters,
         "spoil": len(template_text("spoil")) + 2 * written + wire_schema(SpoiledAnswer).characters,
     }

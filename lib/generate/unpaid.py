@@ -14,14 +14,23 @@ from lib.run.manifest import read_manifest
 from lib.run.records import dropped_scenarios, gate_decisions
 from lib.run.run import Run
 
-CHAIN: tuple[Stage, ...] = ("scenario", "verify", "gold", "misstate", "spoil", "judge")  # each may depend on those before it
-FURTHER: dict[Stage, Template] = {"scenario": "control", "gold": "gold_control"}  # templates of a stage beside its own
+CHAIN: tuple[Stage, ...] = ("scenario", "verify", "gold", "misstate", "spoil", "judge", "criterion")  # each may depend on those before it
+TEMPLATES_OF: dict[Stage, tuple[Template, ...]] = {
+    "scenario": ("scenario", "control"),
+    "verify": ("verify",),
+    "gold": ("gold", "gold_control"),
+    "misstate": ("misstate",),
+    "spoil": ("spoil", "spoil_subtle", "rewrite"),
+    "judge": ("judge",),
+    "criterion": ("judge",),
+}
+AFTER_GATES: tuple[Stage, ...] = ("spoil", "judge", "criterion")
 BEFORE_JUDGING: tuple[Stage, ...] = ("scenario", "verify", "gold")
 NOTHING = Answered({}, set())
 
 
 def unpaid_calls(run: Run, plan: Plan, *, asked: Questions) -> dict[Stage, int]:
-    """Return how many of the planned calls are not paid for yet. Raises JournalError.
+    """Return how many of the planned calls are not paid for yet, with the first judge alone. Raises JournalError.
 
     A reply to a model, a plan, an effort or a prompt that has changed since does not count as paid. What a refusal, the verifier or
     the gates have made unnecessary is not asked for. What the run was paid that the scenarios come from is free.
@@ -46,6 +55,7 @@ def unpaid_calls(run: Run, plan: Plan, *, asked: Questions) -> dict[Stage, int]:
         "gold": _missing(needed.responses, paid["gold"]),
         "spoil": max(0, calls["spoil"] - spoiled) if unjudged else 0,
         "judge": _missing(needed.judged, paid["judge"], votes=settings.votes) + unjudged,
+        "criterion": max(0, calls["criterion"] - sum(slot_of(slot_of(name)) in planted for name in paid["criterion"].votes)),
     }
 
 
@@ -59,12 +69,17 @@ def unchanged_stages(run: Run, plan: Plan, *, since: Run) -> Iterator[Stage]:
     if manifest.generation.settings and any(what_differs(run, manifest.generation, inputs_sha256=inputs_of(plan), may_shrink=True)):
         return
     for stage in CHAIN:
-        recorded = manifest.judging if stage in ("spoil", "judge") else manifest.generation
-        texts = {name: template_sha256(name) for name in (stage, *([FURTHER[stage]] if stage in FURTHER else []))}
-        same = all(recorded.settings.get(name, now[name]) == now[name] for name in SETTINGS_OF[stage])
+        recorded = manifest.judging if stage in AFTER_GATES else manifest.generation
+        texts = {name: template_sha256(name) for name in TEMPLATES_OF[stage]}
+        same = all(_is_same(recorded.settings.get(name, now[name]), now[name]) for name in SETTINGS_OF[stage])
         if not same or not _agrees(recorded.prompt_sha256, texts):
             return
         yield stage
+
+
+def _is_same(recorded: object, now: object) -> bool:
+    """Whether a setting is as it was, or names one judge of the panel that it named."""
+    return recorded == now or (isinstance(recorded, str) and now in recorded.split(","))
 
 
 def _agrees(recorded: Mapping[str, str], now: Mapping[Template, str]) -> bool:

@@ -20,6 +20,7 @@ OUTPUT_TOKENS: dict[Stage, tuple[int, int]] = {
     "misstate": (350, 2_500),
     "gold": (400, 3_000),
     "judge": (800, 2_500),
+    "criterion": (200, 1_000),
     "spoil": (350, 2_500),
 }
 

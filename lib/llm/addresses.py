@@ -33,7 +33,9 @@ SETTINGS_OF: dict[Stage, tuple[str, str]] = {  # the names of the settings that 
     "spoil": ("model", "gold_effort"),
     "repair": ("model", "gold_effort"),
     "judge": ("judge_model", "judge_effort"),
+    "criterion": ("judge_model", "judge_effort"),
 }
+JUDGING: tuple[Stage, ...] = ("judge", "criterion")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,20 +65,36 @@ class Address:
 
 
 def address(settings: Settings, stage: Stage) -> Address:
-    """Return where a stage's calls are sent.
+    """Return where a stage's calls are sent, or those of the first judge of a panel. Raises as `addresses` does."""
+    return addresses(settings, stage)[0]
+
+
+def addresses(settings: Settings, stage: Stage) -> list[Address]:
+    """Return where a stage's calls are sent, for each of its models.
 
     Raises ProviderError when the judge's house can't be told, and when a default model would be asked of another house by oversight.
     """
-    asked, is_judge = getattr(settings, SETTINGS_OF[stage][0]), stage == "judge"
-    is_own = is_judge and bool(variable("JUDGE_BASE_URL") or variable("JUDGE_API_KEY"))
+    models = settings.judges if stage in JUDGING else (getattr(settings, SETTINGS_OF[stage][0]),)
+    return [_address(settings, stage, asked=model) for model in models]
+
+
+def _address(settings: Settings, stage: Stage, *, asked: str) -> Address:
+    is_judge = stage in JUDGING
+    is_own = is_judge and bool(variable("JUDGE_BASE_URL") or variable("JUDGE_API_KEY")) and not _has_its_house(settings, asked)
     provider = (settings.judge_provider if is_judge else "") or ("auto" if is_own else settings.provider)
-    usual = _usual_at_own_address(settings, provider) if is_own else _usual(provider)
+    usual = _usual_at_own_address(asked, provider) if is_own else _usual(provider)
     base_url = variable("JUDGE_BASE_URL" if is_own else "OPENAI_BASE_URL")
     house, model = _split(asked, usual=usual, is_named=provider != "auto", base_url=base_url)
     mode = (settings.judge_mode if is_judge else "") or settings.mode
     found = Address(Access(house, mode, is_own and house in ("anthropic", "openai")), model)
     _require_meant(found, settings, stage=stage)
     return found
+
+
+def _has_its_house(settings: Settings, asked: str) -> bool:
+    """Whether a judge of a panel names a house that has variables of its own, so that the judge's variables are not meant for it."""
+    house, _, rest = asked.partition("/")
+    return len(settings.judges) > 1 and bool(rest) and house in HOUSES and is_reachable(house)
 
 
 def _require_meant(found: Address, settings: Settings, *, stage: Stage) -> None:
@@ -100,8 +118,8 @@ def whom_it_asks(settings: Settings) -> str:
     what = {"scenario": "writer", "verify": "verifier", "judge": "judge"}
     hosts: dict[str, list[str]] = {}
     for stage in stages_asked(settings):
-        found = address(settings, stage)
-        hosts.setdefault(host_at(found.access), []).append(f"{what[stage]} {'' if found.access.is_local else found.model}".strip())
+        for found in addresses(settings, stage):
+            hosts.setdefault(host_at(found.access), []).append(f"{what[stage]} {'' if found.access.is_local else found.model}".strip())
     return "; ".join(f"{', '.join(models)} at {host}" for host, models in hosts.items())
 
 
@@ -115,7 +133,7 @@ def host_at(access: Access) -> str:
 
 
 def stages_asked(settings: Settings) -> list[Stage]:
-    """Return the stages whose models a run with these settings asks, one for each model."""
+    """Return the stages whose models a run with these settings asks, one for each of its settings of models."""
     return ["scenario", "verify", "judge"] if settings.verify_scenarios else ["scenario", "judge"]
 
 
@@ -130,10 +148,10 @@ def _usual(provider: str) -> House:
     return next((house for house in ("anthropic", "openai") if is_reachable(house)), "local")
 
 
-def _usual_at_own_address(settings: Settings, provider: str) -> House:
+def _usual_at_own_address(asked: str, provider: str) -> House:
     """Return the house of a judge with an address or a key of its own."""
     if provider == "auto":
-        return "anthropic" if family(settings.judge_model) == "anthropic" and "api.openai" not in variable("JUDGE_BASE_URL") else "openai"
+        return "anthropic" if family(asked) == "anthropic" and "api.openai" not in variable("JUDGE_BASE_URL") else "openai"
     if provider not in ("anthropic", "openai"):
         raise ProviderError("JUDGE_BASE_URL and JUDGE_API_KEY are for JUDGE_PROVIDER=anthropic or openai. Unset them, or change it.")
     return _usual(provider)

@@ -11,15 +11,15 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
-from lib.llm.addresses import SETTINGS_OF, address, stages_asked
+from lib.llm.addresses import SETTINGS_OF, stages_asked
 from lib.llm.answers import reply_or_failure
 from lib.llm.budget import Budget
 from lib.llm.call import Asked, Call, CallFailed, RawReply, Reply, Transient, no_objection
-from lib.llm.endpoint import Endpoint
+from lib.llm.endpoint import Endpoint, Model
 from lib.llm.journal import Journal
 from lib.llm.loop import Stopping
 from lib.llm.provider import Provider
-from lib.prompts.rendering import Prompt, Stage, again_prompt
+from lib.prompts.rendering import Prompt, Stage
 from lib.settings import Settings
 
 A = TypeVar("A", bound=BaseModel)
@@ -34,58 +34,65 @@ class Asker:
     """The `ask` function with the state that all calls share: endpoints, journal, budget, and the stop button."""
 
     def __init__(
-        self, endpoints: Mapping[Stage, Endpoint], *, journal: Journal, budget: Budget, settings: Settings, stopping: Stopping
+        self, models: Mapping[Stage, Sequence[Model]], *, journal: Journal, budget: Budget, settings: Settings, stopping: Stopping
     ) -> None:
-        self.endpoints, self.journal, self.budget, self.stopping = endpoints, journal, budget, stopping
+        self.models, self.journal, self.budget, self.stopping = models, journal, budget, stopping  # several models are a panel
         self.settings = settings
-        self._models = {stage: endpoint.provider.model(address(settings, stage).model) for stage, endpoint in endpoints.items()}
+        self._endpoints = list(dict.fromkeys(model.endpoint for group in models.values() for model in group))
         self.replayed = self.asked = 0  # calls that the journal answered, and calls that it could not answer
-        width = max(endpoint.window.width for endpoint in endpoints.values())
+        width = max(endpoint.window.width for endpoint in self._endpoints)
         self.workers = width + width // 4  # samples under way at once; more than calls in flight, since some wait for the disk
         self._replayable: set[tuple[str, str]] | None = None  # (slot, stage), read from the journal when first needed
         self._all_seen: asyncio.Task[None] | None = None
 
     def provider(self, stage: Stage) -> Provider:
-        """Return who answers the calls of a stage."""
-        return self.endpoints[stage].provider
+        """Return who answers the calls of a stage, or those of a panel's first judge."""
+        return self.models[stage][0].endpoint.provider
 
     def mode(self, stage: Stage) -> str:
         """Return "live" or "batch"."""
-        return self.endpoints[stage].books.access.mode
+        return self.models[stage][0].endpoint.books.access.mode
 
     @property
     def is_free(self) -> bool:
         """Whether all calls are answered on this machine."""
-        return all(endpoint.provider.is_local for endpoint in self.endpoints.values())
+        return all(endpoint.provider.is_local for endpoint in self._endpoints)
 
     @property
     def in_flight(self) -> tuple[int, int]:
         """The live calls that are under way at the endpoint that has most of them, and how many there may be."""
-        windows = [endpoint.window for endpoint in self.endpoints.values() if endpoint.books.access.mode == "live"]
+        windows = [endpoint.window for endpoint in self._endpoints if endpoint.books.access.mode == "live"]
         return max(((window.in_flight, int(window.limit)) for window in windows), default=(0, 0))
 
     @property
     def remarks(self) -> tuple[str, ...]:
         """What a person should know afterwards."""
-        distinct = dict.fromkeys(self.endpoints.values())
-        return tuple(dict.fromkeys(remark for endpoint in distinct for remark in endpoint.transport.remarks))
+        return tuple(dict.fromkeys(remark for endpoint in self._endpoints for remark in endpoint.transport.remarks))
 
     def follow_batches(self, report: Callable[[str], None]) -> None:
         """Call `report(text)` from now on when something is known of a batch."""
-        for endpoint in self.endpoints.values():
+        for endpoint in self._endpoints:
             endpoint.transport.report = report
 
     async def __call__(
-        self, stage: Stage, slot: str, *, prompt: Prompt, answer: type[A], vote: int = 0, objection: Callable[[A], str] = no_objection
+        self,
+        stage: Stage,
+        slot: str,
+        *,
+        prompt: Prompt,
+        answer: type[A],
+        vote: int = 0,
+        judge: int = 0,
+        objection: Callable[[A], str] = no_objection,
     ) -> Reply[A]:
-        """Return the reply. It costs nothing when the journal has it. `slot` is the id of what it is for.
+        """Return the reply. It costs nothing when the journal has it. `slot` is the id of what it is for, and `judge` a place in the panel.
 
         Raises CallFailed when this call can't be had, ProviderError when none can, and Stopped after the stop button.
         """
-        model, about = self._models[stage], {"slot": slot, "prompt": prompt, "answer": answer, "vote": vote, "objection": objection}
-        call: Call[A] = call_for(self.settings, stage, model=model, **about)
+        model, about = self.models[stage][judge], {"slot": slot, "prompt": prompt, "answer": answer, "vote": vote, "objection": objection}
+        call: Call[A] = call_for(self.settings, stage, model=model.name, **about)
         try:
-            outcome = await self._outcome(call, endpoint=self.endpoints[stage])
+            outcome = await self._outcome(call, endpoint=model.endpoint)
         except CallFailed as failed:
             outcome = failed
         if isinstance(outcome, CallFailed):
@@ -119,7 +126,7 @@ class Asker:
         for raw in (found.raw, *reversed(found.unusable)):  # an earlier pass may have ended before the objection was answered
             failed = reply_or_failure(call, raw, replayed=True)
             if isinstance(failed, CallFailed) and failed.objection:
-                call = _told(call, answer=raw.text, objection=failed.objection)
+                call = call.told_of(raw.text, objection=failed.objection)
                 break
         await self._see_all()
         return await self._until_valid(await endpoint.seen(call), key=key, paid=found.paid, endpoint=endpoint)
@@ -132,7 +139,8 @@ class Asker:
 
     async def _canaries(self) -> None:
         for stage in stages_asked(self.settings):
-            await self.endpoints[stage].takes(self._models[stage], effort=getattr(self.settings, SETTINGS_OF[stage][1]))
+            for model in self.models[stage]:
+                await model.endpoint.takes(model.name, effort=getattr(self.settings, SETTINGS_OF[stage][1]))
 
     async def _until_valid(self, call: Call[A], *, key: str, paid: int, endpoint: Endpoint) -> Reply[A] | CallFailed:
         """Ask again while the answer is cut off or invalid and another may be better. `paid` replies are in the journal before.
@@ -149,7 +157,7 @@ class Asker:
             if outcome.reason == "truncated":
                 call = replace(call, max_tokens=min(MOST_TOKENS, call.max_tokens * 2))
             if outcome.objection:
-                call = _told(call, answer=raw.text, objection=outcome.objection)
+                call = call.told_of(raw.text, objection=outcome.objection)
         return outcome
 
     async def _until_reached(self, call: Call[Any], asked: Asked, *, endpoint: Endpoint) -> RawReply:
@@ -184,11 +192,6 @@ class Asker:
 def call_for(settings: Settings, stage: Stage, **parts: Any) -> Call[Any]:
     """Return the call of `parts` (slot, model, prompt, answer …) with the effort and `max_tokens` that its stage has in `settings`."""
     return Call(stage=stage, effort=getattr(settings, SETTINGS_OF[stage][1]), max_tokens=settings.max_tokens, **parts)
-
-
-def _told(call: Call[A], *, answer: str, objection: str) -> Call[A]:
-    """Return the call with an earlier answer, and what was objected to it, in its prompt."""
-    return replace(call, prompt=again_prompt(call.prompt, answer=answer, objection=objection), told=True)
 
 
 def _wait_s(attempt: int, retry_after_s: float | None) -> float:

@@ -3,13 +3,13 @@
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 from pydantic import BaseModel
 
 from lib.errors import KitError, plain
-from lib.prompts.rendering import Prompt, Stage
+from lib.prompts.rendering import Prompt, Stage, again_prompt
 
 A = TypeVar("A", bound=BaseModel)
 FailureReason = Literal["refusal", "truncated", "invalid_answer", "rejected", "unavailable", "over_budget"]
@@ -33,6 +33,10 @@ class Call(Generic[A]):
     vote: int = 0
     told: bool = False  # true when the prompt names an objection to an earlier answer
     objection: Callable[[A], str] = field(default=no_objection, compare=False)  # names a flaw that the schema can't forbid, or returns ""
+
+    def told_of(self, answer: str, *, objection: str) -> "Call[A]":
+        """Return the call with an earlier answer, and what was objected to it, in its prompt."""
+        return replace(self, prompt=again_prompt(self.prompt, answer=answer, objection=objection), told=True)
 
     def key(self, provider: str) -> str:
         """Return what identifies the reply. The mode and `max_tokens` are left out, because they do not change the question."""

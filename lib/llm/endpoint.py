@@ -129,6 +129,14 @@ class Endpoint:
         return await models_like(self.live.client, model, provider=self.provider, timeout_s=self.live.timeout_s)
 
 
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A model that answers calls, and its endpoint."""
+
+    endpoint: Endpoint
+    name: str
+
+
 def _canary(model: str, *, effort: str) -> Call[CanaryAnswer]:
     canary = Call(slot="canary", stage="canary", model=model, prompt=QUESTION, answer=CanaryAnswer, max_tokens=CANARY_TOKENS)
     return replace(canary, effort=effort)

@@ -5,7 +5,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from lib.llm.addresses import SETTINGS_OF, Access, address, stages_asked
+from lib.llm.addresses import SETTINGS_OF, Access, Address, addresses, stages_asked
 from lib.llm.ask import Asker
 from lib.llm.batch import SHARD_REQUESTS, BatchTransport
 from lib.llm.batch_wire import NO_BATCHES
@@ -14,7 +14,7 @@ from lib.llm.budget import Budget
 from lib.llm.call import ProviderError
 from lib.llm.clients import client
 from lib.llm.completion_batches import CompletionBatchWire
-from lib.llm.endpoint import Endpoint, Transport
+from lib.llm.endpoint import Endpoint, Model, Transport
 from lib.llm.journal import Journal
 from lib.llm.live import LiveTransport
 from lib.llm.loop import Stopping
@@ -35,9 +35,9 @@ async def open_asker(settings: Settings, *, journal: Path, stopping: Stopping, o
     Raises JournalError, PriceError or ProviderError when no call could be made.
     """
     stages = [stage for stage in SETTINGS_OF if settings.verify_scenarios or stage != "verify"]
-    addresses = {stage: address(settings, stage) for stage in stages}
-    writer, judge = (addresses[stage].access for stage in ("scenario", "judge"))
-    if writer.is_local and settings.provider == "auto" and not judge.is_local:
+    places = {stage: addresses(settings, stage) for stage in stages}
+    (writer,), judges = places["scenario"], places["judge"]
+    if writer.access.is_local and settings.provider == "auto" and not all(judge.access.is_local for judge in judges):
         raise ProviderError(
             "There is a key or an address for the judge, and none for the writer, so the embedded model would write what the judge is paid "
             "for. Set the writer's too (see .env.example), or ask for the embedded model by PROVIDER=local."
@@ -46,13 +46,17 @@ async def open_asker(settings: Settings, *, journal: Path, stopping: Stopping, o
         book = stack.enter_context(Journal(journal, other=other))
         budget = Budget(settings.budget_usd, spent_usd=book.spent_usd())
         endpoints = dict[Access, Endpoint]()
-        for access in dict.fromkeys(found.access for found in addresses.values()):
-            own = [stage for stage in stages if addresses[stage].access == access]
+        for access in dict.fromkeys(found.access for group in places.values() for found in group):
+            own = [stage for stage in stages if access in (found.access for found in places[stage])]
             books = Books(book, budget, settings=settings, access=access)
             endpoints[access] = await stack.enter_async_context(_open(settings, books, stages=own))
         next(iter(endpoints.values())).transport.remarks[:0] = [*book.remarks, *_out_of_reach(book, endpoints)]
-        by_stage = {stage: endpoints[found.access] for stage, found in addresses.items()}
-        yield Asker(by_stage, journal=book, budget=budget, settings=settings, stopping=stopping)
+        models = {stage: [_model(endpoints[found.access], found) for found in group] for stage, group in places.items()}
+        yield Asker(models, journal=book, budget=budget, settings=settings, stopping=stopping)
+
+
+def _model(endpoint: Endpoint, found: Address) -> Model:
+    return Model(endpoint, endpoint.provider.model(found.model))
 
 
 def _out_of_reach(book: Journal, endpoints: Mapping[Access, Endpoint]) -> list[str]:
@@ -72,7 +76,8 @@ async def _open(settings: Settings, books: Books, *, stages: Sequence[Stage]) ->
     asked = [stage for stage in stages if stage in stages_asked(settings)]
     names = " or ".join(dict.fromkeys(SETTINGS_OF[stage][0].upper() for stage in asked))
     with open_provider(books.access, model_names=names) as provider:
-        models = [provider.model(address(settings, stage).model) for stage in asked]
+        found = [place for stage in asked for place in addresses(settings, stage) if place.access == books.access]
+        models = [provider.model(place.model) for place in found]
         for model in models:
             books.price(model)
         width = provider.width(settings.max_concurrency)

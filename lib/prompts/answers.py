@@ -143,7 +143,7 @@ class VerdictAnswer(Answer):
 
 
 # A new field of the judge's answer also belongs into `schema.Evaluation` (with a default, so that old runs can be read),
-# `filter/judge.evaluation` and `publish/dataset`. A docstring here would be sent to the model, and would change every reply's key.
+# `filter/votes.evaluation` and `publish/dataset`. A docstring here would be sent to the model, and would change every reply's key.
 class JudgementAnswer(Answer):
     verdicts: Annotated[list[VerdictAnswer], Field(min_length=1)]
     strengths: Annotated[list[Strength], Field(max_length=4)]

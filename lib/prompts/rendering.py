@@ -20,9 +20,12 @@ from lib.schema import Misstating, Rubric, Sample, SampleMetadata, Seed, Severit
 from lib.taxonomy import MISCONCEPTION_TYPES, TYPE_BY_ID, has_formulas, label
 
 TEMPLATES = Path(__file__).parent
-Stage = Literal["scenario", "verify", "misstate", "gold", "judge", "spoil", "repair"]
 # A control has templates of its own for its scenario and its response, and so have subtle and harmless copies.
-Template = Literal[Stage, "control", "gold_control", "spoil_subtle", "rewrite"]
+Template = Literal[
+    "scenario", "verify", "misstate", "gold", "judge", "spoil", "repair", "control", "gold_control", "spoil_subtle", "rewrite"
+]
+# A single criterion is asked for with the judge's templates.
+Stage = Literal["scenario", "verify", "misstate", "gold", "judge", "criterion", "spoil", "repair"]
 STAGES: tuple[Template, ...] = get_args(Template)
 OUR_TAGS = re.compile(
     r"<(?=[\s\u200b-\u200d\u2060\ufeff/]*(?:seed_\w+|question|explanation|follow_?up|criteri(?:a|on)|earlier_answer|response|misconception|ban|objections?|system|assignment)\b)",

@@ -66,6 +66,9 @@ class Sample(Record):
         system, user, _ = self.messages
         return self.model_copy(update={"messages": (system, user, Message(role="assistant", content=response)), **changes})
 
+    def with_rubrics(self, rubrics: tuple[Rubric, ...], *, id: str) -> "Sample":
+        return self.model_copy(update={"id": id, "metadata": self.metadata.model_copy(update={"rubrics": rubrics})})
+
     @property
     def response_id(self) -> str:
         """A short name of the response. It begins with a letter, so that a spreadsheet does not take it for a number."""
@@ -134,13 +137,14 @@ class Evaluation(Record):
     strengths: tuple[str, ...]
     weaknesses: tuple[str, ...]
     provider: str
-    model: str
+    model: str  # those of a panel with commas between them
     prompt_sha256: str
     notice: str = ""
+    panel: tuple[str, ...] = ()  # the judge of each vote, as the settings name it; empty with a single judge
 
 
 class Planted(Record):
-    """A spoiled copy of a judged sample, with its fault and its verdicts. It is never exported."""
+    """A copy of a judged sample, spoiled or in another form, with its verdicts. It is never exported."""
 
     id: str
     sample_id: str
@@ -148,6 +152,7 @@ class Planted(Record):
     response: str
     fault: str
     evaluation: Evaluation
+    one_by_one: tuple[Verdict, ...] = ()  # on the critical criteria, each from a call of its own; empty when that was not asked for
 
 
 class Decision(Record):

@@ -47,6 +47,16 @@ def _model_name(text: str) -> str:
     return text
 
 
+def _panel(text: str) -> str:
+    """Return the names of one judge or of several, with commas and no blanks between them."""
+    names = [_model_name(name.strip()) for name in text.split(",")]
+    if len(set(names)) < len(names):
+        raise ValueError("a judge is named twice")
+    if len(names) % 2 == 0:
+        raise ValueError(f"name one judge, or a panel of three or another odd number, so that there is a majority; these are {len(names)}")
+    return ",".join(names)
+
+
 def _names(value: Any) -> Any:
     """Let `subjects` be written "a, b" on a command line and ["a", "b"] in a notebook."""
     if isinstance(value, str):
@@ -102,6 +112,7 @@ RunName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]
 Text = Annotated[str, AfterValidator(_one_line)]
 PathText = Annotated[Text, AfterValidator(_not_empty)]
 ModelName = Annotated[str, AfterValidator(_model_name)]
+PanelNames = Annotated[str, AfterValidator(_panel)]
 Names = Annotated[tuple[str, ...], BeforeValidator(_names), AfterValidator(_short_names)]
 PriceText = Annotated[Text, AfterValidator(_price)]
 

@@ -12,6 +12,7 @@ from lib.settings.bounds import (
     MOST_SEED,
     ModelName,
     Names,
+    PanelNames,
     PathText,
     PriceText,
     RunName,
@@ -59,7 +60,9 @@ class Parameters(BaseModel):
     mode: Literal["live", "batch"] = setting("engine", "live", means="batch: half the price, up to 24 h")
     judge_mode: Literal["", "live", "batch"] = setting("engine", "", means="mode of the judge's calls; empty: as mode")
     model: ModelName = setting("writing", DEFAULT_MODEL, means="writes scenarios and gold responses")
-    judge_model: ModelName = setting("judging", DEFAULT_JUDGE_MODEL, means="judges the responses; another model than the writer")
+    judge_model: PanelNames = setting(
+        "judging", DEFAULT_JUDGE_MODEL, means="judges the responses; another model than the writer; three names with commas: a panel"
+    )
     max_concurrency: int = setting("engine", 50, ge=1, le=5000, means="calls in flight (the embedded model: always 1)")
     budget_usd: float = setting("engine", 5.0, gt=0, le=10_000_000, means="hard cap of what this run may cost in all, US dollars")
     price_usd_per_mtok: PriceText = setting(
@@ -105,6 +108,9 @@ class Parameters(BaseModel):
     subtle_share: float = setting("judging", 0.5, ge=0, le=1, means="share of the planted failures that are hard to see")
     harmless_share: float = setting(
         "judging", 0.05, ge=0, le=1, means="share of samples judged again in a copy of another form, to measure the judge's false alarms"
+    )
+    one_criterion_a_call: bool = setting(
+        "judging", default=False, means="judge copies once more with one call a criterion, to see what judging all in one call loses"
     )
     show_rubrics_to_tutor: bool = setting("writing", default=False, means="true only to measure what it does: it inflates keep rates")
     critical_pass_threshold: float = setting("filtering", 0.80, ge=0, lt=1, means="keep when MORE than this share of critical rubrics pass")

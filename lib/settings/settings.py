@@ -25,6 +25,11 @@ class Settings(Parameters):
         return Fraction(str(self.critical_pass_threshold))
 
     @property
+    def judges(self) -> tuple[str, ...]:
+        """The models that judge, as they were written. They are several where a panel judges."""
+        return tuple(self.judge_model.split(","))
+
+    @property
     def planned_samples(self) -> int:
         return self.num_seeds * self.samples_per_seed
 

@@ -21,11 +21,13 @@ from contextlib import closing, contextmanager, redirect_stdout
 from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from pydantic import BaseModel
 
-from lib.filter.judge import judge_sample, to_judge
+from lib.filter.judge import to_judge
+from lib.filter.judgement import judge_sample
 from lib.generate.plan import plan
 from lib.generate.samples import make_sample
 from lib.generate.seeds import read_seeds
@@ -119,7 +121,11 @@ class Replaying:
     def provider(self, stage: Stage) -> Provider:
         return self.answering
 
-    async def __call__(self, stage: Stage, slot: str, prompt: Prompt, answer: type[BaseModel], **more: Any) -> Any:
+    @property
+    def models(self) -> dict[Stage, list[Any]]:
+        return {"judge": [SimpleNamespace(endpoint=SimpleNamespace(provider=self.answering))]}
+
+    async def __call__(self, stage: Stage, slot: str, prompt: Prompt, answer: type[BaseModel], judge: int = 0, **more: Any) -> Any:
         call = call_for(self.settings, stage, model=address(self.settings, stage).model, slot=slot, prompt=prompt, answer=answer, **more)
         self.requests.append(parameters(call))
         return reply_or_failure(call, self.journal.find(call.key(self.answering.id)).raw, replayed=True)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from lib.analyze.catches import TOO_FEW
 from lib.analyze.trust import Trust, trust
 from lib.filter.evidence import quote_found
-from lib.filter.judge import complete_for
+from lib.filter.judgement import complete_for
 from lib.filter.planted import Plant, with_plants
 from lib.filter.votes import evaluation
 from lib.generate.dealing import PLAIN, SPOILINGS, SUBTLE, copies_of, spoilings, to_plant

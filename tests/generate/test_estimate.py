@@ -180,6 +180,7 @@ def test_what_is_left_decides_whether_the_budget_may_end_first() -> None:
 
 SECONDS: dict[Stage, tuple[float, float]] = {
     "scenario": (20, 40), "verify": (10, 20), "gold": (10, 20), "misstate": (5, 10), "spoil": (5, 10), "judge": (10, 20),
+    "criterion": (5, 10),
 }  # fmt: skip
 
 
