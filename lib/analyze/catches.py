@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 GRADES = {"plain": PLAIN, "subtle": SUBTLE}
-COPY_COLUMNS = ["id", "spoiling", "caught", "original_passes", "newly_failed", "touched_fails", "by_judge", "one_by_one"]
 TOO_FEW = "too few to tell"
 NONE_PLANTED = "planted failures caught: none were planted, so nothing is known of the judge"
 

@@ -1,16 +1,16 @@
 """The records of a sample, a verdict or a dropped scenario -> its row in the tables of a run."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from lib.analyze.marks import marks
-from lib.filter.faults import touched
-from lib.filter.keep import Judged, drop_reason
+from lib.filter.general import is_general, scenario_words
+from lib.filter.keep import Judged
 from lib.filter.scores import critical_score, weighted_score
 from lib.filter.votes import by_judge, votes_of
-from lib.schema import DroppedScenario, Evaluation, Planted, Verdict, Verification
-from lib.settings import Settings
+from lib.generate.objections import is_compound
+from lib.schema import DroppedScenario, Evaluation, Rubric, Verdict, Verification
 from lib.taxonomy import AREA_OF
 
 if TYPE_CHECKING:
@@ -27,38 +27,9 @@ SAMPLE_COLUMNS = [
 ]  # fmt: skip
 VERDICT_COLUMNS = [
     "id", "rubric_id", "criteria", "critical", "severity", "tutoring_skill", "eval_dimension", "met", "why_not", "evidence_found",
-    "flipped", "by_judge",
+    "flipped", "by_judge", "compound", "general",
 ]  # fmt: skip
 SCENARIO_COLUMNS = ["id", "subject", "misconception_type", "level", "origin", "reason", "detail"]
-
-
-def copy_row(copy: Planted, judged: Judged, *, settings: Settings) -> dict[str, Any]:
-    """Return what the judge made of a spoiled copy and of its original. What is known of the original is None while it is unjudged.
-
-    `by_judge` holds for each judge of a panel whether it passes original and copy. `one_by_one` holds whether the first judge passes the
-    copy when it is asked for all criteria in one call, and when it is asked for one a call. Both are by the criteria alone.
-    """
-    sample, original = judged.sample, judged.evaluation
-    passes = original and drop_reason(sample, original, settings=settings) is None
-    verdicts = by_judge(copy.evaluation) or {"": list(copy.evaluation.verdicts)}
-    of_original = by_judge(original) if original else {}
-
-    def meets(found: Sequence[Verdict]) -> bool:
-        alone = copy.evaluation.model_copy(update={"verdicts": tuple(found), "quality_score": 5, "weaknesses": ()})
-        return drop_reason(sample, alone, settings=settings) is None
-
-    met = {verdict.rubric_id for verdict in judged.evaluation.verdicts if verdict.met} if judged.evaluation else set()
-    newly_failed = [verdict.rubric_id for verdict in copy.evaluation.verdicts if not verdict.met and verdict.rubric_id in met]
-    return {
-        "id": copy.id,
-        "spoiling": copy.spoiling,
-        "caught": drop_reason(sample, copy.evaluation, settings=settings) is not None,
-        "original_passes": passes,
-        "newly_failed": ", ".join(newly_failed),
-        "touched_fails": not touched(judged.sample.metadata.rubrics, copy.spoiling).isdisjoint(newly_failed),
-        "by_judge": {name: (meets(of_original[name]), meets(found)) for name, found in verdicts.items() if name in of_original},
-        "one_by_one": (meets(next(iter(verdicts.values()))), meets(copy.one_by_one)) if copy.one_by_one else None,
-    }
 
 
 class Rows:
@@ -148,11 +119,14 @@ def verdict_rows(judged: Judged) -> list[dict[str, Any]]:
     evaluation = judged.evaluation
     if not evaluation:
         return []
+    about = scenario_words(judged.sample)
     return [
         {
             "id": judged.sample.id,
             "rubric_id": rubric.id,
-            "criteria": "" if verdict.met else rubric.criteria,  # the texts of all would be half of the table
+            "criteria": rubric.criteria
+            if not verdict.met or _is_odd(rubric, verdict, about=about)
+            else "",  # all would be half of the table
             "critical": rubric.critical,
             "severity": rubric.attributes.severity,
             "tutoring_skill": rubric.attributes.tutoring_skill,
@@ -162,9 +136,16 @@ def verdict_rows(judged: Judged) -> list[dict[str, Any]]:
             "evidence_found": verdict.evidence_found,
             "flipped": _flipped(verdict, evaluation),
             "by_judge": votes,
+            "compound": is_compound(rubric.criteria),
+            "general": is_general(rubric, about),
         }
         for rubric, verdict, votes in zip(judged.sample.metadata.rubrics, evaluation.verdicts, _by_judge(evaluation), strict=True)
     ]
+
+
+def _is_odd(rubric: Rubric, verdict: Verdict, *, about: frozenset[str]) -> bool:
+    """Whether the criterion may stand as an example of one that is badly written, or on which votes differ."""
+    return len(set(verdict.votes)) > 1 or is_compound(rubric.criteria) or is_general(rubric, about)
 
 
 def _flipped(verdict: Verdict, evaluation: Evaluation) -> bool | None:

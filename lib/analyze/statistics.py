@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from lib.analyze.groups import RATES, rate_table, rates, worst_first
 from lib.analyze.losses import UNJUDGED, funnel
 from lib.analyze.rates import Share
+from lib.analyze.rubrics import rubrics
 from lib.analyze.tables import Tables
 from lib.analyze.trust import trust
 from lib.analyze.verifier import verifier
@@ -83,6 +84,7 @@ def statistics(tables: Tables) -> Statistics:
         by_misconception_type=_records(rates(tables, "misconception_type")),
         by_cell=_records(rates(tables, "subject", "misconception_type")),
         by_criterion={by: _records(worst_first(tables, by)) for by in ("severity", "tutoring_skill", "eval_dimension")},
+        rubrics=rubrics(tables).as_record(),
         judge=judge.as_record() | {"flip_rate_by_skill": _records(_flip_rates(tables))},
         warnings=judge.warnings,
     )

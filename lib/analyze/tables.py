@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from lib.analyze.catches import COPY_COLUMNS, Catches, FalseAlarms, catches
+from lib.analyze.catches import Catches, FalseAlarms, catches
+from lib.analyze.copy_rows import COPY_COLUMNS, copy_row
 from lib.analyze.rates import Share
-from lib.analyze.rows import SAMPLE_COLUMNS, SCENARIO_COLUMNS, VERDICT_COLUMNS, Rows, copy_row, sample_row, scenario_row, verdict_rows
+from lib.analyze.rows import SAMPLE_COLUMNS, SCENARIO_COLUMNS, VERDICT_COLUMNS, Rows, sample_row, scenario_row, verdict_rows
 from lib.filter.keep import Copies, judged_samples
 from lib.generate.dealing import HARMLESS, SPOILINGS
 from lib.generate.verify import WRONG_EXPLANATION

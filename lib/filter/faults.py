@@ -6,6 +6,7 @@ from lib.generate.objections import is_compound
 from lib.schema import Rubric, Spoiling
 
 OF_MISCONCEPTION = ("identifies_misconception", "identifies_incorrect_steps")
+EMPTY: tuple[Spoiling, ...] = ("praise_only", "other_answer", "explanation_repeated")  # faults of a reply with nothing for this student
 OF_TONE = ("emotional_component", "style_tone")
 
 
@@ -22,7 +23,7 @@ def target_of(rubrics: Sequence[Rubric], spoiling: Spoiling) -> Rubric | None:
         case "half_met":
             fitting = sorted(demands, key=lambda rubric: (not is_compound(rubric.criteria), -len(rubric.criteria.split())))
         case "implicit_only":
-            fitting = [rubric for rubric in demands if not _is_of_tone(rubric)]
+            fitting = [rubric for rubric in demands if not is_of_tone(rubric)]
         case _:
             fitting = []
     return next(iter(fitting), None)
@@ -44,11 +45,12 @@ def touched(rubrics: Sequence[Rubric], spoiling: Spoiling) -> set[str]:
         case "factual_reversal" | "small_error":
             found = [rubric for rubric in critical if "truthfulness" in rubric.attributes.eval_dimension]
         case "condescension":
-            found = [rubric for rubric in rubrics if _is_of_tone(rubric)]
+            found = [rubric for rubric in rubrics if is_of_tone(rubric)]
         case _:
-            found = demands
+            found = [rubric for rubric in demands if not is_of_tone(rubric)]
     return {rubric.id for rubric in found or critical}
 
 
-def _is_of_tone(rubric: Rubric) -> bool:
+def is_of_tone(rubric: Rubric) -> bool:
+    """Whether the criterion is about how the reply speaks, and not about what it says."""
     return any(name in rubric.attributes.eval_dimension for name in OF_TONE)

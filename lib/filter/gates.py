@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from lib.errors import counted
+from lib.filter.general import general_rubric
 from lib.filter.similar import Formulas, Limit, NearDuplicates, SeedCopies, closing, opening, question_and_follow_up, texts
 from lib.generate.benchmark import Benchmark, read_benchmark, word_sequences
 from lib.generate.inputs import seeds_as_used
@@ -86,6 +87,7 @@ def benchmark_overlap(sample: Sample, *, benchmark: Benchmark, limit: Limit) -> 
 
 GATES: dict[str, Callable[[Given], Gate]] = {  # reason -> its gate, in the order of the funnel, cheapest first
     "no_critical_rubric": lambda given: no_critical_rubric,
+    "general_rubric": lambda given: general_rubric,
     "special_token": lambda given: special_token,
     "length_far_off": lambda given: partial(length_far_off, tolerance=given.settings.length_tolerance),
     "copied_seed": lambda given: SeedCopies(given.seed_file.seeds if given.seed_file else (), given.limit),

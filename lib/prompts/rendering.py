@@ -102,7 +102,7 @@ def spoil_prompt(sample: Sample, spoiling: Spoiling, *, criterion: str = "", oth
 
 def rewrite_prompt(sample: Sample, spoiling: Spoiling) -> Prompt:
     """Ask for a copy of the response that says the same in another form."""
-    words = round(LONGER * len(sample.response.split()))
+    words = round((LONGER if spoiling == "longer" else 1) * len(sample.response.split()))
     return _prompt("rewrite", follow_up=sample.metadata.follow_up, response=sample.response, spoiling=spoiling, words=words)
 
 

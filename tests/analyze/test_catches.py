@@ -4,7 +4,7 @@ from random import Random
 
 import pytest
 
-from lib.analyze.catches import COPY_COLUMNS, Catches, catches
+from lib.analyze.catches import Catches, catches
 from lib.analyze.rates import Pairs, Share
 from lib.analyze.trust import trust
 from lib.filter.faults import touched
@@ -16,8 +16,10 @@ def of_pairs(*pairs: tuple[bool | None, bool]) -> Catches:
     """Return the catches of pairs of (the original passes, the copy is caught)."""
     import pandas as pd
 
-    rows = [(f"s{number}+praise_only", "praise_only", caught, passes, "", caught) for number, (passes, caught) in enumerate(pairs)]
-    return catches(pd.DataFrame(rows, columns=COPY_COLUMNS), kinds=("praise_only", "ban_broken"))
+    rows = [("praise_only", caught, passes, caught) for passes, caught in pairs]
+    return catches(
+        pd.DataFrame(rows, columns=["spoiling", "caught", "original_passes", "touched_fails"]), kinds=("praise_only", "ban_broken")
+    )
 
 
 def test_a_copy_counts_as_caught_only_where_the_original_passes() -> None:
@@ -69,8 +71,8 @@ RUBRICS = (
         ("misconception_affirmed", {"r1"}),
         ("factual_reversal", {"r1"}),
         ("condescension", {"r2", "r3"}),
-        ("praise_only", {"r1", "r2"}),
-        ("other_answer", {"r1", "r2"}),
+        ("praise_only", {"r1"}),
+        ("other_answer", {"r1"}),
     ],
 )
 def test_a_fault_touches_the_criteria_that_its_kind_tells(spoiling: str, ids: set[str]) -> None:

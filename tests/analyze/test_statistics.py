@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from lib.analyze.catches import COPY_COLUMNS
+from lib.analyze.copy_rows import COPY_COLUMNS
 from lib.analyze.groups import rates, worst_first
 from lib.analyze.rows import SAMPLE_COLUMNS, SCENARIO_COLUMNS, VERDICT_COLUMNS
 from lib.analyze.statistics import statistics
