@@ -124,7 +124,7 @@ def _judge(judge: Trust) -> str:
     line = f"Of the planted failures whose original it passes it caught {caught}: {found.difference_line}."
     if not judge.passed.hits:
         return f"{line} It passed no sample, so there is no rate to correct."
-    measured = (judge.people and judge.people.sensitivity.total) or judge.false_alarms.held
+    measured = (judge.people and judge.people.sensitivity) or judge.false_alarms.held
     assumed = "" if measured else " This assumes that it passes every good response."
     return f"{line} {judge.corrected_line[:1].upper()}{judge.corrected_line[1:]}.{assumed if judge.corrected else ''}"
 

@@ -1,13 +1,15 @@
 """A sheet that people filled in -> how far they and the judge agree."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from lib.analyze.rates import Pairs, Share, rounded
+from lib.analyze.rates import Pairs, rounded
 from lib.analyze.sheet import Label, ReviewError, read_sheet
+from lib.analyze.strata import Estimated, Stratum, Weighted, labelled_rate, labels_to_halve, share_passed
+from lib.analyze.tables import TOPPED_UP
 from lib.run.run import Run
 from lib.settings import from_root
 
@@ -24,16 +26,23 @@ class Agreement:
     criteria: Pairs
     samples: Pairs
     unlabelled: int
+    strata: tuple[Stratum, ...] = ()  # of the first pass, with the labels of their samples
 
     @property
-    def sensitivity(self) -> Share:
-        """Of the samples that people find good, those that the judge passes."""
-        return Share(self.samples.both, self.samples.first)
+    def good(self) -> Estimated | None:
+        """The share of the run's samples that people would find good (estimate, low, high), from their labels alone."""
+        return labelled_rate(self.strata)
 
     @property
-    def specificity(self) -> Share:
-        """Of the samples that people find bad, those that the judge drops. These are natural failures, unlike planted ones."""
-        return Share(self.samples.neither, self.samples.neither + self.samples.only_second)
+    def sensitivity(self) -> Weighted | None:
+        """Of the run's samples that people would find good, those that the judge passes. None when no good one is labelled."""
+        return share_passed([(one, one.good) for one in self.strata])
+
+    @property
+    def specificity(self) -> Weighted | None:
+        """Of those that people would find bad, the ones that it drops. These are natural failures, unlike planted ones."""
+        passed = share_passed([(one, one.labelled - one.good) for one in self.strata])
+        return Weighted(1 - passed.rate, passed.total) if passed else None
 
     @property
     def lines(self) -> list[str]:
@@ -44,9 +53,30 @@ class Agreement:
         for what, pairs in (("criteria", self.criteria), ("samples", self.samples)):
             kappa = "–" if pairs.kappa is None else f"{pairs.kappa:.2f}"
             found.append(f"people and judge agree on {what}: {pairs.agreed}; Cohen's kappa {kappa}")
-        found.append(f"of the samples that people find good, the judge passes {self.sensitivity}")
-        found.append(f"of those that people find bad, it drops {self.specificity}")
+        found.append(f"of the samples that people would find good, the judge passes {self.sensitivity or 'an unknown share'}")
+        found.append(f"of those that people would find bad, it drops {self.specificity or 'an unknown share'}")
+        found += filter(None, (self.line, self.more))
         return found + ([f"{self.unlabelled:,} rows of the sheet are not filled in"] if self.unlabelled else [])
+
+    @property
+    def line(self) -> str:
+        """The share of good samples from labels alone, or ""."""
+        if not self.good:
+            return ""
+        rate, low, high = self.good
+        return f"from people's labels alone, {rate:.1%} of the samples are good (95 % interval {low:.0%} to {high:.0%})"
+
+    @property
+    def more(self) -> str:
+        """How many further labels would make that interval half as wide, or ""."""
+        if not self.good:
+            return ""
+        further = labels_to_halve(self.strata)
+        if further is None:
+            return "no number of further labels would halve this interval; more samples would"
+        labelled = round(sum(one.labelled for one in self.strata))
+        wanted = f"make review REVIEW_SAMPLES={labelled + further} REVIEW_CSV=<this sheet>"
+        return f"labels of {further:,} further samples would halve this interval: {wanted}"
 
     def as_record(self) -> dict[str, Any]:
         """Return what `filtering_statistics.json` holds under `people`."""
@@ -57,8 +87,15 @@ class Agreement:
         return {
             "criteria": agreed(self.criteria),
             "samples": agreed(self.samples),
-            "sensitivity": self.sensitivity.as_record("sensitivity", total="good", hits="passed"),
-            "specificity": self.specificity.as_record("specificity", total="bad", hits="dropped"),
+            "sensitivity": self.sensitivity.as_record("sensitivity") if self.sensitivity else None,
+            "specificity": self.specificity.as_record("specificity") if self.specificity else None,
+            "good_rate": rounded(self.good[0]) if self.good else None,
+            "good_rate_interval": [rounded(bound) for bound in self.good[1:]] if self.good else None,
+            "labels_to_halve": labels_to_halve(self.strata) if self.good else None,
+            "strata": [
+                {"passes": one.passes, "divided": one.is_divided, "samples": one.size, "labelled": one.labelled, "good": one.good}
+                for one in self.strata
+            ],
             "rows_not_filled_in": self.unlabelled,
         }
 
@@ -72,7 +109,7 @@ def agreement(run: Run, *, samples: "pd.DataFrame", verdicts: "pd.DataFrame") ->
     for label in read_sheet(path):
         labels.setdefault(label.sample_id, []).append(label)
     response_ids = dict(zip(samples["id"], samples["response_id"], strict=True))
-    criteria, whole = Counter[str](), Counter[str]()
+    criteria, whole, good = Counter[str](), Counter[str](), dict[str, bool]()
     by_sample = {str(name): rows for name, rows in verdicts[verdicts["id"].isin(labels)].groupby("id", sort=False)}
     for name, rows in labels.items():
         if name not in by_sample:
@@ -87,9 +124,18 @@ def agreement(run: Run, *, samples: "pd.DataFrame", verdicts: "pd.DataFrame") ->
         criteria.update(CELL_OF[met, judge[rubric]] for rubric, met in people.items())
         critical = by_sample[name].loc[by_sample[name]["critical"].astype(bool), "rubric_id"].tolist()
         if critical and set(critical) <= people.keys():
-            whole[CELL_OF[_is_good(people, critical, above=threshold), _is_good(judge, critical, above=threshold)]] += 1
+            good[name] = _is_good(people, critical, above=threshold)
+            whole[CELL_OF[good[name], _is_good(judge, critical, above=threshold)]] += 1
     unlabelled = sum(label.met is None for rows in labels.values() for label in rows)
-    return Agreement(Pairs(**criteria), Pairs(**whole), unlabelled)
+    return Agreement(Pairs(**criteria), Pairs(**whole), unlabelled, tuple(_strata(samples, good)))
+
+
+def _strata(samples: "pd.DataFrame", good: dict[str, bool]) -> Iterator[Stratum]:
+    """Yield the strata of the judged samples of the first pass. `good` says of the labelled ones whether people would keep them."""
+    judged = samples[samples["critical_total"].notna() & ~samples["origin"].isin(TOPPED_UP)]
+    for (passes, divided), group in judged.groupby(["kept", "divided"]):
+        labels = [good[name] for name in group["id"] if name in good]
+        yield Stratum(bool(passes), bool(divided), size=len(group), labelled=len(labels), good=sum(labels))
 
 
 def _is_good(met: dict[str, bool], critical: Sequence[str], *, above: Fraction) -> bool:

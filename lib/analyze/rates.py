@@ -1,13 +1,15 @@
-"""counts -> rates with their intervals: a share, two raters of the same things, a pass rate corrected for the judge's errors."""
+"""counts -> rates with their intervals: a share, and two raters of the same things."""
 
 import math
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 Z = 1.96  # 95 %
+MOST_EXACT = 500  # of which the exact interval is worked out; beyond, Wilson's is the same to three decimals
 
 
-def wilson_interval(kept: int, total: int, *, z: float = Z) -> tuple[float, float]:
+def wilson_interval(kept: float, total: float, *, z: float = Z) -> tuple[float, float]:
     """Return the score interval (low, high), both in 0..1, of the share kept/total.
 
     Source: Wilson 1927, JASA 22:209. Raises ValueError unless 0 <= kept <= total and total > 0.
@@ -18,6 +20,31 @@ def wilson_interval(kept: int, total: int, *, z: float = Z) -> tuple[float, floa
     centre = (share + square / (2 * total)) / (1 + square / total)
     half = z * math.sqrt(share * (1 - share) / total + square / (4 * total * total)) / (1 + square / total)
     return max(0.0, centre - half), min(1.0, centre + half)
+
+
+@cache
+def mid_p_interval(hits: int, total: int) -> tuple[float, float]:
+    """Return the exact interval (low, high) of the share hits/total that counts half of the probability of what was seen.
+
+    Wilson's covers less than 95 % where a share is near 1 and its misses are few, which is what good judges are like.
+    Source: Lancaster 1961, JASA 56:223. Raises ValueError unless 0 <= hits <= total and total > 0.
+    """
+    if not 0 <= hits <= total or total <= 0:
+        raise ValueError(f"{hits} of {total} is no share")
+    if total > MOST_EXACT:
+        return wilson_interval(hits, total)
+    low = 0.0 if hits == 0 else _where_tail_is(0.975, hits, total)
+    return low, 1.0 if hits == total else _where_tail_is(0.025, hits, total)
+
+
+def _where_tail_is(wanted: float, hits: int, total: int) -> float:
+    """Return the share at which fewer hits, and half of as many, have this probability."""
+    low, high = 0.0, 1.0
+    for _ in range(50):
+        share = (low + high) / 2
+        terms = [math.comb(total, count) * share**count * (1 - share) ** (total - count) for count in range(hits + 1)]
+        low, high = (share, high) if sum(terms) - terms[-1] / 2 > wanted else (low, share)
+    return low
 
 
 def rounded(value: float | None) -> float | None:
@@ -141,41 +168,3 @@ class Pairs:
         differing, fewer = self.only_first + self.only_second, min(self.only_first, self.only_second)
         tail = sum(math.comb(differing, count) for count in range(fewer + 1))
         return min(1.0, tail / 2 ** (differing - 1)) if differing else 1.0
-
-
-def corrected_rate(passed: Share, *, caught: Share, recognised: Share | None = None) -> tuple[float, float, float] | None:
-    """Return (estimate, low, high) of the share of samples that are truly good, from the share that the judge passes.
-
-    theta = (p + q0 - 1) / (q0 + q1 - 1). Here q0, the specificity, is the share of bad responses that the judge catches. The sensitivity
-    q1 is the share of good ones that it `recognised`, and 1 when that is None. The interval takes in how uncertain all three are, by the
-    delta method on counts with z²/2 (p) or one (q0, q1) added to each side, so that 16 caught of 16 is no certainty.
-    Returns None when nothing was judged or planted, when the judge tells good from bad no better than chance (q0 + q1 <= 1), or when the
-    three rates contradict one another (the whole interval lies outside 0..1). Source: arXiv 2511.21140.
-    """
-    if not passed.total or not caught.total or (recognised is not None and not recognised.total):
-        return None
-    q1_measured = recognised.hits / recognised.total if recognised else 1.0
-    estimate = _theta(passed.hits / passed.total, q0=caught.hits / caught.total, q1=q1_measured)
-    p, p_variance = _adjusted(passed, Z * Z / 2)
-    q0, q0_variance = _adjusted(caught, 1)
-    q1, q1_variance = _adjusted(recognised, 1) if recognised else (1.0, 0.0)
-    theta = _theta(p, q0=q0, q1=q1)
-    if estimate is None or theta is None:
-        return None
-    half = Z * math.sqrt(p_variance + (1 - theta) ** 2 * q0_variance + theta**2 * q1_variance) / (q0 + q1 - 1)
-    if theta + half < 0 or theta - half > 1:
-        return None
-    low, high = max(0.0, theta - half), min(1.0, theta + half)
-    estimate = min(1.0, max(0.0, estimate))
-    return estimate, min(low, estimate), max(high, estimate)
-
-
-def _theta(p: float, *, q0: float, q1: float) -> float | None:
-    return (p + q0 - 1) / (q0 + q1 - 1) if q0 + q1 > 1 else None
-
-
-def _adjusted(share: Share, added: float) -> tuple[float, float]:
-    """Return the share with `added` hits and as many misses, and its variance."""
-    total = share.total + 2 * added
-    rate = (share.hits + added) / total
-    return rate, rate * (1 - rate) / total

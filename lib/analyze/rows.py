@@ -8,7 +8,7 @@ from lib.analyze.marks import marks
 from lib.filter.general import is_general, scenario_words
 from lib.filter.keep import Judged
 from lib.filter.scores import critical_score, weighted_score
-from lib.filter.votes import by_judge, votes_of
+from lib.filter.votes import by_judge, is_divided, votes_of
 from lib.generate.objections import is_compound
 from lib.schema import DroppedScenario, Evaluation, Rubric, Verdict, Verification
 from lib.taxonomy import AREA_OF
@@ -23,7 +23,7 @@ SAMPLE_COLUMNS = [
     "critical_passed", "critical_total", "critical_pass_rate", "weighted_score", "quality_score", "strengths", "weaknesses",
     "response_words", "opening", "closing", "praise", "you", "question", "em_dash", "opening_as_assigned", "closing_as_assigned",
     "follow_up_words", "follow_up_question", "follow_up_unsure", "verified", "verifier", "equations", "not_computed",
-    "criteria_removed", "votes", "response_id", "question_id", "judge", "writers", "notice",
+    "criteria_removed", "votes", "divided", "response_id", "question_id", "judge", "writers", "notice",
 ]  # fmt: skip
 VERDICT_COLUMNS = [
     "id", "rubric_id", "criteria", "critical", "severity", "tutoring_skill", "eval_dimension", "met", "why_not", "evidence_found",
@@ -85,6 +85,7 @@ def sample_row(judged: Judged) -> dict[str, Any]:
         **marks(sample),
         **_verification(about.verification),
         "votes": votes_of(evaluation) if evaluation else None,
+        "divided": is_divided(sample, evaluation) if evaluation else None,
         "response_id": sample.response_id,
         "question_id": sample.question_id,
         "judge": evaluation.model if evaluation else "",

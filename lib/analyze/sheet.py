@@ -1,15 +1,17 @@
 """Judged samples -> a blind sheet that people fill in, and what they wrote in it.
 
-The sheet shows neither verdicts nor severities. Its samples are drawn in proportion from kept and dropped and from all kinds of
-misconception, so that what holds for them holds for the run. No cell of it can act as a formula in a spreadsheet.
+The sheet shows neither verdicts nor severities, and its order shows nothing of how its samples were drawn. No cell of it can act as a
+formula in a spreadsheet.
 """
 
 import csv
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from lib.analyze.tables import TOPPED_UP
+from lib.analyze.to_review import Draw, drawn
 from lib.errors import KitError, plain
 from lib.filter.keep import judged_samples
 from lib.generate.tabular import Row, read_table
@@ -18,6 +20,7 @@ from lib.run.files import whole_file
 from lib.run.lock import holding
 from lib.run.run import Run
 from lib.schema import Rubric, Sample
+from lib.settings import from_root
 
 COLUMNS = ("sample", "response_id", "question", "explanation", "follow_up", "response", "rubric", "criterion", "met", "note")
 USED = ("sample", "response_id", "rubric", "met")
@@ -47,37 +50,22 @@ def write_sheet(run: Run) -> Path:
     settings = run.settings
     if run.review.exists() and any(label.met is not None for label in read_sheet(run.review)):
         raise ReviewError(f"{run.review} has been filled in: give it another name (and name it in REVIEW_CSV), then run make review again.")
-    picked = reviewed_samples(run)
+    answers = _answers_so_far(run)
     with whole_file(run.review) as file:
         file.write("\ufeff")  # spreadsheets read UTF-8 only with it
         writer = csv.writer(file, quoting=csv.QUOTE_ALL, lineterminator="\r\n")
         writer.writerow(COLUMNS)
-        for sample in picked:
-            writer.writerows(map(safe_cell, row) for row in _rows(sample, settings.random_seed))
+        for sample in to_review(run).samples:
+            writer.writerows(map(safe_cell, row) for row in _rows(sample, settings.random_seed, answers=answers))
     return run.review
 
 
-def reviewed_samples(run: Run) -> list[Sample]:
-    """Return the samples that people are to judge, in the order in which they are shown. Raises ReviewError when none has been judged."""
-    judged = [(one.sample, one.decision.status) for one in judged_samples(run) if one.evaluation]
+def to_review(run: Run) -> Draw:
+    """Return the samples of the first pass that people are to judge. Raises ReviewError when none has been judged."""
+    judged = [one for one in judged_samples(run) if one.evaluation and one.sample.metadata.origin not in TOPPED_UP]
     if not judged:
         raise ReviewError(f"{run.dir}: no sample has been judged yet. Run 02_filter first.")
-    return drawn_evenly(judged, run.settings.review_samples, random_seed=run.settings.random_seed)
-
-
-def drawn_evenly(judged: Sequence[tuple[Sample, str]], count: int, *, random_seed: int) -> list[Sample]:
-    """Return `count` samples, in an order that shows nothing of their status.
-
-    Each status is there in its proportion (to within one), and each kind of misconception in its own (to within two).
-    """
-
-    def chance(sample: Sample) -> bytes:
-        return hashlib.sha256(f"{random_seed}/{sample.id}/review".encode()).digest()
-
-    ordered = [sample for sample, _ in sorted(judged, key=lambda pair: (pair[1], pair[0].metadata.misconception_type, chance(pair[0])))]
-    count = min(count, len(ordered))
-    start = chance(ordered[0])[0] / 256
-    return sorted((ordered[int((place + start) * len(ordered) / count)] for place in range(count)), key=chance)
+    return drawn(judged, run.settings.review_samples, random_seed=run.settings.random_seed)
 
 
 def safe_cell(text: str) -> str:
@@ -91,12 +79,21 @@ def reviewed_criteria(sample: Sample, random_seed: int) -> list[Rubric]:
     return sorted(critical, key=lambda rubric: hashlib.sha256(f"{random_seed}/{sample.id}/{rubric.id}".encode()).digest())
 
 
-def _rows(sample: Sample, random_seed: int) -> Iterator[tuple[str, ...]]:
+def _answers_so_far(run: Run) -> dict[tuple[str, str, str], str]:
+    """Return the answers on the sheet that `review_csv` names, so that a larger sheet asks only for the others."""
+    if not run.settings.review_csv:
+        return {}
+    labels = [label for label in read_sheet(from_root(run.settings.review_csv)) if label.met is not None]
+    return {(label.sample_id, label.response_id, label.rubric_id): "yes" if label.met else "no" for label in labels}
+
+
+def _rows(sample: Sample, random_seed: int, *, answers: Mapping[tuple[str, str, str], str]) -> Iterator[tuple[str, ...]]:
     """Yield a row for each critical criterion, in an order of its own. The texts stand in the first row."""
     about = sample.metadata
     texts: tuple[str, ...] = (about.question, about.explanation, about.follow_up, sample.response)
     for rubric in reviewed_criteria(sample, random_seed):
-        yield sample.id, sample.response_id, *texts, rubric.id, rubric.criteria, "", ""
+        answer = answers.get((sample.id, sample.response_id, rubric.id), "")
+        yield sample.id, sample.response_id, *texts, rubric.id, rubric.criteria, answer, ""
         texts = ("", "", "", "")
 
 

@@ -4,22 +4,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from lib.analyze.catches import Catches, FalseAlarms, caught_of
+from lib.analyze.corrected import ASSUMED, FROM_HARMLESS, RECOGNISED_BY_PEOPLE, GoodRate, corrected_rate
 from lib.analyze.panel import OneByOne, Panel, one_by_one, panel
 from lib.analyze.people import Agreement, agreement
-from lib.analyze.rates import Share, corrected_rate, rounded
+from lib.analyze.rates import Share
+from lib.analyze.strata import Estimated
 from lib.analyze.tables import Tables, share_kept
 from lib.analyze.verifier import Verifier, verifier
 from lib.analyze.warnings import about_catches, about_quotes, about_the_keep_rate
 from lib.llm.names import plain_id
 from lib.settings import FEWEST_PLANTED
 
-SAYS_NOTHING = 0.95  # width of an interval from which a rate could be anything
-ASSUMED = "Under the assumption that the judge passes every good response (sensitivity 1): review_csv names no people's labels."
-FROM_HARMLESS = (
-    "The share of good responses that the judge drops is taken from harmless copies of those that it passes. It shows how firm a verdict "
-    "is against form, and not whether the judge is too strict: only people's labels (review_csv) show that."
-)
-EASIER = "Planted failures are easier to catch than natural ones: this is the judge at its best."
 NO_BETTER = "can't be corrected: the judge tells good from bad no better than chance, or what was measured of it contradicts the rate"
 SAME_MODEL = (
     "The judge is the same model as the generator: models pass their own failed criteria more often (arXiv 2604.06996). "
@@ -58,13 +53,17 @@ class Trust:
         return {kind: caught_of(pairs) for kind, pairs in self.catches.by_kind.items()}
 
     @property
-    def corrected(self) -> tuple[float, float, float] | None:
-        """The judge's pass rate corrected for its errors (estimate, low, high), or None when it can't be or too few were planted."""
-        if not self.catches.is_enough:
-            return None
-        recognised = self.people.sensitivity if self.people and self.people.sensitivity.total else self.false_alarms.held
-        found = corrected_rate(self.passed, caught=self.catches.dropped, recognised=recognised)
-        return found if found and found[2] - found[1] < SAYS_NOTHING else None
+    def good(self) -> GoodRate:
+        """What is known of the share of samples that is truly good."""
+        by_people = self.people.sensitivity if self.people else None
+        held = self.false_alarms.held
+        planted = corrected_rate(self.passed, caught=self.catches.dropped, recognised=by_people or held) if self.catches.is_enough else None
+        recognised_by = RECOGNISED_BY_PEOPLE if by_people else FROM_HARMLESS if held else ASSUMED
+        return GoodRate(from_labels=self.people.good if self.people else None, from_planted=planted, assumption=recognised_by)
+
+    @property
+    def corrected(self) -> Estimated | None:
+        return self.good.best
 
     @property
     def catch_line(self) -> str:
@@ -73,18 +72,12 @@ class Trust:
 
     @property
     def corrected_line(self) -> str:
-        if not self.catches.is_enough or not self.passed.rate:
+        if not self.passed.rate or not (self.catches.is_enough or self.corrected):
             return ""
         if self.corrected is None:
             return f"pass rate {self.passed.rate:.1%} {NO_BETTER}"
         estimate, low, high = self.corrected
         return f"the judge passes {self.passed.rate:.1%}; corrected for its errors {estimate:.1%} (95 % interval {low:.0%} to {high:.0%})"
-
-    @property
-    def assumptions(self) -> list[str]:
-        """What the corrected rate rests on."""
-        measured = self.people is not None and self.people.sensitivity.total > 0
-        return [EASIER] if measured else [FROM_HARMLESS if self.false_alarms.held else ASSUMED, EASIER]
 
     @property
     def warnings(self) -> list[str]:
@@ -100,13 +93,14 @@ class Trust:
         ]
 
     def __str__(self) -> str:
-        lines = [f"{self.corrected_line}", *(f"  {line}" for line in self.assumptions)] if self.corrected_line else []
+        lines = [f"{self.corrected_line}", *(f"  {line}" for line in self.good.assumptions)] if self.corrected_line else []
         lines.append(f"evidence quoted {self.unfound.total:,} times, not found in the response {self.unfound.hits:,} times")
         if self.voted_again.hits:
             lines.append(f"close, and judged again: {self.voted_again}")
         if self.flipped.total:
             lines.append(f"criteria on which the votes differ{', in these samples' if self.voted_again.hits else ''}: {self.flipped}")
         lines += self.people.lines if self.people else []
+        lines += self.good.lines
         lines += filter(None, (self.catches.difference_line, *self.catches.grade_lines, self.false_alarms.line))
         lines += [self.panel.line] if self.panel else []
         lines += self.one_by_one.lines if self.one_by_one else []
@@ -120,7 +114,6 @@ class Trust:
 
     def as_record(self) -> dict[str, Any]:
         """Return what `filtering_statistics.json` holds under `judge`."""
-        estimate, low, high = self.corrected or (None, None, None)
         planted = {"total": "original_passes", "hits": "caught"}
         return {
             "models": list(self.models),
@@ -131,9 +124,7 @@ class Trust:
             "harmless": self.false_alarms.as_record(),
             "too_few_to_tell": not self.catches.is_enough,
             "pass_rate": self.passed.as_record("pass_rate", total="judged", hits="passed"),
-            "corrected_pass_rate": rounded(estimate),
-            "corrected_pass_rate_interval": None if estimate is None else [rounded(low), rounded(high)],
-            "corrected_under": self.assumptions,
+            **self.good.as_record(),
             "evidence": {"quoted": self.unfound.total, "not_found": self.unfound.hits},
             "judged_again": self.voted_again.as_record("share", total="judged", hits="again"),
             "votes": self.flipped.as_record("flip_rate", total="criteria", hits="flipped"),

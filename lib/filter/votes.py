@@ -39,14 +39,27 @@ def is_close(sample: Sample, answer: JudgementAnswer) -> bool:
 
     The settings that decide what is kept have no part in it, so that changing them asks nothing.
     """
-    failed, finds_bad = len(_failed(sample, answer)), _finds_bad(answer)
-    return failed == 1 or (not failed and finds_bad) or (failed > 1 and answer.quality_score >= HIGH_SCORE)
+    return _is_close(len(_failed(sample, answer)), score=answer.quality_score, weaknesses=answer.weaknesses)
+
+
+def is_divided(sample: Sample, evaluation: Evaluation) -> bool:
+    """Whether votes or judges differ on a critical criterion, or a single answer like this would be close."""
+    critical = {rubric.id for rubric in sample.metadata.rubrics if rubric.critical}
+    verdicts = [verdict for verdict in evaluation.verdicts if verdict.rubric_id in critical]
+    failed = sum(not verdict.met for verdict in verdicts)
+    differ = any(len(set(verdict.votes)) > 1 for verdict in verdicts)
+    return differ or _is_close(failed, score=evaluation.quality_score, weaknesses=evaluation.weaknesses)
+
+
+def _is_close(failed: int, *, score: int, weaknesses: Sequence[str]) -> bool:
+    """`failed` is the number of critical criteria that are not met."""
+    return failed == 1 or (not failed and _finds_bad(score, weaknesses)) or (failed > 1 and score >= HIGH_SCORE)
 
 
 def differ(sample: Sample, answers: tuple[JudgementAnswer, JudgementAnswer]) -> bool:
     """Whether two answers disagree on a critical criterion, or on whether the response is bad."""
-    one, two = answers
-    return _failed(sample, one) != _failed(sample, two) or _finds_bad(one) != _finds_bad(two)
+    one, two = ((_failed(sample, answer), _finds_bad(answer.quality_score, answer.weaknesses)) for answer in answers)
+    return one != two
 
 
 def _failed(sample: Sample, answer: JudgementAnswer) -> set[str]:
@@ -55,8 +68,8 @@ def _failed(sample: Sample, answer: JudgementAnswer) -> set[str]:
     return {rubric.id for rubric in sample.metadata.rubrics if rubric.critical and not given[rubric.id][0].met}
 
 
-def _finds_bad(answer: JudgementAnswer) -> bool:
-    return answer.quality_score <= LOW_SCORE or FACTUAL_ERROR in answer.weaknesses
+def _finds_bad(score: int, weaknesses: Sequence[str]) -> bool:
+    return score <= LOW_SCORE or FACTUAL_ERROR in weaknesses
 
 
 def evaluation(

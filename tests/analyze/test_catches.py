@@ -127,6 +127,6 @@ def test_false_alarms_take_the_place_of_a_judge_that_never_errs_in_the_corrected
     harmless = [a_planted(one, "layout", failed=["r1"] if number < 4 else []) for number, one in enumerate(samples[4:])]
     with_them = trust(tables(write_run(settings, samples, evaluations, planted=[*planted, *harmless])))
     assert with_them.corrected and with_them.corrected[0] == 1.0
-    assert with_them.assumptions[0].startswith("The share of good responses that the judge drops is taken from harmless copies")
+    assert with_them.good.assumptions[0].startswith("The share of good responses that the judge drops is taken from harmless copies")
     without = trust(tables(write_run(settings, samples, evaluations, planted=planted)))
     assert without.corrected and without.corrected[0] == 0.8

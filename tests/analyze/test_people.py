@@ -1,7 +1,6 @@
 """People judge the same criteria blind; their labels tell how often the judge recognises a good response."""
 
 import csv
-from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -10,11 +9,14 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from lib.analyze import people
+from lib.analyze.corrected import ASSUMED
 from lib.analyze.people import Agreement
-from lib.analyze.rates import Pairs, Share
-from lib.analyze.sheet import ReviewError, drawn_evenly, read_sheet, safe_cell, write_sheet
-from lib.analyze.trust import ASSUMED, trust
+from lib.analyze.rates import Pairs
+from lib.analyze.sheet import ReviewError, read_sheet, safe_cell, write_sheet
+from lib.analyze.strata import Stratum
+from lib.analyze.trust import trust
 from lib.commands.__main__ import main
+from lib.run.records import made_samples
 from lib.run.run import Run
 from lib.schema import Sample
 from lib.settings import Settings
@@ -80,19 +82,6 @@ def test_the_sheet_is_blind(judged: Settings) -> None:
     assert statuses != sorted(statuses) and statuses != sorted(statuses, reverse=True)
 
 
-@pytest.mark.parametrize("count", [4, 8, 20, 100])
-def test_samples_are_drawn_in_proportion_from_each_status_and_kind(count: int) -> None:
-    """5 of 20 are dropped, all of one kind: a quarter of the drawn ones, to within one."""
-    samples = [a_sample(f"s{number}", misconception_type=TYPES[number % 2]) for number in range(20)]
-    pairs = [(sample, "dropped" if number % 4 == 0 else "kept") for number, sample in enumerate(samples)]
-    drawn = drawn_evenly(pairs, count, random_seed=1)
-    taken, status = min(count, 20), {sample.id: status for sample, status in pairs}
-    assert len({sample.id for sample in drawn}) == taken
-    counts = Counter((status[sample.id], sample.metadata.misconception_type) for sample in drawn)
-    for group, share in ((("dropped", TYPES[0]), 5 / 20), (("kept", TYPES[0]), 5 / 20), (("kept", TYPES[1]), 10 / 20)):
-        assert abs(counts[group] - share * taken) <= 1
-
-
 @unhurried
 @given(st.text())
 def test_no_cell_can_act_as_a_formula_and_no_text_is_lost(text: str) -> None:
@@ -153,20 +142,57 @@ def test_agreement_is_counted_by_criterion_and_by_sample(judged: Settings) -> No
         criteria=Pairs(both=8 + 8 - len(dropped) - 1, only_first=1, only_second=1, neither=len(dropped) - 1),
         samples=Pairs(both=len(kept) - 1, only_first=1, only_second=1, neither=len(dropped) - 1),
         unlabelled=0,
+        strata=(
+            Stratum(passes=False, is_divided=True, size=5, labelled=len(dropped), good=1),
+            Stratum(passes=True, is_divided=False, size=15, labelled=len(kept), good=len(kept) - 1),
+        ),
     )
-    assert found.sensitivity == Share(len(kept) - 1, len(kept))
-    assert found.specificity == Share(len(dropped) - 1, len(dropped))
+
+
+def test_labels_weigh_as_many_samples_as_they_stand_for(judged: Settings) -> None:
+    """3 of the 5 dropped samples and 5 of the 15 kept ones are labelled. People find 1 of the 3 and 4 of the 5 good."""
+    write_sheet(Run(judged))
+    dropped, kept = dropped_and_kept(judged)
+    assert (len(dropped), len(kept)) == (3, 5), "dropped ones are drawn more often"
+    found = agreement(filled_in(judged, {(name, "r2"): "no" for name in (*dropped[1:], kept[0])}))
+    assert found and found.sensitivity and found.specificity and found.good
+    assert found.good[0] == pytest.approx(0.75 * 4 / 5 + 0.25 * 1 / 3)
+    assert found.sensitivity.rate == pytest.approx(12 / (12 + 5 / 3))
+    assert found.specificity.rate == pytest.approx((5 * 2 / 3) / (5 * 2 / 3 + 3))
+
+
+def test_labels_of_what_topping_up_made_do_not_count(judged: Settings) -> None:
+    write_sheet(Run(judged))
+    samples = [sample.model_copy(update={"metadata": sample.metadata.model_copy(update={"origin": "top_up"})}) for sample in made(judged)]
+    write_run(judged, samples, [an_evaluation(sample) for sample in samples])
+    keep(judged)
+    found = agreement(filled_in(judged, {}))
+    assert found is not None
+    assert (found.good, found.strata, found.samples.total) == (None, (), 8)
+
+
+def made(settings: Settings) -> list[Sample]:
+    return list(made_samples(Run(settings)))
+
+
+def test_a_larger_sheet_holds_the_answers_so_far(judged: Settings) -> None:
+    write_sheet(Run(judged))
+    labelled = filled_in(judged, {(dropped_and_kept(judged)[0][0], "r1"): "no"})
+    write_sheet(Run(labelled.model_copy(update={"review_samples": 12})))
+    answered = [row["met"] for row in sheet_rows(labelled)]
+    assert (answered.count("yes"), answered.count("no"), answered.count("")) == (15, 1, 8)
 
 
 def test_the_judges_sensitivity_is_taken_from_the_labels(judged: Settings) -> None:
-    """All 16 planted are caught, 15 of 20 pass: theta = (0.75 + 1 - 1)/(1 + q1 - 1) = 0.75/q1."""
+    """All 16 planted are caught, 15 of 20 pass: theta = (0.75 + 1 - 1)/(1 + q1 - 1) = 0.75/q1, where q1 = 15/(15 + 5/3)."""
     write_sheet(Run(judged))
-    dropped, kept = dropped_and_kept(judged)
+    dropped, _ = dropped_and_kept(judged)
     labelled = filled_in(judged, {(name, "r2"): "no" for name in dropped[1:]})
     found = trust(tables(labelled))
-    assert found.corrected is not None
-    assert found.corrected[0] == pytest.approx(0.75 / (len(kept) / (len(kept) + 1)))
-    assert ASSUMED not in found.assumptions and ASSUMED in trust(tables(judged)).assumptions
+    assert found.good.from_planted is not None
+    assert found.good.from_both is not None and found.corrected == found.good.from_labels, "labels need no assumption"
+    assert found.good.from_planted[0] == pytest.approx(0.75 / (15 / (15 + 5 / 3)))
+    assert ASSUMED not in found.good.assumptions and ASSUMED in trust(tables(judged)).good.assumptions
 
 
 def test_rows_left_empty_are_counted_and_their_sample_is_not_compared(judged: Settings) -> None:

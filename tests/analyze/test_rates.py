@@ -1,12 +1,13 @@
-"""Every rate carries its interval; a pass rate is corrected for the judge's errors; agreement is told beside kappa."""
+"""Every rate carries its interval, and agreement is told beside kappa."""
 
-import numpy as np
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from lib.analyze.rates import Pairs, Share, corrected_rate, wilson_interval
+from lib.analyze.rates import Pairs, Share, mid_p_interval, wilson_interval
 
 COUNTS = st.integers(1, 5000).flatmap(lambda total: st.tuples(st.integers(0, total), st.just(total)))
 CLOSE = 1e-12
@@ -68,6 +69,25 @@ def test_what_is_no_share_has_no_interval(kept: int, total: int) -> None:
         wilson_interval(kept, total)
 
 
+def test_the_mid_p_interval_of_no_hits_is_the_one_in_closed_form() -> None:
+    """Half of (1 - p)^20 is 0.025 where p = 1 - 0.05^(1/20) = 0.1391, and the same turned round for 20 of 20."""
+    assert mid_p_interval(0, 20) == pytest.approx((0, 0.1391), abs=1e-4)
+    assert mid_p_interval(20, 20) == pytest.approx((0.8609, 1), abs=1e-4)
+
+
+def test_the_mid_p_interval_is_the_one_at_whose_ends_the_tail_and_half_of_the_middle_are_one_fortieth() -> None:
+    low, high = mid_p_interval(47, 50)
+    for share, beyond in ((low, range(48, 51)), (high, range(47))):
+        terms = [math.comb(50, count) * share**count * (1 - share) ** (50 - count) for count in (*beyond, 47)]
+        assert sum(terms) - terms[-1] / 2 == pytest.approx(0.025, abs=1e-6)
+
+
+def test_of_many_it_is_wilsons() -> None:
+    assert mid_p_interval(560, 600) == wilson_interval(560, 600)
+    for exact, wilson in zip(mid_p_interval(450, 500), wilson_interval(450, 500), strict=True):
+        assert exact == pytest.approx(wilson, abs=2e-3)
+
+
 def test_a_share_of_none_has_neither_rate_nor_interval() -> None:
     assert (Share(0, 0).rate, Share(0, 0).interval, str(Share(0, 0))) == (None, None, "none of 0")
 
@@ -75,83 +95,6 @@ def test_a_share_of_none_has_neither_rate_nor_interval() -> None:
 def test_a_share_is_told_with_its_counts_or_shortly_without_them() -> None:
     assert str(Share(16, 16)) == "16 of 16, 100% (95 % interval 81% to 100%)"
     assert (Share(16, 16).short, Share(0, 0).short) == ("100% (81% to 100%)", "–")
-
-
-# ── the pass rate corrected for the judge's errors ───────────────────────────────────────────────────────────────────
-
-
-def test_the_corrected_rate_is_that_of_the_formula_worked_by_hand() -> None:
-    """p = 0.9, q0 = 0.8, q1 = 0.95: (0.9 + 0.8 - 1)/(0.8 + 0.95 - 1) = 0.7/0.75."""
-    found = corrected_rate(Share(90, 100), caught=Share(40, 50), recognised=Share(19, 20))
-    assert found is not None
-    assert found[0] == pytest.approx(0.7 / 0.75)
-
-
-def test_without_labels_the_judge_is_assumed_to_recognise_every_good_response() -> None:
-    """q1 = 1: (0.9 + 0.8 - 1)/0.8 = 0.875."""
-    found = corrected_rate(Share(90, 100), caught=Share(40, 50))
-    assert found is not None
-    assert found[0] == pytest.approx(0.875)
-
-
-def test_a_judge_without_errors_leaves_the_pass_rate_as_it_is() -> None:
-    found = corrected_rate(Share(70, 100), caught=Share(50, 50), recognised=Share(30, 30))
-    assert found is not None
-    assert found[0] == pytest.approx(0.7)
-
-
-@pytest.mark.parametrize(
-    ("passed", "caught", "recognised"),
-    [
-        (Share(100, 100), Share(0, 16), None),
-        (Share(50, 100), Share(8, 16), Share(10, 20)),
-        (Share(0, 0), Share(16, 16), None),
-        (Share(5, 5), Share(0, 0), None),
-        (Share(5, 5), Share(5, 5), Share(0, 0)),
-    ],
-    ids=["always yes", "a coin", "nothing judged", "nothing planted", "no good sample labelled"],
-)
-def test_where_nothing_can_be_told_there_is_no_corrected_rate(passed: Share, caught: Share, recognised: Share | None) -> None:
-    assert corrected_rate(passed, caught=caught, recognised=recognised) is None
-
-
-@pytest.mark.parametrize("theta", [0.5, 0.8, 0.95])
-@pytest.mark.parametrize(("q0", "q1"), [(0.7, None), (0.9, 0.9), (1.0, None)])
-@pytest.mark.parametrize(("planted", "judged"), [(16, 20), (50, 1000)])
-def test_the_interval_holds_the_truth_in_at_least_94_of_100_simulated_runs(
-    theta: float, q0: float, q1: float | None, planted: int, judged: int
-) -> None:
-    chance, runs = np.random.default_rng(7), 3000
-    sensitivity = 1.0 if q1 is None else q1
-    passed = chance.binomial(judged, theta * sensitivity + (1 - theta) * (1 - q0), runs)
-    caught, recognised = chance.binomial(planted, q0, runs), chance.binomial(25, sensitivity, runs)
-    intervals = [
-        corrected_rate(Share(p, judged), caught=Share(c, planted), recognised=None if q1 is None else Share(r, 25))
-        for p, c, r in zip(passed.tolist(), caught.tolist(), recognised.tolist(), strict=True)
-    ]
-    held = [low <= theta <= high for _, low, high in filter(None, intervals)]
-    assert len(held) > 0.9 * runs
-    assert sum(held) >= 0.94 * len(held)
-
-
-@pytest.mark.parametrize(
-    ("passed", "caught", "recognised"),
-    [(Share(100, 1000), Share(30, 50), None), (Share(290, 300), Share(160, 160), Share(30, 60))],
-    ids=["fewer pass than bad ones would", "more pass than good ones would"],
-)
-def test_rates_that_contradict_one_another_have_no_corrected_rate(passed: Share, caught: Share, recognised: Share | None) -> None:
-    """A judge that lets 40 % of bad responses through can't pass 10 % of all; one that recognises half of good ones can't pass 97 %."""
-    assert corrected_rate(passed, caught=caught, recognised=recognised) is None
-
-
-@unhurried
-@given(passed=COUNTS, caught=COUNTS, recognised=COUNTS)
-def test_a_corrected_rate_lies_within_its_interval_and_within_0_and_1(
-    passed: tuple[int, int], caught: tuple[int, int], recognised: tuple[int, int]
-) -> None:
-    if found := corrected_rate(Share(*passed), caught=Share(*caught), recognised=Share(*recognised)):
-        estimate, low, high = found
-        assert 0 <= low <= estimate <= high <= 1
 
 
 # ── agreement ────────────────────────────────────────────────────────────────────────────────────────────────────────

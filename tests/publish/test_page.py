@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from lib.analyze.sheet import reviewed_samples
+from lib.analyze.sheet import to_review
 from lib.commands.__main__ import main
 from lib.publish.page import Page, write_page, write_review_form
 from lib.publish.page.entries import diff
@@ -147,7 +147,7 @@ def test_the_review_form_shows_the_drawn_samples_and_neither_verdicts_nor_severi
     page_of(settings, [some(number) for number in range(1, 9)])
     form = write_review_form(Run(settings))
     chunk, index = packed(form)
-    assert index["lines"] == [[entry["id"]] for entry in chunk] == [[sample.id] for sample in reviewed_samples(Run(settings))]
+    assert index["lines"] == [[entry["id"]] for entry in chunk] == [[sample.id] for sample in to_review(Run(settings)).samples]
     assert set(chunk[0]) == {"id", "response_id", "question", "explanation", "follow_up", "response", "criteria"}
     assert [set(row) for row in chunk[0]["criteria"]] == [{"id", "text"}] * 3, "the minor one is not asked for"
     assert not re.search(r"dropped|critical|severity|ban\b", json.dumps(chunk))

@@ -5,7 +5,7 @@ The samples and criteria are those of `review.csv`. Neither verdicts nor severit
 
 from pathlib import Path
 
-from lib.analyze.sheet import reviewed_criteria, reviewed_samples
+from lib.analyze.sheet import reviewed_criteria, to_review
 from lib.publish.markdown import rendered
 from lib.publish.page.entries import Entry
 from lib.publish.page.html import Chunks, write_html
@@ -17,7 +17,7 @@ from lib.schema import Sample
 @holding
 def write_review_form(run: Run) -> Path:
     """Write the form and return its path. Raises ReviewError when no sample has been judged."""
-    entries = (_entry(sample, random_seed=run.settings.random_seed) for sample in reviewed_samples(run))
+    entries = (_entry(sample, random_seed=run.settings.random_seed) for sample in to_review(run).samples)
     write_html(run.review_form, mode="review", title=run.settings.run, chunks=Chunks(entries, columns=("id",)), summary={})
     return run.review_form
 

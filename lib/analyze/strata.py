@@ -1,0 +1,125 @@
+"""People's labels of samples that were drawn with known probabilities -> the share of samples that is truly good.
+
+The judge's verdicts on all samples divide them into strata. Within a stratum each sample is as likely as any other to be drawn, so its
+labels stand for the others (prediction-powered inference, arXiv 2601.05420). Nothing is assumed of planted failures.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from lib.analyze.rates import Z, mid_p_interval, rounded, wilson_interval
+
+Estimated = tuple[float, float, float]  # estimate, low, high, all in 0..1
+FEWEST_IN_STRATUM = 3  # labels, below which a stratum is counted together with the other one of the same verdict
+MOST_TIMES = 64  # as many labels as there are, of which it is looked up whether they would halve the interval
+
+
+@dataclass(frozen=True, slots=True)
+class Weighted:
+    """A share that was estimated from labels of unequal weight. `total` is how many labels of equal weight would tell as much."""
+
+    rate: float
+    total: float
+
+    @property
+    def hits(self) -> float:
+        return self.rate * self.total
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        return wilson_interval(self.hits, self.total)
+
+    def __str__(self) -> str:
+        low, high = self.interval
+        return f"{self.rate:.0%} (95 % interval {low:.0%} to {high:.0%})"
+
+    def as_record(self, name: str) -> dict[str, Any]:
+        return {name: rounded(self.rate), f"{name}_interval": [rounded(bound) for bound in self.interval]}
+
+
+@dataclass(frozen=True, slots=True)
+class Stratum:
+    """Samples on which the judge decides alike and is divided alike. Those with labels are a random part of them."""
+
+    passes: bool
+    is_divided: bool
+    size: int
+    labelled: float = 0
+    good: float = 0  # of the labelled ones, those that people find good enough to keep
+
+    def with_other(self, other: "Stratum") -> "Stratum":
+        size, labelled, good = self.size + other.size, self.labelled + other.labelled, self.good + other.good
+        return replace(self, size=size, labelled=labelled, good=good)
+
+
+def labelled_rate(strata: Sequence[Stratum]) -> Estimated | None:
+    """Return (estimate, low, high) of the share of samples that are truly good, from people's labels. None where there are too few.
+
+    The estimate is the sum of size ÷ all × good ÷ labelled over the strata, which weighs each label by the inverse of its probability of
+    being drawn. Its interval is put together from those of the strata (MOVER, Zou & Donner 2008, Statistics in Medicine 27:1693), and
+    takes in that the samples themselves are some of those that could have been made.
+    """
+    return _stratified(strata, interval=lambda good, labelled: mid_p_interval(round(good), round(labelled)))
+
+
+def _stratified(strata: Sequence[Stratum], *, interval: Callable[[float, float], tuple[float, float]]) -> Estimated | None:
+    groups, size = _large_enough(strata), sum(one.size for one in strata)
+    if not groups or min(one.labelled for one in groups) < FEWEST_IN_STRATUM:
+        return None
+    shares, rates = [one.size / size for one in groups], [one.good / one.labelled for one in groups]
+    estimate = sum(share * rate for share, rate in zip(shares, rates, strict=True))
+    variance = sum(share * (rate - estimate) ** 2 for share, rate in zip(shares, rates, strict=True)) / size
+    below = above = Z * Z * variance
+    for one, share, rate in zip(groups, shares, rates, strict=True):
+        low, high = interval(one.good, one.labelled)
+        below, above = below + (share * (rate - low)) ** 2, above + (share * (high - rate)) ** 2
+    return estimate, max(0.0, estimate - math.sqrt(below)), min(1.0, estimate + math.sqrt(above))
+
+
+def _large_enough(strata: Sequence[Stratum]) -> list[Stratum]:
+    """Return the strata, those of one verdict taken together where one of them has few labels."""
+    found = list[Stratum]()
+    for passes in (True, False):
+        own = [one for one in strata if one.passes is passes and one.size]
+        if len(own) == 2 and min(one.labelled for one in own) < FEWEST_IN_STRATUM:
+            own = [own[0].with_other(own[1])]
+        found += own
+    return found
+
+
+def share_passed(counted: Sequence[tuple[Stratum, float]]) -> Weighted | None:
+    """Return the share that the judge passes of samples of some sort. Each stratum comes with how many of its labelled ones are of it.
+
+    Every label weighs as many samples as it stands for. Source of the effective number: Kish 1965, Survey Sampling. None without any.
+    """
+    weights = [(one, count, one.size / one.labelled) for one, count in counted if count]
+    if not weights:
+        return None
+    everyone = sum(count * weight for _, count, weight in weights)
+    passed = sum(count * weight for one, count, weight in weights if one.passes)
+    return Weighted(passed / everyone, everyone**2 / sum(count * weight**2 for _, count, weight in weights))
+
+
+def labels_to_halve(strata: Sequence[Stratum]) -> int | None:
+    """Return how many further labels would halve the interval of `labelled_rate`, if the rates stay. None when labels alone can't."""
+
+    def width(times: float) -> float:
+        more = [_times(one, times) for one in strata]
+        found = _stratified(more, interval=wilson_interval)
+        return found[2] - found[1] if found else 1.0
+
+    wanted, few, many = width(1) / 2, 1.0, float(MOST_TIMES)
+    if width(many) > wanted:
+        return None
+    while many - few > 0.01:
+        middle = (few + many) / 2
+        few, many = (few, middle) if width(middle) <= wanted else (middle, many)
+    return math.ceil(sum(_times(one, many).labelled - one.labelled for one in strata))
+
+
+def _times(one: Stratum, times: float) -> Stratum:
+    """Return the stratum with so many times as many labels, as far as it has samples."""
+    labelled = min(float(one.size), one.labelled * times)
+    return replace(one, labelled=labelled, good=one.good / one.labelled * labelled if one.labelled else 0)

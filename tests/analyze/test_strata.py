@@ -1,0 +1,73 @@
+"""Labels of samples that were drawn with known probabilities stand for all samples, whatever the judge says of those."""
+
+import math
+
+import pytest
+
+from lib.analyze.rates import mid_p_interval
+from lib.analyze.strata import Stratum, labelled_rate, labels_to_halve, share_passed
+
+CLEAR_PASS = Stratum(passes=True, is_divided=False, size=600, labelled=20, good=20)
+DIVIDED_PASS = Stratum(passes=True, is_divided=True, size=200, labelled=20, good=15)
+CLEAR_DROP = Stratum(passes=False, is_divided=False, size=150, labelled=10, good=1)
+DIVIDED_DROP = Stratum(passes=False, is_divided=True, size=50, labelled=10, good=4)
+STRATA = (CLEAR_PASS, DIVIDED_PASS, CLEAR_DROP, DIVIDED_DROP)
+
+
+def test_each_label_weighs_as_many_samples_as_it_stands_for() -> None:
+    """0.6 × 20/20 + 0.2 × 15/20 + 0.15 × 1/10 + 0.05 × 4/10 = 0.785. All labels alike would say 40/60."""
+    found = labelled_rate(STRATA)
+    assert found is not None
+    assert found[0] == pytest.approx(0.785)
+    assert found[1] < 0.785 < found[2]
+
+
+def test_the_interval_of_one_stratum_is_its_own() -> None:
+    found = labelled_rate([Stratum(passes=True, is_divided=False, size=1_000, labelled=50, good=45)])
+    assert found is not None
+    assert found == pytest.approx((0.9, *mid_p_interval(45, 50)))
+
+
+def test_the_interval_of_several_is_put_together_from_theirs_and_from_that_of_their_sizes() -> None:
+    """Below 0.75: 0.5 × (1 - 0.8609) and 0.5 × (0.5 - 0.2913), and 1.96 × 0.25/10 because 50 of 100 samples pass, squared and added."""
+    half = Stratum(passes=False, is_divided=False, size=50, labelled=20, good=10)
+    found = labelled_rate([Stratum(passes=True, is_divided=False, size=50, labelled=20, good=20), half])
+    low_of_half = mid_p_interval(10, 20)[0]
+    below = math.hypot(0.5 * (1 - 0.8609), 0.5 * (0.5 - low_of_half), 1.96 * 0.25 / 10)
+    assert found is not None
+    assert found[1] == pytest.approx(0.75 - below, abs=1e-4)
+
+
+def test_a_stratum_with_few_labels_is_counted_with_the_other_one_of_the_same_verdict() -> None:
+    """Of the 800 that pass 20 + 2 are labelled, and 21 of these are good."""
+    few = Stratum(passes=True, is_divided=True, size=200, labelled=2, good=1)
+    found = labelled_rate([CLEAR_PASS, few, CLEAR_DROP, DIVIDED_DROP])
+    assert found is not None
+    assert found[0] == pytest.approx(0.8 * 21 / 22 + 0.15 * 0.1 + 0.05 * 0.4)
+
+
+@pytest.mark.parametrize("strata", [(), (CLEAR_PASS, Stratum(passes=False, is_divided=False, size=5, labelled=2, good=1))])
+def test_with_fewer_than_three_labels_of_a_verdict_nothing_is_estimated(strata: tuple[Stratum, ...]) -> None:
+    assert labelled_rate(strata) is None
+
+
+def test_the_judges_sensitivity_is_weighted_in_the_same_way() -> None:
+    """Good ones: 600 + 150 that pass, 15 + 20 that are dropped: 750/785. Unweighted it would be 35/40."""
+    found = share_passed([(one, one.good) for one in STRATA])
+    assert found is not None
+    assert found.rate == pytest.approx(750 / 785)
+    assert found.total < 40, "labels of unequal weight tell less than as many of equal weight"
+
+
+def test_of_what_nobody_labelled_nothing_is_known() -> None:
+    assert share_passed([(Stratum(passes=True, is_divided=False, size=9), 0)]) is None
+
+
+def test_about_four_times_as_many_labels_halve_the_interval() -> None:
+    """Of very many samples, the interval of 50 labels is halved by 200: 150 more."""
+    further = labels_to_halve([Stratum(passes=True, is_divided=False, size=1_000_000, labelled=50, good=25)])
+    assert further == pytest.approx(150, abs=15)
+
+
+def test_where_all_samples_labelled_would_not_halve_it_no_number_is_named() -> None:
+    assert labels_to_halve([Stratum(passes=True, is_divided=False, size=60, labelled=50, good=25)]) is None

@@ -1,0 +1,114 @@
+"""Judges that err as often as is known -> how often the interval of the share of good samples holds the truth, and how wide it is.
+
+    python -m tests.bench.labels
+
+Each line is 2,000 simulated runs of 1,000 samples. Without: 30 labels, drawn evenly, tell the judge's sensitivity, and planted failures
+its specificity (Rogan-Gladen). With: the same number of labels, drawn as `make review` draws them. Most errors of these judges are in
+samples on which they are divided.
+"""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from lib.analyze.corrected import corrected_rate, together
+from lib.analyze.rates import Share
+from lib.analyze.strata import Estimated, Stratum, labelled_rate, share_passed
+from lib.analyze.to_review import Key, shares_of
+
+RUNS, SAMPLES = 2_000, 1_000
+LABELS = 30
+RATES = (0.5, 0.7, 0.85, 0.95, 0.98)
+PLANTED = (16, 50, 200)
+DIVIDED = {True: 0.7, False: 0.15}  # share of the samples on which the judge is divided, by whether it is wrong
+WAYS = ("without", "labels alone", "both")
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """Shares of the good samples that it passes, and of the bad ones, natural and planted, that it drops."""
+
+    sensitivity: float
+    specificity: float
+    on_planted: float
+
+    def __str__(self) -> str:
+        return f"{self.sensitivity:.2f} / {self.specificity:.2f} / {self.on_planted:.2f}"
+
+
+JUDGES = (Judge(0.95, 0.9, 0.9), Judge(0.9, 0.7, 0.7))
+FOOLED = Judge(0.95, 0.6, 0.95)  # catches what was planted, and misses what is natural
+
+
+@dataclass(slots=True)
+class Held:
+    """The intervals of one way of estimating."""
+
+    intervals: list[tuple[float, float]] = field(default_factory=list)
+
+    def add(self, found: Estimated | None) -> None:
+        if found:
+            self.intervals.append(found[1:])
+
+    def line(self, truth: float) -> str:
+        """Return coverage and mean width, in per cent and in points."""
+        low, high = np.array(self.intervals).T
+        return f"{np.mean((low <= truth) & (truth <= high)):.1%} | {np.mean(high - low) * 100:.1f}"
+
+
+def simulated(rate: float, judge: Judge, *, planted: int, labels: int, chance: np.random.Generator) -> dict[str, Held]:
+    """Return the intervals of all runs in which this share of the samples is good, for each way."""
+    found = {way: Held() for way in WAYS}
+    for _ in range(RUNS):
+        good = chance.random(SAMPLES) < rate
+        passes = np.where(good, chance.random(SAMPLES) < judge.sensitivity, chance.random(SAMPLES) >= judge.specificity)
+        divided = chance.random(SAMPLES) < np.where(passes != good, DIVIDED[True], DIVIDED[False])
+        caught, passed = Share(int(chance.binomial(planted, judge.on_planted)), planted), Share(int(passes.sum()), SAMPLES)
+        evenly = chance.permutation(SAMPLES)[:labels]
+        recognised = Share(int((passes & good)[evenly].sum()), int(good[evenly].sum()))
+        found["without"].add(corrected_rate(passed, caught=caught, recognised=recognised))
+        strata = _labelled(good, passes=passes, divided=divided, labels=labels, chance=chance)
+        alone = labelled_rate(strata)
+        from_planted = corrected_rate(passed, caught=caught, recognised=share_passed([(one, one.good) for one in strata]))
+        found["labels alone"].add(alone)
+        found["both"].add(together(alone, from_planted) if alone and from_planted else alone)
+    return found
+
+
+def _labelled(good: np.ndarray, *, passes: np.ndarray, divided: np.ndarray, labels: int, chance: np.random.Generator) -> list[Stratum]:
+    """Return the strata with their labels. Samples are drawn in the turn that `to_review.drawn` gives them."""
+    keys: list[Key] = [(bool(one), bool(other)) for one, other in zip(passes, divided, strict=True)]
+    groups = {key: chance.permutation([place for place, of in enumerate(keys) if of == key]) for key in Counter(keys)}
+    shares = shares_of({key: len(group) for key, group in groups.items()})
+    turns = [
+        ((number + chance.random()) / shares[key], key, int(place)) for key, group in groups.items() for number, place in enumerate(group)
+    ]
+    taken = sorted(turns)[:labels]
+    found = []
+    for key, group in groups.items():
+        own = [place for _, of, place in taken if of == key]
+        found.append(Stratum(*key, size=len(group), labelled=len(own), good=int(good[own].sum())))
+    return found
+
+
+def table(judges: tuple[Judge, ...], *, rates: tuple[float, ...], planted: tuple[int, ...], labels: int = LABELS) -> list[str]:
+    """Return the lines of a Markdown table."""
+    lines = [
+        "| good | judge | planted | without: holds | width | labels alone: holds | width | both: holds | width |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for judge in judges:
+        for rate in rates:
+            for count in planted:
+                found = simulated(rate, judge, planted=count, labels=labels, chance=np.random.default_rng([7, count, round(rate * 100)]))
+                lines.append(f"| {rate:.2f} | {judge} | {count} | {' | '.join(found[way].line(rate) for way in WAYS)} |")
+    return lines
+
+
+if __name__ == "__main__":
+    for count in (LABELS, 100):
+        print(f"{count} labels\n", *table(JUDGES, rates=RATES, planted=PLANTED, labels=count), "", sep="\n")
+    print(
+        "A judge that catches what was planted and misses what is natural\n", *table((FOOLED,), rates=(0.7, 0.95), planted=(50,)), sep="\n"
+    )
