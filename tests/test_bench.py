@@ -23,6 +23,7 @@ SMOKE: dict[str, dict[str, Any]] = {
     "gates": {"sizes": {20: 5}},
     "validator": {"examples": 20, "large": 40, "repeats": 1},
     "million": {"sizes": (40,)},
+    "labels": {"runs": 10},
 }
 
 
@@ -61,5 +62,5 @@ def test_the_peak_of_a_process_is_its_own_and_not_that_of_the_one_that_started_i
 
 
 def test_an_unknown_benchmark_is_named_with_those_that_there_are() -> None:
-    with pytest.raises(SystemExit, match=r"There is no benchmark memroy\. There are: clean, faults, .*million, fleet\."):
+    with pytest.raises(SystemExit, match=r"There is no benchmark memroy\. There are: clean, faults, .*million, labels, fleet\."):
         main(["memroy"])

@@ -3,8 +3,9 @@
 from lib.analyze.compare import compare_runs
 from lib.analyze.conclusions import conclusions
 from lib.analyze.costs import costs
-from lib.analyze.figures import plot_cells, plot_rates, plot_scores
+from lib.analyze.figures import plot_rates, plot_scores
 from lib.analyze.overview import plot_overview
+from lib.analyze.rubrics import rubrics
 from lib.analyze.statistics import write_statistics
 from lib.analyze.tables import read_tables
 from lib.analyze.trust import trust
@@ -14,11 +15,11 @@ __all__ = [
     "compare_runs",
     "conclusions",
     "costs",
-    "plot_cells",
     "plot_overview",
     "plot_rates",
     "plot_scores",
     "read_tables",
+    "rubrics",
     "trust",
     "variety_table",
     "write_statistics",

@@ -92,6 +92,7 @@ class Catches:
         return [
             {
                 "planted failure": label(kind).lower(),
+                "grade": next(grade for grade, kinds in GRADES.items() if kind in kinds),
                 "planted": pairs.total,
                 "original passes": pairs.first,
                 "caught": pairs.only_first,

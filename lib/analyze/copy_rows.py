@@ -7,13 +7,17 @@ from lib.filter.faults import EMPTY, is_of_tone, touched
 from lib.filter.keep import Judged, drop_reason
 from lib.filter.votes import by_judge
 from lib.generate.dealing import SPOILINGS
-from lib.schema import Planted, Rubric, Verdict
+from lib.schema import Planted, Rubric, Spoiling, Verdict
 from lib.settings import Settings
 
 COPY_COLUMNS = [
     "id", "spoiling", "caught", "original_passes", "newly_failed", "touched_fails", "touched", "never_failed", "asked_of_nothing",
     "met_by_nothing", "failed_skills", "by_judge", "one_by_one",
 ]  # fmt: skip
+
+
+# Faults that stand beside what the criteria ask for, or that any one of them may show, so that no single criterion need fail.
+BESIDE: tuple[Spoiling, ...] = ("small_error", "factual_reversal", "condescension")
 
 
 def copy_row(copy: Planted, judged: Judged, *, settings: Settings) -> dict[str, Any]:
@@ -40,12 +44,13 @@ def _of_criteria(copy: Planted, judged: Judged) -> dict[str, Any]:
     now = _met(copy.evaluation.verdicts)
     is_spoiled, is_empty = copy.spoiling in SPOILINGS, copy.spoiling in EMPTY
     hit = touched(rubrics, copy.spoiling) & before if is_spoiled else set()
+    owed = set() if copy.spoiling in BESIDE else hit
     demands = {rubric.id for rubric in rubrics if rubric.weight > 0 and not is_of_tone(rubric)} if is_empty else set()
     return {
         "newly_failed": ", ".join(rubric.id for rubric in rubrics if rubric.id in before - now),
         "touched_fails": bool(hit - now),
-        "touched": len(hit),
-        "never_failed": _texts(rubrics, hit & now),
+        "touched": len(owed),
+        "never_failed": _texts(rubrics, owed & now),
         "asked_of_nothing": len(demands),
         "met_by_nothing": _texts(rubrics, demands & now),
         "failed_skills": sorted({rubric.attributes.tutoring_skill for rubric in rubrics if rubric.id not in now}),

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from lib.analyze.fonts import drawable, families
 from lib.analyze.groups import RATES
 from lib.analyze.tables import Tables
-from lib.generate.dealing import SPOILINGS
-from lib.taxonomy import CONTROL_KINDS, SUBJECTS, SUBJECTS_BY_AREA, TYPE_BY_ID, label
+from lib.generate.dealing import SPOILINGS, SUBTLE
+from lib.taxonomy import AREA_OF, CONTROL_KINDS, SUBJECTS, SUBJECTS_BY_AREA, TYPE_BY_ID, label
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -84,6 +84,13 @@ def name_of(value: str, *, longest: int = LONGEST_NAME) -> str:
     """Return a value as people read it, cut where it is long. A dollar sign would begin a formula."""
     text = drawable(label(str(value)))
     return (text if len(text) <= longest else f"{text[: longest - 1].rstrip()}…").replace("$", r"\$")
+
+
+def names_of(values: Sequence[str], *, by: str, longest: int = LONGEST_NAME) -> list[str]:
+    """Return the values of a column as a figure names them: subjects with their area, and subtle faults marked as such."""
+    apart = AREA_OF if by == "subject" else dict.fromkeys(SUBTLE, "subtle") if by == "spoiling" else {}
+    names = {value: name_of(value, longest=longest) for value in values}
+    return [f"{names[value]}  ·  {apart[value]}" if value in apart else names[value] for value in values]  # type: ignore[index]
 
 
 def without_controls(tables: Tables) -> str:

@@ -5,13 +5,26 @@ from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from lib.analyze.chance import COMPARED, ERROR_RATE, FEWEST_FOR_RATES, Contrast, contrasts
-from lib.analyze.drawing import BLUE, GREY, ORANGE, SMALL, draw_rates, name_of, new_figure, note, ordered, styled, without_controls
+from lib.analyze.drawing import (
+    BLUE,
+    GREY,
+    ORANGE,
+    SMALL,
+    draw_rates,
+    name_of,
+    names_of,
+    new_figure,
+    note,
+    ordered,
+    styled,
+    without_controls,
+)
 from lib.analyze.groups import RATES, counted_rows, rates, rates_of
 from lib.analyze.rates import are
 from lib.analyze.tables import Tables
 from lib.errors import counted
 from lib.settings import FEWEST_PLANTED
-from lib.taxonomy import AREA_OF, TYPE_BY_ID, label
+from lib.taxonomy import TYPE_BY_ID, label
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,19 +42,20 @@ PLURALS = {"tutoring_skill": "skills", "spoiling": "kinds", "severity": "severit
 THINGS = {"samples": ("sample", "kept"), "verdicts": ("verdict", "met"), "planted": ("planted failure", "caught")}
 
 
-def plot_rates(tables: Tables, by: str) -> "Figure | str":
+def plot_rates(tables: Tables, *columns: str) -> "Figure | str":
     """Draw the rate for each value of a column of the tables, as subject, level, tutoring_skill or spoiling.
 
+    With two columns, the keep rate and the counts of each of their cells are drawn.
     Samples give keep rates, verdicts the share of criteria met with the worst on top, planted failures the share that was caught. With
     fewer than 30 samples or verdicts, or two a value, or with fewer than 16 planted failures, a sentence is returned.
     """
-    if sentence := too_few(tables, by):
+    if sentence := too_few(tables, *columns):
         return sentence
+    if len(columns) > 1:
+        return _plot_cells(tables)
+    by = columns[0]
     table, of = ordered(rates(tables, by), by), rates_of(by)
-    names = [name_of(value) for value in table[by]]
-    if by == "subject":
-        areas = [AREA_OF.get(subject) for subject in table[by]]
-        names = [f"{name}  ·  {area}" if area else name for name, area in zip(names, areas, strict=True)]
+    names = names_of(table[by].tolist(), by=by)
     compared = contrasts(tables)
     apart = {one.name for one in compared if one.by == by and one.differs}
     title = f"{TITLES[of]} {NAMES.get(by, label(by).lower())}{without_controls(tables) if of == 'samples' else ''}"
@@ -54,13 +68,8 @@ def plot_rates(tables: Tables, by: str) -> "Figure | str":
     return figure
 
 
-def plot_cells(tables: Tables) -> "Figure | str":
-    """Draw keep rate and counts of each cell of subject and kind that has samples.
-
-    With fewer than 30 samples, or fewer than two a cell, a sentence is returned.
-    """
-    if sentence := too_few(tables, "subject", "misconception_type"):
-        return sentence
+def _plot_cells(tables: Tables) -> "Figure":
+    """Draw keep rate and counts of each cell of subject and kind that has samples."""
     cells = rates(tables, "subject", "misconception_type")
     with styled(tables):
         figure = new_figure(2.9 + 0.26 * max(cells["subject"].nunique(), 4))

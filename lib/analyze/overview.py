@@ -14,6 +14,7 @@ from lib.analyze.drawing import (
     SMALL,
     draw_rates,
     name_of,
+    names_of,
     new_figure,
     note_text,
     ordered,
@@ -82,7 +83,7 @@ def _tiles(tables: Tables) -> list[Tile]:
     """Return the numbers in the top row. Rates are of the first pass, counts and costs of all samples."""
     judge, first, paid = trust(tables), tables.first_kept, costs(tables)
     of = " of the first pass" if tables.topped_up else ""
-    caught = judge.all_caught
+    caught, alarms = judge.all_caught, judge.false_alarms.dropped
     pairs, is_enough = judge.catches.pairs, judge.catches.is_enough
     few = f"{caught.hits} of {pairs.total}, {TOO_FEW}" if pairs.total else "none were planted"
     few = "their originals are dropped too" if is_enough else few
@@ -95,6 +96,7 @@ def _tiles(tables: Tables) -> list[Tile]:
         (f"keep rate{of}", _percent(first.rate), _interval(first.interval)),
         ("corrected for judge's errors", _percent(corrected and corrected[0]), _interval(corrected and corrected[1:]) or why_not),
         ("planted failures caught", _percent(caught.rate if is_enough else None), _interval(caught.interval if is_enough else None) or few),
+        *([("false alarms", _percent(alarms.rate), _interval(alarms.interval))] if judge.false_alarms.held else []),
         ("paid", f"${spent:,.2f}" if spent else "$0", f"${spent / paid.kept:,.4f} a kept sample" if spent and paid.kept else ""),
     ]
 
@@ -112,7 +114,11 @@ def _draw_numbers(figure: "Figure", tiles: Sequence[Tile]) -> None:
     height = figure.get_figheight()
     for place, (name, value, below) in enumerate(tiles):
         left = 0.01 + place / len(tiles)
-        for text, inches, colour, size in ((fill(name, 22), 0.68, GREY, SMALL), (value, 1.0, BLUE, LARGE), (below, 1.18, GREY, SMALL)):
+        for text, inches, colour, size in (
+            (fill(name, 132 // len(tiles)), 0.68, GREY, SMALL),
+            (value, 1.0, BLUE, LARGE),
+            (below, 1.18, GREY, SMALL),
+        ):
             weight = "bold" if size == LARGE else "normal"
             figure.text(left, 1 - inches / height, text, va="bottom", color=colour, fontsize=size, fontweight=weight, parse_math=False)
 
@@ -134,9 +140,14 @@ def _draw_breakdowns(panels: "dict[str, Axes]", tables: Tables) -> None:
             axes.set_title(title)
             axes.text(0, 0.94, fill(sentence, 34), va="top", transform=axes.transAxes).set_in_layout(False)
         else:
-            draw_rates(axes, table, by=by, names=[name_of(value, longest=LONGEST) for value in table[by]], apart=apart, title=title)
+            draw_rates(axes, table, by=by, names=_names(table[by].tolist(), by=by), apart=apart, title=title)
             axes.set_ylim(max(len(table), FEWEST_ROWS) - 0.4, -0.6)
             axes.set_xticks([0, 0.5, 1])
+
+
+def _names(values: Sequence[str], *, by: str) -> list[str]:
+    """Return the names of a panel, which has no room for the area beside each subject."""
+    return names_of(values, by=by if by == "spoiling" else "", longest=LONGEST)
 
 
 def _draw_funnel(axes: "Axes", tables: Tables) -> None:

@@ -33,11 +33,11 @@ def mid_p_interval(hits: int, total: int) -> tuple[float, float]:
         raise ValueError(f"{hits} of {total} is no share")
     if total > MOST_EXACT:
         return wilson_interval(hits, total)
-    low = 0.0 if hits == 0 else _where_tail_is(0.975, hits, total)
-    return low, 1.0 if hits == total else _where_tail_is(0.025, hits, total)
+    low = 0.0 if hits == 0 else _where_tail_is(0.975, hits=hits, total=total)
+    return low, 1.0 if hits == total else _where_tail_is(0.025, hits=hits, total=total)
 
 
-def _where_tail_is(wanted: float, hits: int, total: int) -> float:
+def _where_tail_is(wanted: float, *, hits: int, total: int) -> float:
     """Return the share at which fewer hits, and half of as many, have this probability."""
     low, high = 0.0, 1.0
     for _ in range(50):
@@ -157,7 +157,8 @@ class Pairs:
         def half(one: float, other: float) -> float:
             return math.sqrt(max(0.0, one * one - 2 * phi * one * other + other * other))
 
-        return first - second, first - second - half(first - low_1, high_2 - second), first - second + half(high_1 - first, second - low_2)
+        low, high = first - second - half(first - low_1, high_2 - second), first - second + half(high_1 - first, second - low_2)
+        return first - second, max(-1.0, low), min(1.0, high)  # rounding may leave -1..1
 
     @property
     def mcnemar_p(self) -> float:

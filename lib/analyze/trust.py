@@ -101,16 +101,27 @@ class Trust:
             lines.append(f"criteria on which the votes differ{', in these samples' if self.voted_again.hits else ''}: {self.flipped}")
         lines += self.people.lines if self.people else []
         lines += self.good.lines
-        lines += filter(None, (self.catches.difference_line, *self.catches.grade_lines, self.false_alarms.line))
-        lines += [self.panel.line] if self.panel else []
-        lines += self.one_by_one.lines if self.one_by_one else []
+        lines += self.measured
         if not self.catches.is_enough:
             lines.append(f"too few failures were planted to tell how good the judge is: at least {FEWEST_PLANTED} are needed")
         return "\n".join([*lines, str(self.verifier)])
 
+    @property
+    def measured(self) -> list[str]:
+        """What planted failures, harmless copies and a panel show, in sentences."""
+        lines = [self.catches.difference_line, *self.catches.grade_lines, self.false_alarms.line]
+        lines += [self.panel.line] if self.panel else []
+        lines += self.one_by_one.lines if self.one_by_one else []
+        return [line for line in lines if line]
+
     def rows(self) -> list[dict[str, Any]]:
         """Return the kinds of planted failures as rows of a table."""
         return self.catches.rows() + self.verifier.rows()
+
+    @property
+    def further_tables(self) -> list[list[dict[str, Any]]]:
+        """The judges of a panel as rows of a table."""
+        return [self.panel.rows()] if self.panel else []
 
     def as_record(self) -> dict[str, Any]:
         """Return what `filtering_statistics.json` holds under `judge`."""
@@ -145,7 +156,7 @@ def trust(tables: Tables) -> Trust:
     first = tables.first_pass.loc[tables.first_pass["critical_total"].notna(), ["kept"]]
     quoted, voted = verdicts["evidence_found"].dropna(), verdicts["flipped"].dropna()
     return Trust(
-        models=tuple(sorted(judged["judge"].unique())),
+        models=tuple(sorted({model for names in judged["judge"].unique() for model in names.split(", ")})),
         own_judge=any(_judges_its_own(*row) for row in zip(judged["judge"], judged["writers"], strict=True)),
         notice=manifest.generation.notice or manifest.judging.notice,
         kept=tables.first_kept,

@@ -62,6 +62,7 @@ class Verifier:
         return [
             {
                 "planted failure": f"explanation: {label(kind).lower()}",
+                "grade": "plain",
                 "planted": share.total,
                 "original passes": share.total,  # only copies of explanations that the verifier passes are asked about
                 "caught": share.hits,

@@ -22,7 +22,7 @@ from lib.taxonomy import label
 TEMPLATE = Path(__file__).with_name("data_card.md.j2")
 OWN_SEEDS = PROJECT_ROOT / "data" / "seeds.csv"
 SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
-UNLABELLED = "No people's labels: the corrected rate assumes that the judge passes every good reply."
+NO_LABELS = "Nobody has labelled any of it, so how many good replies the judge drops is not known."
 SHOWN_SETTINGS = [
     name for name in Settings.names_of("plan", "writing", "endpoint", "judging", "filtering", "publishing") if name != "benchmark_csv"
 ]
@@ -107,12 +107,14 @@ def trust_lines(judge: Trust, writers: list[str]) -> list[str]:
     if families and not judge.own_judge:
         lines.append(f"Writer and judge are of one family ({', '.join(sorted(families))}): judges tend to be lenient with their own kind.")
     lines += [f"planted failures caught, {label(kind).lower()}: {share}" for kind, share in judge.caught.items() if share.total]
+    lines += judge.measured
     lines.append(f"{judge.unfound.total - judge.unfound.hits:,} of {judge.unfound.total:,} quotes stand in the reply that was judged.")
     if judge.flipped.total:
         lines.append(f"Criteria on which repeated votes differ: {judge.flipped}.")
     if judge.verifier.passed.total:
         lines += str(judge.verifier).splitlines()
-    return [*lines, UNLABELLED if judge.people is None else f"People and judge agree on criteria: {judge.people.criteria.agreed}."]
+    lines += judge.people.lines if judge.people else []
+    return [*lines, *(judge.good.assumptions if judge.corrected_line else [NO_LABELS] if not judge.people else [])]
 
 
 def _seeds_licence(digest: str) -> str:

@@ -49,7 +49,7 @@ def _model_name(text: str) -> str:
 
 def _panel(text: str) -> str:
     """Return the names of one judge or of several, with commas and no blanks between them."""
-    names = [_model_name(name.strip()) for name in text.split(",")]
+    names = [_model_name(name.lstrip() if number else name) for number, name in enumerate(text.split(","))]
     if len(set(names)) < len(names):
         raise ValueError("a judge is named twice")
     if len(names) % 2 == 0:

@@ -18,11 +18,14 @@ if TYPE_CHECKING:
 
 
 def outcome(found: Any) -> None:
-    """Show what a step returned: its text, its rows as a table, a page, and its remarks as warnings."""
+    """Show what a step returned: its text, its rows as a table, further tables, a page, and its remarks as warnings."""
     if found is None:
         return
-    print(found)
+    if text := str(found):
+        print(text)
     table(found.rows() if hasattr(found, "rows") else ())
+    for rows in getattr(found, "further_tables", ()):
+        table(rows)
     if isinstance(found, Page):
         _frame(found.path)
     for remark in filter(None, (*getattr(found, "remarks", ()), getattr(found, "notice", ""))):

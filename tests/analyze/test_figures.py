@@ -13,7 +13,7 @@ from matplotlib.ft2font import FT2Font
 from matplotlib.text import Text
 
 from lib import show
-from lib.analyze import fonts, plot_cells, plot_overview, plot_rates, plot_scores
+from lib.analyze import fonts, plot_overview, plot_rates, plot_scores
 from lib.analyze.tables import Tables
 from lib.run.manifest import update_manifest
 from lib.run.run import Run
@@ -21,6 +21,7 @@ from lib.settings import Settings
 from tests.build import a_planted, a_sample, an_evaluation, rubrics_of, tables, write_run
 
 matplotlib.use("Agg")
+CELL = ("subject", "misconception_type")
 SCRIPTS = ["量子力学", "हिन्दी व्याकरण", "한국사", "🧪 lab", "ไทย"]
 
 
@@ -36,7 +37,7 @@ def drawn(folder: Path, *subjects: str, writer: str = "writer-1") -> None:
     found = made(folder, *subjects, writer=writer)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        for number, figure in enumerate([plot_rates(found, "subject"), plot_cells(found), plot_scores(found), plot_overview(found)]):
+        for number, figure in enumerate([plot_rates(found, "subject"), plot_rates(found, *CELL), plot_scores(found), plot_overview(found)]):
             assert not isinstance(figure, str)
             figure.savefig(folder / f"{number}.png", bbox_inches="tight")
 
@@ -113,13 +114,13 @@ def test_four_samples_are_a_sentence_not_four_giant_rectangles(settings: Setting
     assert plot_rates(found, "subject") == "4 samples over 1 subject are too few for rates by subject: 1 of 4 is kept."
     assert plot_rates(found, "tutoring_skill") == "8 verdicts over 1 skill are too few for rates by tutoring skill: 5 of 8 are met."
     assert plot_rates(found, "spoiling") == "1 planted failure over 1 kind is too few for rates by kind of failure: 1 of 1 is caught."
-    assert plot_cells(found) == "4 samples over 1 cell are too few for rates by subject and kind of misconception: 1 of 4 is kept."
+    assert plot_rates(found, *CELL) == "4 samples over 1 cell are too few for rates by subject and kind of misconception: 1 of 4 is kept."
 
 
 def test_subjects_and_cells_that_hold_one_sample_each_are_not_drawn(settings: Settings) -> None:
     samples = [a_sample(f"s{number:02}", subject=f"subject {number}") for number in range(32)]
     found = tables(write_run(settings, samples, [an_evaluation(each) for each in samples]))
-    assert str(plot_cells(found)).startswith("32 samples over 32 cells are too few")
+    assert str(plot_rates(found, *CELL)).startswith("32 samples over 32 cells are too few")
     assert str(plot_rates(found, "subject")).startswith("32 samples over 32 subjects are too few")
     assert not isinstance(plot_rates(found, "misconception_type"), str)
 

@@ -39,7 +39,7 @@ def test_with_the_files_gone_the_tables_still_give_every_figure_and_number(setti
     assert costs(found).rows() == []
     for by in ("subject", "misconception_type", "level", "origin", "tutoring_skill", "eval_dimension", "spoiling"):
         assert not isinstance(analyze.plot_rates(found, by), str)
-    assert not isinstance(analyze.plot_cells(found), str)
+    assert not isinstance(analyze.plot_rates(found, "subject", "misconception_type"), str)
     assert analyze.plot_overview(found).axes and analyze.plot_scores(found).axes
     assert "31 of 32 are kept" in analyze.conclusions(found).losses
 

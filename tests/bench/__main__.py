@@ -1,6 +1,6 @@
 """The benchmarks, as one Markdown table: what is measured, the figure, the aim.
 
-    python -m tests.bench [clean faults capacity kill memory wide journal cost gates validator million fleet]
+    python -m tests.bench [clean faults capacity kill memory wide journal cost gates validator million labels fleet]
 
 Without names it runs all of them but `fleet`, which needs an extra of its own.
 """
@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from tests.bench import engine
 from tests.bench.fleet import fleet
 from tests.bench.gates import gates
+from tests.bench.labels import labels
 from tests.bench.million import million
 from tests.bench.validator import validator
 
@@ -26,6 +27,7 @@ PARTS: dict[str, Callable[..., Iterator[tuple[str, str, str]]]] = {
     "gates": gates,
     "validator": validator,
     "million": million,
+    "labels": labels,
 }
 BY_NAME_ONLY: dict[str, Callable[..., Iterator[tuple[str, str, str]]]] = {"fleet": fleet}
 

@@ -2,13 +2,15 @@
 
     python -m tests.bench.labels
 
-Each line is 2,000 simulated runs of 1,000 samples. Without: 30 labels, drawn evenly, tell the judge's sensitivity, and planted failures
-its specificity (Rogan-Gladen). With: the same number of labels, drawn as `make review` draws them. Most errors of these judges are in
-samples on which they are divided.
+prints the tables of `tests/bench/README.md`. Each line is 2,000 simulated runs of 1,000 samples. "Without" means that the labels are drawn
+evenly and tell the judge's sensitivity, while planted failures tell its specificity (Rogan-Gladen). The other two use as many labels, drawn
+as `make review` draws them. Most errors of these judges are in samples on which they are divided.
 """
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import product
 
 import numpy as np
 
@@ -18,7 +20,7 @@ from lib.analyze.strata import Estimated, Stratum, labelled_rate, share_passed
 from lib.analyze.to_review import Key, shares_of
 
 RUNS, SAMPLES = 2_000, 1_000
-LABELS = 30
+LABELS, MANY_LABELS = 30, 100
 RATES = (0.5, 0.7, 0.85, 0.95, 0.98)
 PLANTED = (16, 50, 200)
 DIVIDED = {True: 0.7, False: 0.15}  # share of the samples on which the judge is divided, by whether it is wrong
@@ -51,16 +53,19 @@ class Held:
         if found:
             self.intervals.append(found[1:])
 
-    def line(self, truth: float) -> str:
-        """Return coverage and mean width, in per cent and in points."""
+    def of(self, truth: float) -> tuple[float, float]:
+        """Return the share that holds the truth, and the mean width."""
         low, high = np.array(self.intervals).T
-        return f"{np.mean((low <= truth) & (truth <= high)):.1%} | {np.mean(high - low) * 100:.1f}"
+        return float(np.mean((low <= truth) & (truth <= high))), float(np.mean(high - low))
 
 
-def simulated(rate: float, judge: Judge, *, planted: int, labels: int, chance: np.random.Generator) -> dict[str, Held]:
-    """Return the intervals of all runs in which this share of the samples is good, for each way."""
-    found = {way: Held() for way in WAYS}
-    for _ in range(RUNS):
+Cell = dict[str, tuple[float, float]]  # by way: the share of the intervals that holds the truth, and their mean width
+
+
+def simulated(rate: float, judge: Judge, *, planted: int, labels: int, runs: int = RUNS) -> Cell:
+    """Return how the ways do in runs in which this share of the samples is good."""
+    chance, found = np.random.default_rng([7, planted, round(rate * 100)]), {way: Held() for way in WAYS}
+    for _ in range(runs):
         good = chance.random(SAMPLES) < rate
         passes = np.where(good, chance.random(SAMPLES) < judge.sensitivity, chance.random(SAMPLES) >= judge.specificity)
         divided = chance.random(SAMPLES) < np.where(passes != good, DIVIDED[True], DIVIDED[False])
@@ -73,7 +78,7 @@ def simulated(rate: float, judge: Judge, *, planted: int, labels: int, chance: n
         from_planted = corrected_rate(passed, caught=caught, recognised=share_passed([(one, one.good) for one in strata]))
         found["labels alone"].add(alone)
         found["both"].add(together(alone, from_planted) if alone and from_planted else alone)
-    return found
+    return {way: held.of(rate) for way, held in found.items()}
 
 
 def _labelled(good: np.ndarray, *, passes: np.ndarray, divided: np.ndarray, labels: int, chance: np.random.Generator) -> list[Stratum]:
@@ -92,23 +97,31 @@ def _labelled(good: np.ndarray, *, passes: np.ndarray, divided: np.ndarray, labe
     return found
 
 
-def table(judges: tuple[Judge, ...], *, rates: tuple[float, ...], planted: tuple[int, ...], labels: int = LABELS) -> list[str]:
-    """Return the lines of a Markdown table."""
-    lines = [
-        "| good | judge | planted | without: holds | width | labels alone: holds | width | both: holds | width |",
-        "|---|---|---|---|---|---|---|---|---|",
-    ]
-    for judge in judges:
-        for rate in rates:
-            for count in planted:
-                found = simulated(rate, judge, planted=count, labels=labels, chance=np.random.default_rng([7, count, round(rate * 100)]))
-                lines.append(f"| {rate:.2f} | {judge} | {count} | {' | '.join(found[way].line(rate) for way in WAYS)} |")
-    return lines
+def table(judges: tuple[Judge, ...], *, rates: tuple[float, ...], planted: tuple[int, ...], labels: int = LABELS) -> Iterator[str]:
+    """Yield the lines of a Markdown table. Widths are in points."""
+    yield "| good | judge | planted | without: holds | width | labels alone: holds | width | both: holds | width |"
+    yield "|---|---|---|---|---|---|---|---|---|"
+    for judge, rate, count in product(judges, rates, planted):
+        cell = simulated(rate, judge, planted=count, labels=labels)
+        figures = " | ".join(f"{held:.1%} | {100 * width:.1f}" for held, width in cell.values())
+        yield f"| {rate:.2f} | {judge} | {count} | {figures} |"
+
+
+def labels(*, runs: int = 200) -> Iterator[tuple[str, str, str]]:
+    """Yield the worst figures over all judges, rates and numbers of planted failures, at a tenth of the runs."""
+    cells = [simulated(rate, judge, planted=count, labels=LABELS, runs=runs) for judge, rate, count in product(JUDGES, RATES, PLANTED)]
+    for way in WAYS:
+        yield (
+            f"share of good samples, {way}: intervals that hold the truth, at worst",
+            f"{min(cell[way][0] for cell in cells):.0%}",
+            "≥ 95 %",
+        )
+    narrower = sum(cell["both"][1] < cell["without"][1] for cell in cells)
+    yield "of these cases, those in which drawn labels make the interval narrower", f"{narrower} of {len(cells)}", "all"
 
 
 if __name__ == "__main__":
-    for count in (LABELS, 100):
-        print(f"{count} labels\n", *table(JUDGES, rates=RATES, planted=PLANTED, labels=count), "", sep="\n")
-    print(
-        "A judge that catches what was planted and misses what is natural\n", *table((FOOLED,), rates=(0.7, 0.95), planted=(50,)), sep="\n"
-    )
+    for number in (LABELS, MANY_LABELS):
+        print(f"\n{number} labels\n", *table(JUDGES, rates=RATES, planted=PLANTED, labels=number), sep="\n")
+    print("\nA judge that catches what was planted and misses what is natural\n")
+    print(*table((FOOLED,), rates=(0.7, 0.95), planted=(50,)), sep="\n")
