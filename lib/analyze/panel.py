@@ -39,7 +39,7 @@ class Panel:
     @property
     def line(self) -> str:
         alpha = "–" if self.alpha is None else f"{self.alpha:.2f}"
-        return f"the {len(self.judges)} judges all agree on {self.unanimous} criteria; Krippendorff's alpha {alpha}"
+        return f"criteria on which all {len(self.judges)} judges agree: {self.unanimous}; Krippendorff's alpha {alpha}"
 
     def rows(self) -> list[dict[str, Any]]:
         """Return the judges as rows of a table."""

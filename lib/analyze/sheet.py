@@ -48,9 +48,9 @@ class Label:
 def write_sheet(run: Run) -> Path:
     """Write `review.csv` and return its path. Raises ReviewError instead of overwriting what people have filled in."""
     settings = run.settings
-    if run.review.exists() and any(label.met is not None for label in read_sheet(run.review)):
+    answers = _answers(from_root(settings.review_csv)) if settings.review_csv else {}
+    if run.review.exists() and not _answers(run.review).keys() <= answers.keys():
         raise ReviewError(f"{run.review} has been filled in: give it another name (and name it in REVIEW_CSV), then run make review again.")
-    answers = _answers_so_far(run)
     with whole_file(run.review) as file:
         file.write("\ufeff")  # spreadsheets read UTF-8 only with it
         writer = csv.writer(file, quoting=csv.QUOTE_ALL, lineterminator="\r\n")
@@ -79,11 +79,9 @@ def reviewed_criteria(sample: Sample, random_seed: int) -> list[Rubric]:
     return sorted(critical, key=lambda rubric: hashlib.sha256(f"{random_seed}/{sample.id}/{rubric.id}".encode()).digest())
 
 
-def _answers_so_far(run: Run) -> dict[tuple[str, str, str], str]:
-    """Return the answers on the sheet that `review_csv` names, so that a larger sheet asks only for the others."""
-    if not run.settings.review_csv:
-        return {}
-    labels = [label for label in read_sheet(from_root(run.settings.review_csv)) if label.met is not None]
+def _answers(path: Path) -> dict[tuple[str, str, str], str]:
+    """Return the answers on a sheet, by sample, response and criterion. A larger sheet asks only for the others."""
+    labels = [label for label in read_sheet(path) if label.met is not None]
     return {(label.sample_id, label.response_id, label.rubric_id): "yes" if label.met else "no" for label in labels}
 
 

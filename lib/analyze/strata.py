@@ -13,6 +13,7 @@ from lib.analyze.rates import Z, mid_p_interval, rounded, wilson_interval
 
 Estimated = tuple[float, float, float]  # estimate, low, high, all in 0..1
 FEWEST_IN_STRATUM = 3  # labels, below which a stratum is counted together with the other one of the same verdict
+FEWEST_LABELS = 8  # in all, below which nothing is estimated
 MOST_TIMES = 64  # as many labels as there are, of which it is looked up whether they would halve the interval
 
 
@@ -49,13 +50,18 @@ class Stratum:
     labelled: float = 0
     good: float = 0  # of the labelled ones, those that people find good enough to keep
 
+    @property
+    def rate(self) -> float:
+        """The share of good ones among the labelled ones. Where none is labelled it may be anything, so it is a half."""
+        return self.good / self.labelled if self.labelled else 0.5
+
     def with_other(self, other: "Stratum") -> "Stratum":
         size, labelled, good = self.size + other.size, self.labelled + other.labelled, self.good + other.good
         return replace(self, size=size, labelled=labelled, good=good)
 
 
 def labelled_rate(strata: Sequence[Stratum]) -> Estimated | None:
-    """Return (estimate, low, high) of the share of samples that are truly good, from people's labels. None where there are too few.
+    """Return (estimate, low, high) of the share of samples that are truly good, from people's labels. None for fewer than eight labels.
 
     The estimate is the sum of size ÷ all × good ÷ labelled over the strata, which weighs each label by the inverse of its probability of
     being drawn. Its interval is put together from those of the strata (MOVER, Zou & Donner 2008, Statistics in Medicine 27:1693), and
@@ -66,14 +72,14 @@ def labelled_rate(strata: Sequence[Stratum]) -> Estimated | None:
 
 def _stratified(strata: Sequence[Stratum], *, interval: Callable[[float, float], tuple[float, float]]) -> Estimated | None:
     groups, size = _large_enough(strata), sum(one.size for one in strata)
-    if not groups or min(one.labelled for one in groups) < FEWEST_IN_STRATUM:
+    if sum(one.labelled for one in groups) < FEWEST_LABELS:
         return None
-    shares, rates = [one.size / size for one in groups], [one.good / one.labelled for one in groups]
+    shares, rates = [one.size / size for one in groups], [one.rate for one in groups]
     estimate = sum(share * rate for share, rate in zip(shares, rates, strict=True))
     variance = sum(share * (rate - estimate) ** 2 for share, rate in zip(shares, rates, strict=True)) / size
     below = above = Z * Z * variance
     for one, share, rate in zip(groups, shares, rates, strict=True):
-        low, high = interval(one.good, one.labelled)
+        low, high = interval(one.good, one.labelled) if one.labelled else (0.0, 1.0)
         below, above = below + (share * (rate - low)) ** 2, above + (share * (high - rate)) ** 2
     return estimate, max(0.0, estimate - math.sqrt(below)), min(1.0, estimate + math.sqrt(above))
 
@@ -122,4 +128,4 @@ def labels_to_halve(strata: Sequence[Stratum]) -> int | None:
 def _times(one: Stratum, times: float) -> Stratum:
     """Return the stratum with so many times as many labels, as far as it has samples."""
     labelled = min(float(one.size), one.labelled * times)
-    return replace(one, labelled=labelled, good=one.good / one.labelled * labelled if one.labelled else 0)
+    return replace(one, labelled=labelled, good=one.rate * labelled)

@@ -93,7 +93,8 @@ class Trust:
         ]
 
     def __str__(self) -> str:
-        lines = [f"{self.corrected_line}", *(f"  {line}" for line in self.good.assumptions)] if self.corrected_line else []
+        lines = [self.corrected_line] if self.corrected_line else []
+        lines += [f"  {line}" for line in self.good.assumptions] if self.corrected else []
         lines.append(f"evidence quoted {self.unfound.total:,} times, not found in the response {self.unfound.hits:,} times")
         if self.voted_again.hits:
             lines.append(f"close, and judged again: {self.voted_again}")

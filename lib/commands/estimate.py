@@ -1,5 +1,7 @@
 """Settings -> calls, tokens, US dollars and minutes on the screen, before anything is spent."""
 
+from collections import Counter
+
 from lib.errors import KitError
 from lib.generate.estimate import estimate
 from lib.generate.inputs import read_plan
@@ -25,8 +27,11 @@ def main(words: list[str]) -> int:
     for remark in plan.remarks:
         print(f"NOTE: {remark}")
     expected = estimate(run, plan)
-    for row in expected.rows():
+    rows = expected.rows()
+    stages = Counter(row["stage"] for row in rows)
+    names = [row["stage"] if stages[row["stage"]] == 1 else f"{row['stage']} {row['model']}" for row in rows]
+    for name, row in zip(names, rows, strict=True):
         tokens = f"{row['input tokens']:>12} tokens in, {row['output tokens']} out"
-        print(f"  {row['stage']:<9} {row['calls']:>6} calls {tokens}, {row['US dollars']} US dollars")
+        print(f"  {name:<{max(9, *map(len, names))}} {row['calls']:>6} calls {tokens}, {row['US dollars']} US dollars")
     print(expected)
     return 0

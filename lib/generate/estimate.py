@@ -115,6 +115,7 @@ def estimate(run: Run, plan: Plan) -> Estimate:
         for line in _lines(_with_judge(run, judge), plan, asked=asked, share=share)
         if not number or line.stage == "judge"
     )
+    stages = tuple(sorted(stages, key=lambda line: list(calls).index(line.stage)))
     calls |= {"judge": calls["judge"] + math.ceil(share * calls["judge"])}
     accesses = {stage: address(settings, stage).access for stage in calls}
     local = {stage for stage, access in accesses.items() if access.is_local}

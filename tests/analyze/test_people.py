@@ -181,6 +181,7 @@ def test_a_larger_sheet_holds_the_answers_so_far(judged: Settings) -> None:
     write_sheet(Run(labelled.model_copy(update={"review_samples": 12})))
     answered = [row["met"] for row in sheet_rows(labelled)]
     assert (answered.count("yes"), answered.count("no"), answered.count("")) == (15, 1, 8)
+    write_sheet(Run(labelled.model_copy(update={"review_samples": 14})))  # nobody has written anything into it
 
 
 def test_the_judges_sensitivity_is_taken_from_the_labels(judged: Settings) -> None:

@@ -1,6 +1,7 @@
 """Labels of samples that were drawn with known probabilities stand for all samples, whatever the judge says of those."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -46,9 +47,17 @@ def test_a_stratum_with_few_labels_is_counted_with_the_other_one_of_the_same_ver
     assert found[0] == pytest.approx(0.8 * 21 / 22 + 0.15 * 0.1 + 0.05 * 0.4)
 
 
-@pytest.mark.parametrize("strata", [(), (CLEAR_PASS, Stratum(passes=False, is_divided=False, size=5, labelled=2, good=1))])
-def test_with_fewer_than_three_labels_of_a_verdict_nothing_is_estimated(strata: tuple[Stratum, ...]) -> None:
+@pytest.mark.parametrize("strata", [(), (Stratum(passes=True, is_divided=False, size=600, labelled=7, good=7),)])
+def test_from_fewer_than_eight_labels_nothing_is_estimated(strata: tuple[Stratum, ...]) -> None:
     assert labelled_rate(strata) is None
+
+
+def test_of_a_verdict_that_nobody_labelled_anything_is_possible() -> None:
+    """0.9 × 20/20 + 0.1 × anything from 0 to 1, which is a half when one number must stand for it."""
+    found = labelled_rate([replace(CLEAR_PASS, size=900), Stratum(passes=False, is_divided=False, size=100)])
+    assert found is not None
+    assert found[0] == pytest.approx(0.95)
+    assert found[1] < 0.95 - 0.05 < 0.95 + 0.05 <= found[2]
 
 
 def test_the_judges_sensitivity_is_weighted_in_the_same_way() -> None:
