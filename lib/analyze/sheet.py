@@ -26,6 +26,7 @@ COLUMNS = ("sample", "response_id", "question", "explanation", "follow_up", "res
 USED = ("sample", "response_id", "rubric", "met")
 ANSWERS = {**dict.fromkeys(("yes", "y", "true", "1", "x"), True), **dict.fromkeys(("no", "n", "false", "0"), False)}
 FORMULA_STARTS = "=+-@\t\r\n＝＋－＠"  # spreadsheets read the full-width ones as the others
+Criterion = tuple[str, str, str]  # ids of the sample, of its response and of the criterion
 INVISIBLE = " \u00a0\u200b\u200c\u200d\u2060\ufeff"
 
 
@@ -48,7 +49,7 @@ class Label:
 def write_sheet(run: Run) -> Path:
     """Write `review.csv` and return its path. Raises ReviewError instead of overwriting what people have filled in."""
     settings = run.settings
-    answers = _answers(from_root(settings.review_csv)) if settings.review_csv else {}
+    answers = answers_so_far(run)
     if run.review.exists() and not _answers(run.review).keys() <= answers.keys():
         raise ReviewError(f"{run.review} has been filled in: give it another name (and name it in REVIEW_CSV), then run make review again.")
     with whole_file(run.review) as file:
@@ -79,13 +80,17 @@ def reviewed_criteria(sample: Sample, random_seed: int) -> list[Rubric]:
     return sorted(critical, key=lambda rubric: hashlib.sha256(f"{random_seed}/{sample.id}/{rubric.id}".encode()).digest())
 
 
-def _answers(path: Path) -> dict[tuple[str, str, str], str]:
-    """Return the answers on a sheet, by sample, response and criterion. A larger sheet asks only for the others."""
+def answers_so_far(run: Run) -> dict[Criterion, str]:
+    """Return the answers on the sheet that `review_csv` names, so that a larger sheet asks only for the others."""
+    return _answers(from_root(run.settings.review_csv)) if run.settings.review_csv else {}
+
+
+def _answers(path: Path) -> dict[Criterion, str]:
     labels = [label for label in read_sheet(path) if label.met is not None]
     return {(label.sample_id, label.response_id, label.rubric_id): "yes" if label.met else "no" for label in labels}
 
 
-def _rows(sample: Sample, random_seed: int, *, answers: Mapping[tuple[str, str, str], str]) -> Iterator[tuple[str, ...]]:
+def _rows(sample: Sample, random_seed: int, *, answers: Mapping[Criterion, str]) -> Iterator[tuple[str, ...]]:
     """Yield a row for each critical criterion, in an order of its own. The texts stand in the first row."""
     about = sample.metadata
     texts: tuple[str, ...] = (about.question, about.explanation, about.follow_up, sample.response)

@@ -331,6 +331,24 @@ def test_the_form_is_filled_in_by_keys_and_saves_a_sheet_that_notebook_3_reads(f
     assert '"\'=1+1 ""so"""' in sheet.read_text("utf-8-sig"), "no cell is a formula in a spreadsheet"
 
 
+def test_a_larger_form_holds_the_answers_of_the_sheet_that_was_saved_before(
+    form: "Page", browser: "Browser", made: Settings, tmp_path: Path
+) -> None:
+    for key in ("y", "n", "y"):
+        form.keyboard.press(key)
+    with form.expect_download() as download:
+        form.click("#export")
+    sheet = tmp_path / "sheet.csv"
+    download.value.save_as(sheet)
+    larger = Run(made.model_copy(update={"review_samples": 4, "review_csv": str(sheet)}))
+    path = write_review_form(larger)
+    try:
+        for page in opened(browser, path):
+            assert page.text_content("#count") == "1 of 4 samples done"
+    finally:
+        write_review_form(Run(made))
+
+
 def test_answers_are_there_again_after_the_window_was_closed(form: "Page") -> None:
     for key in ("y", "y", "n"):
         form.keyboard.press(key)

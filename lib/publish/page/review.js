@@ -27,6 +27,11 @@ function remembered() {
   }
 }
 
+/** The answers that an earlier sheet brought along. */
+function given() {
+  return Object.fromEntries(samples.flatMap((sample) => sample.criteria.filter((rubric) => rubric.met).map((rubric) => [keyOf(sample, rubric), rubric.met])));
+}
+
 /** Show a sample, and only then make it the one that the keys answer for. */
 function show(number = at, place = criterion) {
   const sample = samples[number];
@@ -103,7 +108,7 @@ byId("sheet").querySelector("button").addEventListener("click", () => byId("shee
 
 Promise.all([...document.querySelectorAll("script.chunk")].map(unpacked)).then((parts) => {
   samples = parts.flat();
-  answers = remembered();
+  answers = { ...given(), ...remembered() };
   turnTo(Math.max(0, samples.findIndex((sample) => !isDone(sample))));
   document.body.dataset.ready = "yes";
 });
