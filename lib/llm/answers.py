@@ -1,6 +1,5 @@
 """A reply as it came -> the validated answer that was asked for, or the reason why there is none."""
 
-import re
 from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -10,7 +9,6 @@ from lib.llm.wire import first_problem
 
 A = TypeVar("A", bound=BaseModel)
 ENDED = ("", "end_turn", "stop_sequence")  # the stop reasons of a whole answer
-BEGINS_AS_JSON = re.compile(r"\s*(```\w*\s*)?[{\[]")
 
 
 def reply_or_failure(call: Call[A], raw: RawReply, *, replayed: bool) -> Reply[A] | CallFailed:
@@ -32,11 +30,6 @@ def reply_or_failure(call: Call[A], raw: RawReply, *, replayed: bool) -> Reply[A
     if raw.stop_reason in ENDED:
         return CallFailed("invalid_answer", answer)
     return CallFailed("invalid_answer", f"stop reason {raw.stop_reason}: {answer}", may_repeat=False)
-
-
-def begins_as_json(raw: RawReply) -> bool:
-    """Whether the text begins as JSON. An endpoint that ignores the schema answers in prose."""
-    return BEGINS_AS_JSON.match(raw.text) is not None
 
 
 def _answer_or_problem(call: Call[A], text: str) -> A | str:
