@@ -67,8 +67,8 @@ class Catches:
             return ""
         difference, low, high = self.pairs.difference
         return (
-            f"originals pass {difference:.0%} more often than their spoiled copies (95 % interval {low:.0%} to {high:.0%}; McNemar's exact "
-            f"p = {self.pairs.mcnemar_p:.2g}); a coin has 0 %"
+            f"originals pass more often than their spoiled copies by {100 * difference:.0f} points (95 % interval {100 * low:.0f} to "
+            f"{100 * high:.0f}; McNemar's exact p = {self.pairs.mcnemar_p:.2g}); a judge that guesses has 0"
         )
 
     @property
@@ -143,7 +143,8 @@ class FalseAlarms:
         """How often it drops the copy of what it passes, or "" when there are no such copies."""
         if not self.pairs.first:
             return ""
-        return f"false alarms: of responses that pass, it drops in another form {self.dropped}{'' if self.held else f'; {TOO_FEW}'}"
+        few = "" if self.held else f"; {TOO_FEW}"
+        return f"false alarms, which are dropped copies that say the same as a response that passes: {self.dropped}{few}"
 
     def as_record(self) -> dict[str, Any]:
         """Return what `filtering_statistics.json` holds under `harmless`."""

@@ -15,9 +15,10 @@ FROM_HARMLESS = (
 )
 EASIER = "Planted failures are easier to catch than natural ones: this is the judge at its best."
 FROM_PLANTED = "from how it errs on planted failures and on labelled good samples, {:.1%} (95 % interval {:.0%} to {:.0%})"
+DISAGREE = "labels and planted failures disagree, so natural failures are not caught as planted ones are: report what the labels say"
 FROM_BOTH = "from both together, if natural failures are caught as often as planted ones, {:.1%} (95 % interval {:.0%} to {:.0%})"
 RECOGNISED_BY_PEOPLE = ""  # the sensitivity was measured
-LABELS_ALONE = "It rests on people's labels alone, and assumes nothing of planted failures."
+LABELS_ALONE = "It rests on people's labels, weighed by how likely each sample was to be drawn. Report this number."
 SHARED = 0.25  # correlation of the two estimates that is allowed for, because labels and pass rate have a part in both
 
 
@@ -46,8 +47,15 @@ class GoodRate:
 
     @property
     def from_both(self) -> Estimated | None:
-        """The one from both together, which holds as far as planted failures are like natural ones."""
-        return together(self.from_labels, self.from_planted) if self.from_labels and self.from_planted else None
+        """The one from both together, which holds as far as planted failures are like natural ones. None where the two disagree."""
+        return together(self.from_labels, self.from_planted) if self.from_labels and self.from_planted and not self.disagree else None
+
+    @property
+    def disagree(self) -> bool:
+        """Whether the two intervals have nothing in common, so that planted failures are not like natural ones."""
+        if not self.from_labels or not self.from_planted:
+            return False
+        return self.from_planted[1] > self.from_labels[2] or self.from_labels[1] > self.from_planted[2]
 
     @property
     def assumptions(self) -> list[str]:
@@ -57,9 +65,10 @@ class GoodRate:
     @property
     def lines(self) -> list[str]:
         """The other two, in sentences, where there are labels."""
-        if not self.from_planted or not self.from_both:
+        if not self.from_planted or not self.from_labels:
             return []
-        return [FROM_PLANTED.format(*self.from_planted), FROM_BOTH.format(*self.from_both)]
+        second = FROM_BOTH.format(*self.from_both) if self.from_both else DISAGREE
+        return [FROM_PLANTED.format(*self.from_planted), second]
 
     def as_record(self) -> dict[str, Any]:
         """Return what `filtering_statistics.json` holds of it."""

@@ -13,7 +13,7 @@ from lib.analyze.losses import UNJUDGED, funnel
 from lib.analyze.rates import are
 from lib.analyze.tables import Tables
 from lib.analyze.trust import Trust
-from lib.analyze.warnings import HIGH_KEEP_RATE, LOW_CATCH_RATE, LOW_KEEP_RATE
+from lib.analyze.warnings import HIGH_KEEP_RATE, LOW_CATCH_RATE, LOW_KEEP_RATE, about_labels
 from lib.generate.verify import DROP_REASONS
 from lib.settings import short_path
 from lib.taxonomy import label
@@ -72,6 +72,8 @@ def _another_judge(tables: Tables, judge: Trust) -> str:
         return (
             f"Take a stronger judge, or set VOTES=3, because too few planted failures are caught:\n  {again} JUDGE_MODEL=<a stronger model>"
         )
+    if about_labels(judge.good.from_labels, passed=judge.passed):
+        return f"Take a stronger judge, because people find fewer samples good than it passes:\n  {again} JUDGE_MODEL=<a stronger model>"
     return ""
 
 

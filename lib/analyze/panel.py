@@ -37,9 +37,17 @@ class Panel:
         return Share(agreed, self.unanimous.total)
 
     @property
-    def line(self) -> str:
+    def lines(self) -> list[str]:
+        """How far the judges agree, and what each of them catches alone, in sentences."""
         alpha = "–" if self.alpha is None else f"{self.alpha:.2f}"
-        return f"criteria on which all {len(self.judges)} judges agree: {self.unanimous}; Krippendorff's alpha {alpha}"
+        scale = "1 is full agreement, 0 is what chance gives"
+        found = [f"criteria on which all {len(self.judges)} judges agree: {self.unanimous}; Krippendorff's alpha {alpha} ({scale})"]
+        alone = [f"{judge} {share.hits} of {share.total}" for judge, share in self._caught.items()]
+        return [*found, f"planted failures that each judge alone would catch: {', '.join(alone)}"] if self.planted else found
+
+    @property
+    def _caught(self) -> dict[str, Share]:
+        return {judge: caught_of(self.planted.get(judge, Pairs())) for judge in self.judges}
 
     def rows(self) -> list[dict[str, Any]]:
         """Return the judges as rows of a table."""
@@ -47,7 +55,7 @@ class Panel:
             {
                 "judge": judge,
                 "with the majority": self.with_majority(number).short,
-                "planted failures caught": caught_of(self.planted.get(judge, Pairs())).short,
+                "planted failures caught": self._caught[judge].short,
                 "false alarms": caught_of(self.harmless.get(judge, Pairs())).short,
             }
             for number, judge in enumerate(self.judges)
@@ -59,7 +67,7 @@ class Panel:
             "krippendorff_alpha": rounded(self.alpha),
             "judges": [
                 {"judge": judge, **self.with_majority(number).as_record("with_majority")}
-                | caught_of(self.planted.get(judge, Pairs())).as_record("catch_rate", total="original_passes", hits="caught")
+                | self._caught[judge].as_record("catch_rate", total="original_passes", hits="caught")
                 | {"false_alarms": caught_of(self.harmless.get(judge, Pairs())).as_record("rate", total="original_passes", hits="dropped")}
                 for number, judge in enumerate(self.judges)
             ],

@@ -46,7 +46,8 @@ class Statistics(dict[str, Any]):
     @property
     def remarks(self) -> list[str]:
         """The warnings without which the keep rate must not be read."""
-        return list(self["warnings"])
+        labelled = "The data card and report.html show labels only after make validate and make report." if self["judge"]["people"] else ""
+        return [*self["warnings"], *filter(None, [labelled])]
 
     def rows(self) -> list[dict[str, Any]]:
         """Return the steps of the funnel that dropped a sample, as rows of a table."""

@@ -125,6 +125,13 @@ def labels_to_halve(strata: Sequence[Stratum]) -> int | None:
     return math.ceil(sum(_times(one, many).labelled - one.labelled for one in strata))
 
 
+def bounds_when_all_are_labelled(strata: Sequence[Stratum]) -> tuple[float, float]:
+    """Return the interval that labels of all samples would have, if the rates stay."""
+    everyone = [_times(one, one.size) if one.labelled else one for one in strata]
+    _, low, high = _stratified(everyone, interval=wilson_interval) or (0.0, 0.0, 1.0)
+    return low, high
+
+
 def _times(one: Stratum, times: float) -> Stratum:
     """Return the stratum with so many times as many labels, as far as it has samples."""
     labelled = min(float(one.size), one.labelled * times)

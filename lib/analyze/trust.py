@@ -11,11 +11,14 @@ from lib.analyze.rates import Share
 from lib.analyze.strata import Estimated
 from lib.analyze.tables import Tables, share_kept
 from lib.analyze.verifier import Verifier, verifier
-from lib.analyze.warnings import about_catches, about_quotes, about_the_keep_rate
+from lib.analyze.warnings import about_catches, about_labels, about_quotes, about_the_keep_rate
 from lib.llm.names import plain_id
 from lib.settings import FEWEST_PLANTED
 
-NO_BETTER = "can't be corrected: the judge tells good from bad no better than chance, or what was measured of it contradicts the rate"
+NO_BETTER = "the judge tells good from bad no better than a guess"
+NEARLY_ANYTHING = "so little is known of the judge that nearly any share of them may be good"
+CLEARLY_BETTER = 0.1  # of catches and recognised good responses together, above the 1 that a guess has
+CONTRADICTION = "what was measured of the judge contradicts it"
 SAME_MODEL = (
     "The judge is the same model as the generator: models pass their own failed criteria more often (arXiv 2604.06996). "
     "Set JUDGE_MODEL to another."
@@ -75,9 +78,19 @@ class Trust:
         if not self.passed.rate or not (self.catches.is_enough or self.corrected):
             return ""
         if self.corrected is None:
-            return f"pass rate {self.passed.rate:.1%} {NO_BETTER}"
+            return f"pass rate {self.passed.rate:.1%} can't be corrected: {self._why_not_corrected}"
         estimate, low, high = self.corrected
-        return f"the judge passes {self.passed.rate:.1%}; corrected for its errors {estimate:.1%} (95 % interval {low:.0%} to {high:.0%})"
+        how = "by people's labels" if self.good.from_labels else "corrected for its errors"
+        good = f"{estimate:.1%} are good" if self.good.from_labels else f"{estimate:.1%}"
+        return f"the judge passes {self.passed.rate:.1%}; {how} {good} (95 % interval {low:.0%} to {high:.0%})"
+
+    @property
+    def _why_not_corrected(self) -> str:
+        if self.good.from_planted:
+            return NEARLY_ANYTHING
+        recognised = (self.people.sensitivity if self.people else None) or self.false_alarms.held
+        q0, q1 = self.catches.dropped.rate or 0.0, recognised.hits / recognised.total if recognised and recognised.total else 1.0
+        return NO_BETTER if q0 + q1 - 1 < CLEARLY_BETTER else CONTRADICTION
 
     @property
     def warnings(self) -> list[str]:
@@ -88,6 +101,7 @@ class Trust:
             *([SAME_MODEL] if self.own_judge else []),
             *about_the_keep_rate(self.kept, caught=self.all_caught),
             *about_catches(self.catches, planted=self.planted),
+            *about_labels(self.good.from_labels, passed=self.passed),
             *about_quotes(self.unfound),
             *self.verifier.warnings,
         ]
@@ -111,7 +125,7 @@ class Trust:
     def measured(self) -> list[str]:
         """What planted failures, harmless copies and a panel show, in sentences."""
         lines = [self.catches.difference_line, *self.catches.grade_lines, self.false_alarms.line]
-        lines += [self.panel.line] if self.panel else []
+        lines += self.panel.lines if self.panel else []
         lines += self.one_by_one.lines if self.one_by_one else []
         return [line for line in lines if line]
 

@@ -2,6 +2,7 @@
 
 from lib.analyze.catches import Catches
 from lib.analyze.rates import Share
+from lib.analyze.strata import Estimated
 from lib.settings import FEWEST_PLANTED
 
 HIGH_KEEP_RATE, LOW_KEEP_RATE, LOW_CATCH_RATE, HIGH_UNFOUND_RATE = 0.95, 0.50, 0.80, 0.10
@@ -30,9 +31,25 @@ def about_catches(catches: Catches, *, planted: int) -> list[str]:
     is_low = (some_unjudged and high < LOW_CATCH_RATE) or (catches.is_enough and low < LOW_CATCH_RATE)
     if caught.hits == caught.total or not is_low:
         return []
+    if (caught.rate or 0.0) >= LOW_CATCH_RATE:
+        return [
+            f"The judge caught {caught.hits} of {caught.total} planted failures. So few were planted that its catch rate may be as low as "
+            f"{low:.0%}. Raise PLANTED_SHARE to know it better."
+        ]
     return [
-        f"The judge caught only {caught.hits} of {caught.total} planted failures; the rate may be as low as {low:.0%}, so "
-        "the keep rate can't be trusted. Set JUDGE_MODEL to a stronger one, or raise VOTES."
+        f"The judge caught only {caught.hits} of {caught.total} planted failures; its catch rate may be as low as {low:.0%}, so the keep "
+        "rate can't be trusted. Set JUDGE_MODEL to a stronger one, or raise VOTES."
+    ]
+
+
+def about_labels(good: Estimated | None, *, passed: Share) -> list[str]:
+    """Return a warning when people find clearly fewer samples good than the judge passes."""
+    low, _ = passed.interval or (0.0, 1.0)
+    if not good or good[2] >= low:
+        return []
+    return [
+        f"By people's labels {good[0]:.0%} of the samples are good, and at most {good[2]:.0%}, while the judge passes "
+        f"{passed.rate or 0.0:.0%}. So bad samples are kept. Set JUDGE_MODEL to a stronger one."
     ]
 
 

@@ -1,6 +1,7 @@
 """Settings -> the blind sheet of a run for people to fill in, as a form for the browser and as CSV for spreadsheets."""
 
 from lib.analyze.sheet import read_sheet, to_review, write_sheet
+from lib.analyze.strata import FEWEST_LABELS
 from lib.commands.notebooks import require_run
 from lib.publish.page import write_review_form
 from lib.run.run import Run
@@ -18,7 +19,12 @@ def main(words: list[str]) -> int:
     print(f"{len({row.sample_id for row in rows})} samples with {len(rows)} criteria are to be read, in either of two ways:")
     print(f"  {short_path(form)}: open it in a browser, answer with the keys y and n, and save the sheet at the end.")
     print(f"  {short_path(path)}: write yes or no into the column met of a spreadsheet, and save it under another name as CSV in UTF-8.")
+    answered = sum(row.met is not None for row in rows)
+    if answered:
+        print(f"{answered} answers of {settings.review_csv} stand in it already.")
     if draw.expected:
-        print(f"All answers together tell the share of good samples to within about {draw.expected:.0%}, and more of them tell it better.")
+        print(f"All answers together tell the share of good samples to within about {100 * draw.expected:.0f} percentage points.")
+    else:
+        print(f"Fewer than {FEWEST_LABELS} samples are too few to estimate the share of good ones.")
     print(f"Then: make analyze RUN={settings.run} REVIEW_CSV=<the saved sheet>")
     return 0

@@ -22,6 +22,7 @@ from lib.taxonomy import label
 TEMPLATE = Path(__file__).with_name("data_card.md.j2")
 OWN_SEEDS = PROJECT_ROOT / "data" / "seeds.csv"
 SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
+FEWEST_OF_A_KIND = 5  # planted failures, below which a rate of a kind is not named
 NO_LABELS = "Nobody has labelled any of it, so how many good replies the judge drops is not known."
 SHOWN_SETTINGS = [
     name for name in Settings.names_of("plan", "writing", "endpoint", "judging", "filtering", "publishing") if name != "benchmark_csv"
@@ -106,7 +107,11 @@ def trust_lines(judge: Trust, writers: list[str]) -> list[str]:
     lines = [warning.partition(" Set ")[0] for warning in judge.warnings]  # what to set is for who makes the data, not for who reads it
     if families and not judge.own_judge:
         lines.append(f"Writer and judge are of one family ({', '.join(sorted(families))}): judges tend to be lenient with their own kind.")
-    lines += [f"planted failures caught, {label(kind).lower()}: {share}" for kind, share in judge.caught.items() if share.total]
+    lines += [
+        f"planted failures caught, {label(kind).lower()}: {share}"
+        for kind, share in judge.caught.items()
+        if share.total >= FEWEST_OF_A_KIND
+    ]
     lines += judge.measured
     lines.append(f"{judge.unfound.total - judge.unfound.hits:,} of {judge.unfound.total:,} quotes stand in the reply that was judged.")
     if judge.flipped.total:

@@ -41,7 +41,7 @@ def test_a_coin_has_a_paired_difference_of_about_0_however_much_it_drops(drops: 
 def test_the_difference_stands_beside_with_its_interval_and_exact_p() -> None:
     """By hand: all 20 originals pass and none of the copies, so p = 2 / 2^20."""
     line = of_pairs(*[(True, True)] * 20).difference_line
-    assert line.startswith("originals pass 100% more often than their spoiled copies (95 % interval")
+    assert line.startswith("originals pass more often than their spoiled copies by 100 points (95 % interval")
     assert "p = 1.9e-06" in line
 
 

@@ -9,12 +9,14 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from lib.analyze import people
-from lib.analyze.corrected import ASSUMED
+from lib.analyze.catches import Catches
+from lib.analyze.corrected import ASSUMED, DISAGREE, GoodRate
 from lib.analyze.people import Agreement
-from lib.analyze.rates import Pairs
+from lib.analyze.rates import Pairs, Share
 from lib.analyze.sheet import ReviewError, read_sheet, safe_cell, write_sheet
 from lib.analyze.strata import Stratum
 from lib.analyze.trust import trust
+from lib.analyze.warnings import about_catches, about_labels
 from lib.commands.__main__ import main
 from lib.run.records import made_samples
 from lib.run.run import Run
@@ -287,3 +289,52 @@ def test_a_file_that_is_no_sheet_is_one_line(judged: Settings, tmp_path: Path, c
         path.write_text(content)
     with pytest.raises(ReviewError, match=r"sheet\.csv"):
         agreement(judged.model_copy(update={"review_csv": str(path)}))
+
+
+# ── what the labels say ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_ban_that_people_find_broken_makes_a_sample_bad_as_it_does_for_the_judge(judged: Settings) -> None:
+    """One of two criteria is enough at a threshold of 0.4, but the ban r2 is a veto."""
+    at_less = judged.model_copy(update={"critical_pass_threshold": 0.4})
+    keep(at_less)
+    write_sheet(Run(at_less))
+    broken = filled_in(at_less, {(row["sample"], "r2"): "no" for row in sheet_rows(at_less)})
+    found = agreement(broken)
+    assert found and found.samples.first == 0
+    without = broken.model_copy(update={"ban_is_veto": False})
+    keep(without)
+    found = agreement(without)
+    assert found and found.samples.first == 8
+
+
+def test_the_share_of_good_ones_among_those_that_pass_comes_first(judged: Settings) -> None:
+    """Four of 5 labelled ones that pass are good, and all 3 dropped ones: 0.85. Wilson: 12 of 15 from 0.55 to 0.93, 5 of 5 from 0.57."""
+    write_sheet(Run(judged))
+    _, kept = dropped_and_kept(judged)
+    found = agreement(filled_in(judged, {(kept[0], "r2"): "no"}))
+    assert found is not None
+    assert found.good_of_passed is None, "five are too few"
+    assert found.line == "labels of the other 12 samples would narrow the interval of all to about 63% to 95%"
+
+
+def test_where_labels_and_planted_failures_disagree_no_number_is_made_of_both() -> None:
+    good = GoodRate(from_labels=(0.7, 0.6, 0.8), from_planted=(0.98, 0.9, 1.0), assumption="")
+    assert good.from_both is None and good.best == (0.7, 0.6, 0.8)
+    assert DISAGREE in good.lines
+
+
+def test_labels_that_find_fewer_good_than_the_judge_passes_are_a_warning() -> None:
+    assert about_labels((0.6, 0.5, 0.7), passed=Share(95, 100))[0].startswith(
+        "By people's labels 60% of the samples are good, and at most 70%"
+    )
+    assert about_labels((0.9, 0.8, 0.97), passed=Share(95, 100)) == about_labels(None, passed=Share(95, 100)) == []
+
+
+def test_one_miss_of_sixteen_says_that_too_few_were_planted_and_not_that_the_judge_is_weak() -> None:
+    def told(caught: int) -> str:
+        pairs = Pairs(both=16 - caught, only_first=caught)
+        return about_catches(Catches({"praise_only": pairs}, touched=Share(0, 0)), planted=16)[0]
+
+    assert "Raise PLANTED_SHARE" in told(15)
+    assert "can't be trusted" in told(8)

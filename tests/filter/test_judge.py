@@ -156,7 +156,7 @@ def test_a_judge_that_always_says_yes_keeps_all_catches_none_and_is_warned_of(ju
     _, found = judged(always_yes)
     assert (found.kept.hits, found.kept.total) == (20, 20)
     assert (found.all_caught.hits, found.all_caught.total) == (0, 16)
-    assert found.corrected is None and "no better than chance" in found.corrected_line
+    assert found.corrected is None and "no better than a guess" in found.corrected_line
     assert any("caught only 0 of 16 planted failures" in warning for warning in found.warnings)
     assert any("lets everything pass" in warning for warning in found.warnings)
 

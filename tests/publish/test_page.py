@@ -149,7 +149,7 @@ def test_the_review_form_shows_the_drawn_samples_and_neither_verdicts_nor_severi
     chunk, index = packed(form)
     assert index["lines"] == [[entry["id"]] for entry in chunk] == [[sample.id] for sample in to_review(Run(settings)).samples]
     assert set(chunk[0]) == {"id", "response_id", "question", "explanation", "follow_up", "response", "criteria"}
-    assert [set(row) for row in chunk[0]["criteria"]] == [{"id", "text"}] * 3, "the minor one is not asked for"
+    assert [set(row) for row in chunk[0]["criteria"]] == [{"id", "text", "met"}] * 3, "the minor one is not asked for"
     assert not re.search(r"dropped|critical|severity|ban\b", json.dumps(chunk))
 
 

@@ -46,7 +46,8 @@ function show(number = at, place = criterion) {
   byId("sample").replaceChildren(
     element("h2", {}, `Sample ${number + 1} of ${samples.length}`),
     turn("Question", sample.question), turn("First explanation", sample.explanation), turn("Student", sample.follow_up, "student"), turn("Tutor's reply", sample.response, "reply"),
-    element("h3", {}, "Does the reply meet each criterion?"), element("ul", { class: "criteria" }, ...rows),
+    element("h3", {}, "Does the reply meet each criterion?"),
+    element("p", {}, "Met is always good. A criterion that says “must not” is met when the reply keeps to it. When you hesitate, it is not met."), element("ul", { class: "criteria" }, ...rows),
     element("label", {}, element("h3", {}, "Note"), note),
     element("div", { class: "pages" }, element("button", { type: "button", onclick: () => turnTo(number - 1) }, "← Previous"), element("button", { type: "button", onclick: () => turnTo(number + 1) }, "Next →")),
   );
