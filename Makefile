@@ -5,7 +5,7 @@ PARAMETERS := RUN OUTPUTS_DIR SEEDS_CSV TOPICS_CSV ON_BAD_ROW NUM_SEEDS SAMPLES_
   MODEL VERIFY_SCENARIOS VERIFIER_MODEL JUDGE_MODEL PROVIDER JUDGE_PROVIDER MODE JUDGE_MODE MAX_CONCURRENCY BUDGET_USD PRICE_USD_PER_MTOK \
   SCENARIO_EFFORT VERIFY_EFFORT GOLD_EFFORT JUDGE_EFFORT SECOND_VOTE MIN_QUALITY_SCORE DROP_FACTUAL_ERRORS BAN_IS_VETO \
   MAX_TOKENS BATCH_POLL_S TIMEOUT_S MIN_CALL_SUCCESS SHOW_RUBRICS_TO_TUTOR CRITICAL_PASS_THRESHOLD RANDOM_SEED \
-  VOTES PLANTED_SHARE SUBTLE_SHARE HARMLESS_SHARE ONE_CRITERION_A_CALL LENGTH_TOLERANCE MAX_SHARED_WORDS MAX_SHARED_SHARE BENCHMARK_CSV NEAR_DUPLICATE_SIMILARITY MAX_ALIKE_SHARE \
+  VOTES PLANTED_SHARE SUBTLE_SHARE HARMLESS_SHARE ONE_CRITERION_A_CALL CANDIDATES BASELINE ROWS_CSV MAX_ROWS CANDIDATE_EFFORT LENGTH_TOLERANCE MAX_SHARED_WORDS MAX_SHARED_SHARE BENCHMARK_CSV NEAR_DUPLICATE_SIMILARITY MAX_ALIKE_SHARE \
   SCENARIOS_FROM EDITED_PROMPT SUBJECTS_ANYWAY REPLACE TOP_UP TARGET_KEPT REVIEW_SAMPLES REVIEW_CSV VALIDATION_SHARE COMPARE_WITH
 # FILE, FORM, FROM and OPTIONS belong to one command each. PYTHON is the Python that makes .venv. ENV=active uses the environment that is active now,
 # for example one of conda, and makes no .venv.
@@ -68,7 +68,7 @@ values = $(call pairs,$(PARAMETERS))
 notebook = exec $(PY) -m lib.commands notebooks $(1) $(values)
 
 .DEFAULT_GOAL := help
-.PHONY: help run full estimate generate filter analyze validate topup rerun report review runs settings lab test crosscheck lint bench clean setup model lock
+.PHONY: help run full estimate generate filter analyze validate evaluate topup rerun report review runs settings lab test crosscheck lint bench clean setup model lock
 
 help: ## show this list
 	@echo "What this kit can do. Begin with: make run"
@@ -79,7 +79,7 @@ help: ## show this list
 	@echo "  make run NUM_SEEDS=10 SEEDS_CSV='Text Tutoring Prompts.csv'"
 
 run generate: RUN := quick
-run: $(READY) ## run all four notebooks on a small plan, 2 seeds x 2 variations -> outputs/quick/, or RUN=<name>
+run: $(READY) ## run notebooks 01 to 04 on a small plan, 2 seeds x 2 variations -> outputs/quick/, or RUN=<name>
 	@$(call notebook,$(NOTEBOOKS))
 	@$(PY) -m lib.commands summary $(values)
 
@@ -108,6 +108,9 @@ validator = exec $(PY) -m lib.commands validate $(if $(filter general,$(call tex
 validate: $(READY) ## notebook 04: check and split the training file; or only check FILE=any.jsonl (FORM=general allows any chat)
 	@$(if $(filter-out strict general,$(call text,FORM))$(word 2,$(call text,FORM)),$(error FORM is strict or general))
 	@$(if $(call text,FILE),$(validator),$(call notebook,04_validate))
+
+evaluate: $(READY) ## notebook 05: let CANDIDATES=<models> answer the validation samples, or ROWS_CSV, and compare their scores
+	@$(call notebook,05_evaluate)
 
 topup: $(READY) ## in a finished RUN, repair near misses and refill cells that fell short, up to TARGET_KEPT or BUDGET_USD
 	@exec $(PY) -m lib.commands topup $(values)

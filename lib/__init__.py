@@ -12,6 +12,7 @@
     filter     notebook 02: samples -> gates -> judge -> kept or dropped
     analyze    notebook 03: a filtered run -> tables -> rates, figures, trust in the judge
     publish    notebook 04: kept samples -> train and validation, data card; and the page to browse all samples
+    evaluate   notebook 05: candidates answer held-out rows -> judge -> scores with intervals
     show       what the notebooks display
     commands   what `make` calls
 

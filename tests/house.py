@@ -15,7 +15,14 @@ CODE = re.compile(r"`[^`]*`|^ {4}.*$", re.MULTILINE)
 SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\n\n+")
 HANGS = re.compile(r"[:;](?=\s)")
 READERS = {"read_jsonl", "read_object", "read_text"}
-MAY_READ = ("run", "publish", "validate", "analyze.tables", "commands.notebooks")  # the last reads the notebooks themselves
+MAY_READ = (
+    "run",
+    "publish",
+    "validate",
+    "analyze.tables",
+    "evaluate.tables",
+    "commands.notebooks",
+)  # the last reads the notebooks themselves
 
 
 def modules() -> dict[str, Path]:
@@ -28,8 +35,8 @@ def tree_of(path: Path) -> ast.Module:
 
 
 def entries() -> list[str]:
-    """Return what `ls lib` shows."""
-    return sorted(path.name for path in LIB.iterdir() if path.name != "__pycache__")
+    """Return what `ls lib` shows, without the map of it."""
+    return sorted(path.name for path in LIB.iterdir() if path.name not in ("__pycache__", "__init__.py"))
 
 
 def notebook_names() -> set[str]:

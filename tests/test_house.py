@@ -267,8 +267,8 @@ def parameters(path: Path) -> str:
     return code(cell)
 
 
-def test_the_story_has_four_notebooks() -> None:
-    assert [path.stem for path in NOTEBOOKS] == ["01_generate", "02_filter", "03_analyze", "04_validate"]
+def test_the_story_has_five_notebooks() -> None:
+    assert [path.stem for path in NOTEBOOKS] == ["01_generate", "02_filter", "03_analyze", "04_validate", "05_evaluate"]
 
 
 @by_name

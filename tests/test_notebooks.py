@@ -1,4 +1,4 @@
-"""The four notebooks, headless through papermill in real kernels: against the loopback provider, and once with the embedded model."""
+"""The notebooks, headless through papermill in real kernels: against the loopback provider, and once with the embedded model."""
 
 import json
 import shutil
@@ -102,6 +102,21 @@ def test_the_key_is_in_no_executed_notebook(made: Made) -> None:
 def test_progress_is_written_line_by_line_when_nobody_watches(made: Made) -> None:
     assert "4/4 samples (100 %)" in made.process.stdout
     assert "\r" not in made.process.stdout
+
+
+# ── a model that was trained on it ───────────────────────────────────────────────────────────────────────────────────
+
+
+def test_notebook_5_evaluates_candidates_on_rows_of_a_file_and_leaves_scores(made: Made) -> None:
+    asked = ("CANDIDATES=claude-haiku-5-5,claude-sonnet-5-5", "ROWS_CSV=data/seeds.csv", "MAX_ROWS=3", "JUDGE_MODEL=claude-opus-5-5")
+    copy = made.folder.with_name("evaluated")
+    shutil.copytree(made.folder, copy)
+    process = done("notebooks", "05_evaluate", made.pairs[0], "RUN=evaluated", *asked)
+    assert process.returncode == 0, process.stderr
+    assert "6 of 6 samples answered and judged" in process.stdout
+    assert "Of so few rows nothing follows." in process.stdout
+    assert (copy / "notebooks" / "05_evaluate.ipynb").exists() and (copy / "figures" / "evaluation_scores.png").exists()
+    assert list(json.loads((copy / "evaluation" / "scores.json").read_text())["candidates"]) == ["claude-haiku-5-5", "claude-sonnet-5-5"]
 
 
 # ── a run again, and a run that is topped up, at the same time ───────────────────────────────────────────────────────

@@ -65,9 +65,16 @@ def draw_rates(
 @contextmanager
 def styled(tables: Tables, *texts: str) -> Iterator[None]:
     """Draw in the one style, with further fonts where matplotlib's own lacks a character of the labels or the note."""
+    with styled_for(tables.note, *texts, *tables.samples["subject"].unique(), *tables.samples["misconception_type"].unique()):
+        yield
+
+
+@contextmanager
+def styled_for(*texts: str) -> Iterator[None]:
+    """Draw in the one style, with fonts that have the characters of these texts."""
     from matplotlib import rc_context
 
-    fonts = families((tables.note, *texts, *tables.samples["subject"].unique(), *tables.samples["misconception_type"].unique()))
+    fonts = families(texts)
     changes: dict[Any, Any] = STYLE | {"font.family": fonts} if len(fonts) > 1 else STYLE
     with rc_context(changes):
         yield
@@ -81,8 +88,13 @@ def new_figure(height: float) -> "Figure":
 
 
 def name_of(value: str, *, longest: int = LONGEST_NAME) -> str:
-    """Return a value as people read it, cut where it is long. A dollar sign would begin a formula."""
-    text = drawable(label(str(value)))
+    """Return a value as people read it, cut where it is long."""
+    return as_written(label(str(value)), longest=longest)
+
+
+def as_written(value: str, *, longest: int = LONGEST_NAME) -> str:
+    """Return a text for a figure, cut where it is long. A dollar sign would begin a formula."""
+    text = drawable(value)
     return (text if len(text) <= longest else f"{text[: longest - 1].rstrip()}…").replace("$", r"\$")
 
 

@@ -31,6 +31,7 @@ WARM_UP = {  # what takes long to import in each notebook
     "02_filter": "import lib.show, lib.filter, anthropic, pandas, rensa",
     "03_analyze": "import lib.show, lib.analyze, pandas, matplotlib.pyplot",
     "04_validate": "import lib.show, lib.publish, pandas, pyarrow.parquet",
+    "05_evaluate": "import lib.show, lib.evaluate, pandas, pyarrow.parquet",
 }
 
 

@@ -79,7 +79,7 @@ async def _vote(ask: Asker, sample: Sample, *, vote: int = 0, judge: int = 0, st
         response=sample.response,
     )
     objection = complete_for([rubric.id for rubric in about.rubrics])
-    return await ask(stage, sample.id, prompt=prompt, answer=JudgementAnswer, vote=vote, judge=judge, objection=objection)
+    return await ask(stage, sample.id, prompt=prompt, answer=JudgementAnswer, vote=vote, place=judge, objection=objection)
 
 
 def shown_order(rubrics: Sequence[Rubric], seed: str) -> list[Rubric]:

@@ -17,7 +17,7 @@ from lib.generate.inputs import Plan
 from lib.generate.minutes import minutes, seconds_a_call, steps_of
 from lib.generate.unpaid import unpaid_calls
 from lib.generate.usage import StageEstimate, output_tokens, seen_in, stage_estimate
-from lib.llm.addresses import address, addresses, whom_it_asks
+from lib.llm.addresses import address, addresses, stages_asked, whom_it_asks
 from lib.llm.budget import CHARACTERS_PER_TOKEN
 from lib.llm.call import wire_schema
 from lib.llm.journal_file import JournalError
@@ -112,7 +112,7 @@ def estimate(run: Run, plan: Plan) -> Estimate:
     stages = tuple(
         line
         for number, judge in enumerate(settings.judges)
-        for line in _lines(_with_judge(run, judge), plan, asked=asked, share=share)
+        for line in _lines(with_judge(run, judge), plan, asked=asked, share=share)
         if not number or line.stage == "judge"
     )
     stages = tuple(sorted(stages, key=lambda line: list(calls).index(line.stage)))
@@ -130,7 +130,7 @@ def estimate(run: Run, plan: Plan) -> Estimate:
         measured="tokens and time" if any(mean.seconds for mean in seen.values()) else "tokens" if seen else "",
         is_local=local.issuperset(stage.stage for stage in stages),
         samples=len(plan),
-        whom=whom_it_asks(settings),
+        whom=whom_it_asks(settings, stages_asked(settings)),
         budget_usd=settings.budget_usd,
         spent_usd=spent_usd,
         batches=sum(count for stage, count in steps.items() if accesses[stage].mode == "batch"),
@@ -148,7 +148,7 @@ def _judges_at_one_place(settings: Settings) -> int:
     return max(Counter(found.access for found in addresses(settings, "judge")).values())
 
 
-def _with_judge(run: Run, judge: str) -> Run:
+def with_judge(run: Run, judge: str) -> Run:
     """Return the run with one judge of its panel alone."""
     return Run(run.settings.model_copy(update={"judge_model": judge})) if len(run.settings.judges) > 1 else run
 

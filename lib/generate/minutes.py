@@ -15,7 +15,16 @@ PASSES: tuple[tuple[Stage, ...], ...] = (("scenario", "verify", "gold", "misstat
 SECONDS_TO_BEGIN = 1.0  # until the first token comes. This and the next line are usual for large models, and were not measured here.
 TOKENS_A_SECOND = 100.0, 60.0  # of output, when it goes well and when it does not
 # The embedded model took 12, 4 and 6 seconds for scenario, response and verdict on two cores that were also used by others (Nov 2026).
-LOCAL_SECONDS: dict[Stage, float] = {"scenario": 12, "gold": 4, "judge": 6, "criterion": 4, "spoil": 4, "verify": 12, "misstate": 4}
+LOCAL_SECONDS: dict[Stage, float] = {
+    "scenario": 12,
+    "gold": 4,
+    "judge": 6,
+    "criterion": 4,
+    "spoil": 4,
+    "verify": 12,
+    "misstate": 4,
+    "answer": 4,
+}
 LOCAL_SPREAD = 0.5, 1.5  # of other machines
 SPREAD = 0.8, 1.25  # of what was measured
 

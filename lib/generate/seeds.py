@@ -10,6 +10,7 @@ import json
 import re
 import warnings
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -99,26 +100,32 @@ def read_seeds(path: Path, *, on_bad_row: str = "skip") -> SeedFile:
     return SeedFile(path, hashlib.sha256(raw).hexdigest(), tuple(seeds), tuple(aside), deleted, table.remarks)
 
 
-def _seed(row: Row) -> tuple[Seed, int]:
-    """Return the seed of a row, and the number of its rubrics that TutorBench has deleted. Raises Flaw."""
+def texts_and_rubrics(row: Row, *, may_be_empty: Collection[str] = ()) -> tuple[dict[str, str], tuple[Rubric, ...], int]:
+    """Return the texts of a row by column, its rubrics, and the number of those that TutorBench has deleted. Raises Flaw."""
     if row.flaw:
         raise row.flaw
     if row.cells["IMAGE_URL"]:
         raise Flaw("image_needed", "IMAGE_URL: the question needs an image")
     values = {name: AROUND.sub("", row.cells[name]) for name in REQUIRED}
-    if empty := next((name for name in REASON_OF_EMPTY if not values[name]), ""):
+    if empty := next((name for name in REASON_OF_EMPTY if not values[name] and name not in may_be_empty), ""):
         raise Flaw(REASON_OF_EMPTY[empty], f"{empty}: empty")
     entries = _rubric_entries(values["RUBRICS"])
     rubrics = tuple(rubric for position, entry in enumerate(entries, start=1) if (rubric := _rubric(position, entry)))
     if not rubrics:
         raise Flaw("no_rubrics", "RUBRICS: no rubric is left")
+    return values, rubrics, len(entries) - len(rubrics)
+
+
+def _seed(row: Row) -> tuple[Seed, int]:
+    """Return the seed of a row, and the number of its rubrics that TutorBench has deleted. Raises Flaw."""
+    values, rubrics, deleted = texts_and_rubrics(row)
     prompt, explanation, follow_up, _ = values.values()
     digest = hashlib.sha256(json.dumps(values, ensure_ascii=False, sort_keys=True).encode()).hexdigest()
     subject = row.cells["SUBJECT"].strip()
     seed = Seed(
         row=row.number, prompt=prompt, explanation=explanation, follow_up=follow_up, subject=subject, rubrics=rubrics, sha256=digest
     )
-    return seed, len(entries) - len(rubrics)
+    return seed, deleted
 
 
 def _rubric_entries(cell: str) -> list[Any]:

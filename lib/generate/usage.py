@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from lib.errors import KitError
-from lib.llm.addresses import SETTINGS_OF, address
+from lib.llm.addresses import MAKING, address
 from lib.llm.budget import CHARACTERS_PER_TOKEN, price_at
 from lib.llm.call import Usage
 from lib.llm.ledger import Mean, means
@@ -21,6 +21,7 @@ OUTPUT_TOKENS: dict[Stage, tuple[int, int]] = {
     "gold": (400, 3_000),
     "judge": (800, 2_500),
     "criterion": (200, 1_000),
+    "answer": (200, 1_500),
     "spoil": (350, 2_500),
 }
 
@@ -52,7 +53,7 @@ def seen_in(run: Run) -> dict[str, Mean]:
     """
     try:
         found = (means(run.source.journal) if run.source else {}) | means(run.journal)
-        models = {stage: asked_model(run.settings, stage) for stage in SETTINGS_OF}
+        models = {stage: asked_model(run.settings, stage) for stage in MAKING}
     except KitError:  # generating mends a damaged journal, and reports it as it does a missing model
         return {}
     return {stage: found[stage, model] for stage, model in models.items() if (stage, model) in found}

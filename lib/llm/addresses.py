@@ -5,6 +5,7 @@ judge. An id may have slashes of its own. So only the name of a house is taken o
 the id, as in `openai/gpt-oss-20b`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -34,7 +35,9 @@ SETTINGS_OF: dict[Stage, tuple[str, str]] = {  # the names of the settings that 
     "repair": ("model", "gold_effort"),
     "judge": ("judge_model", "judge_effort"),
     "criterion": ("judge_model", "judge_effort"),
+    "answer": ("candidates", "candidate_effort"),
 }
+MAKING: tuple[Stage, ...] = tuple(stage for stage in SETTINGS_OF if stage != "answer")  # the stages that make and judge samples
 JUDGING: tuple[Stage, ...] = ("judge", "criterion")
 
 
@@ -70,12 +73,12 @@ def address(settings: Settings, stage: Stage) -> Address:
 
 
 def addresses(settings: Settings, stage: Stage) -> list[Address]:
-    """Return where a stage's calls are sent, for each of its models.
+    """Return where a stage's calls are sent, for each of its models. There are none for candidates where none is named.
 
     Raises ProviderError when the judge's house can't be told, and when a default model would be asked of another house by oversight.
     """
-    models = settings.judges if stage in JUDGING else (getattr(settings, SETTINGS_OF[stage][0]),)
-    return [_address(settings, stage, asked=model) for model in models]
+    models = getattr(settings, SETTINGS_OF[stage][0]).split(",")
+    return [_address(settings, stage, asked=model) for model in models if model]
 
 
 def _address(settings: Settings, stage: Stage, *, asked: str) -> Address:
@@ -113,11 +116,11 @@ def _names_there(settings: Settings, found: Address) -> list[str]:
     return ["judge_model"] if found.access.is_judges_own else list(dict.fromkeys(SETTINGS_OF[stage][0] for stage in stages_asked(settings)))
 
 
-def whom_it_asks(settings: Settings) -> str:
+def whom_it_asks(settings: Settings, stages: Sequence[Stage]) -> str:
     """Return which models are asked, what for and at which host, as one line."""
-    what = {"scenario": "writer", "verify": "verifier", "judge": "judge"}
+    what = {"scenario": "writer", "verify": "verifier", "judge": "judge", "answer": "candidate"}
     hosts: dict[str, list[str]] = {}
-    for stage in stages_asked(settings):
+    for stage in stages:
         for found in addresses(settings, stage):
             hosts.setdefault(host_at(found.access), []).append(f"{what[stage]} {'' if found.access.is_local else found.model}".strip())
     return "; ".join(f"{', '.join(models)} at {host}" for host, models in hosts.items())

@@ -4,6 +4,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from lib.errors import is_blank
 from lib.llm.call import Call, CallFailed, RawReply, Reply
 from lib.llm.wire import first_problem
 
@@ -34,6 +35,8 @@ def reply_or_failure(call: Call[A], raw: RawReply, *, replayed: bool) -> Reply[A
 
 def _answer_or_problem(call: Call[A], text: str) -> A | str:
     """Read the whole text as the answer, or else its part between the outermost braces. Return a string when there is a problem."""
+    if call.is_plain:
+        return "the answer is empty" if is_blank(text) else call.answer.model_validate({"text": text})
     problem = ""
     for candidate in (text, text[text.find("{") : text.rfind("}") + 1]):
         try:

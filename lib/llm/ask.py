@@ -82,14 +82,14 @@ class Asker:
         prompt: Prompt,
         answer: type[A],
         vote: int = 0,
-        judge: int = 0,
+        place: int = 0,
         objection: Callable[[A], str] = no_objection,
     ) -> Reply[A]:
-        """Return the reply. It costs nothing when the journal has it. `slot` is the id of what it is for, and `judge` a place in the panel.
+        """Return the reply. It costs nothing when the journal has it. `slot` is the id of what it is for, `place` that of the model.
 
         Raises CallFailed when this call can't be had, ProviderError when none can, and Stopped after the stop button.
         """
-        model, about = self.models[stage][judge], {"slot": slot, "prompt": prompt, "answer": answer, "vote": vote, "objection": objection}
+        model, about = self.models[stage][place], {"slot": slot, "prompt": prompt, "answer": answer, "vote": vote, "objection": objection}
         call: Call[A] = call_for(self.settings, stage, model=model.name, **about)
         try:
             outcome = await self._outcome(call, endpoint=model.endpoint)
@@ -139,7 +139,7 @@ class Asker:
 
     async def _canaries(self) -> None:
         for stage in stages_asked(self.settings):
-            for model in self.models[stage]:
+            for model in self.models.get(stage, ()):
                 await model.endpoint.takes(model.name, effort=getattr(self.settings, SETTINGS_OF[stage][1]))
 
     async def _until_valid(self, call: Call[A], *, key: str, paid: int, endpoint: Endpoint) -> Reply[A] | CallFailed:

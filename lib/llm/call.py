@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Generic, Literal, TypeVar
 from pydantic import BaseModel
 
 from lib.errors import KitError, plain
+from lib.prompts.answers import PlainAnswer
 from lib.prompts.rendering import Prompt, Stage, again_prompt
 
 A = TypeVar("A", bound=BaseModel)
@@ -33,6 +34,11 @@ class Call(Generic[A]):
     vote: int = 0
     told: bool = False  # true when the prompt names an objection to an earlier answer
     objection: Callable[[A], str] = field(default=no_objection, compare=False)  # names a flaw that the schema can't forbid, or returns ""
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether any text is an answer, so that no schema is sent."""
+        return self.answer is PlainAnswer
 
     def told_of(self, answer: str, *, objection: str) -> "Call[A]":
         """Return the call with an earlier answer, and what was objected to it, in its prompt."""

@@ -30,7 +30,7 @@ def parameters(call: Call[Any], *, is_own_host: bool = False) -> dict[str, Any]:
         "model": call.model,
         "max_completion_tokens" if is_own_host else "max_tokens": call.max_tokens,
         "messages": [{"role": "system", "content": call.prompt.system}, {"role": "user", "content": call.prompt.user}],
-        "response_format": {"type": "json_schema", "json_schema": schema},
+        **({} if call.is_plain else {"response_format": {"type": "json_schema", "json_schema": schema}}),
         **({"reasoning_effort": call.effort} if call.effort else {}),
     }
 

@@ -42,8 +42,11 @@ class Endpoint:
     _canaries: dict[tuple[str, str], asyncio.Task[bool]] = field(default_factory=dict)
 
     async def seen(self, call: Call[Any]) -> Call[Any]:
-        """Return the call as the endpoint takes it, without an effort where the model takes none. Raises as `takes` does."""
-        return call if await self.takes(call.model, effort=call.effort) else replace(call, effort="")
+        """Return the call as the endpoint takes it, without an effort where the model takes none. Raises as `takes` does.
+
+        A call for plain text needs no canary.
+        """
+        return call if call.is_plain or await self.takes(call.model, effort=call.effort) else replace(call, effort="")
 
     async def takes(self, model: str, *, effort: str) -> bool:
         """Send the canary, once for each model and effort, and return whether the model takes this effort.

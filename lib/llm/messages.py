@@ -17,7 +17,7 @@ __all__ = ["EFFORT", "FORMAT", "parameters", "post", "rate_limit", "reply_of"]
 
 def parameters(call: Call[Any]) -> dict[str, Any]:
     """Return the parameters of `messages.create`, live and in a batch. The shared instructions come first, so that they can be cached."""
-    output: dict[str, Any] = {"format": {"type": "json_schema", "schema": wire_schema(call.answer).schema}}
+    output: dict[str, Any] = {} if call.is_plain else {"format": {"type": "json_schema", "schema": wire_schema(call.answer).schema}}
     if call.effort:
         output["effort"] = call.effort
     system: dict[str, Any] = {"type": "text", "text": call.prompt.system}
@@ -28,7 +28,7 @@ def parameters(call: Call[Any]) -> dict[str, Any]:
         "max_tokens": call.max_tokens,
         "system": [system],
         "messages": [{"role": "user", "content": call.prompt.user}],
-        "output_config": output,
+        **({"output_config": output} if output else {}),
     }
 
 

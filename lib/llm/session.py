@@ -5,7 +5,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from lib.llm.addresses import SETTINGS_OF, Access, Address, addresses, stages_asked
+from lib.llm.addresses import MAKING, SETTINGS_OF, Access, Address, addresses, stages_asked
 from lib.llm.ask import Asker
 from lib.llm.batch import SHARD_REQUESTS, BatchTransport
 from lib.llm.batch_wire import NO_BATCHES
@@ -27,17 +27,20 @@ from lib.settings import Settings
 
 
 @asynccontextmanager
-async def open_asker(settings: Settings, *, journal: Path, stopping: Stopping, other: Path | None = None) -> AsyncIterator[Asker]:
-    """Yield `ask`, after a check of the models' prices, the keys, the hosts and the models' lifecycle.
+async def open_asker(
+    settings: Settings, *, journal: Path, stopping: Stopping, stages: Sequence[Stage] = MAKING, other: Path | None = None
+) -> AsyncIterator[Asker]:
+    """Yield `ask` for these stages, after a check of the models' prices, the keys, the hosts and the models' lifecycle.
 
     `other` is the journal of another run, whose replies cost nothing here.
 
     Raises JournalError, PriceError or ProviderError when no call could be made.
     """
-    stages = [stage for stage in SETTINGS_OF if settings.verify_scenarios or stage != "verify"]
+    stages = [stage for stage in stages if settings.verify_scenarios or stage != "verify"]
     places = {stage: addresses(settings, stage) for stage in stages}
-    (writer,), judges = places["scenario"], places["judge"]
-    if writer.access.is_local and settings.provider == "auto" and not all(judge.access.is_local for judge in judges):
+    writers, judges = places.get("scenario", []), places["judge"]
+    has_local = any(writer.access.is_local for writer in writers)
+    if has_local and settings.provider == "auto" and not all(judge.access.is_local for judge in judges):
         raise ProviderError(
             "There is a key or an address for the judge, and none for the writer, so the embedded model would write what the judge is paid "
             "for. Set the writer's too (see .env.example), or ask for the embedded model by PROVIDER=local."
@@ -73,7 +76,7 @@ def _out_of_reach(book: Journal, endpoints: Mapping[Access, Endpoint]) -> list[s
 @asynccontextmanager
 async def _open(settings: Settings, books: Books, *, stages: Sequence[Stage]) -> AsyncIterator[Endpoint]:
     """Yield the endpoint of these stages. Raises PriceError or ProviderError when no call could be made."""
-    asked = [stage for stage in stages if stage in stages_asked(settings)]
+    asked = [stage for stage in stages if stage in (*stages_asked(settings), "answer")]
     names = " or ".join(dict.fromkeys(SETTINGS_OF[stage][0].upper() for stage in asked))
     with open_provider(books.access, model_names=names) as provider:
         found = [place for stage in asked for place in addresses(settings, stage) if place.access == books.access]

@@ -78,8 +78,13 @@ class Tally:
         )
 
     def record(self, run: Run, section: str, **more: Any) -> None:
-        """Write the pass into the manifest."""
-        values = {
+        """Write the pass into the manifest, and the run's settings beside it."""
+        update_manifest(run, section, values=more | self.section(run))
+        write_parameters(run)
+
+    def section(self, run: Run) -> dict[str, Any]:
+        """Return what the manifest holds of the pass."""
+        return {
             "settings": run.settings.model_dump(mode="json"),
             "counts": {"total": self.total, "done": self.done, "failed": len(self.failures), "dropped": sum(self.dropped.values())},
             "calls": {"asked": self.asked, "replayed": self.replayed},
@@ -89,8 +94,6 @@ class Tally:
             "seconds": round(self.seconds, 1),
             "ledger": ledger_rows(run),
         }
-        update_manifest(run, section, values=more | values)
-        write_parameters(run)
 
 
 def ledger_rows(run: Run) -> list[dict[str, object]]:

@@ -12,7 +12,7 @@ from typing import Any, Protocol, cast
 
 from pydantic import BaseModel
 
-from lib.llm.addresses import address
+from lib.llm.addresses import MAKING, address
 from lib.llm.ask import Asker
 from lib.llm.call import CallFailed, FailureReason
 from lib.llm.loop import Stopping, finish, for_each
@@ -52,6 +52,7 @@ class Pass:
     chunk: int = 0  # things in a checkpoint of the first target; 0 means no checkpoints
     # Asked for under the thing's own id, so that the journal shows what was paid. The provider of the first one is recorded.
     stages: tuple[Stage, ...]
+    opens: tuple[Stage, ...] = MAKING  # whose endpoints are opened
     lines: dict[type[BaseModel], OrderedLines] = field(default_factory=dict, init=False, repr=False)
     done: Counter[type[BaseModel]] = field(default_factory=Counter, init=False, repr=False)  # things, by the kind of their first record
 
@@ -91,8 +92,9 @@ def again(failure: Failure) -> CallFailed:
 async def _through(run: Run, work: Pass, *, stopping: Stopping) -> Tally:
     failures, checkpoints, started = dict[int, Failure](), _Checkpoints(run, work), time.monotonic()
     other = run.source.journal if run.source else None
-    async with open_asker(run.settings, journal=run.journal, stopping=stopping, other=other) as ask:
-        require_same_house(run, is_local=ask.provider("scenario").is_local)
+    async with open_asker(run.settings, journal=run.journal, stopping=stopping, stages=work.opens, other=other) as ask:
+        if "scenario" in work.opens:
+            require_same_house(run, is_local=ask.provider("scenario").is_local)
         standing, title = Standing(ask), work.title or work.verb.capitalize()
         provider, is_live = ask.provider(work.stages[0]), ask.mode(work.stages[0]) == "live"
         with progress_bar(work.total, description=title, unit="samples", note=standing.__str__, is_steady=is_live) as bar:

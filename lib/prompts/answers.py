@@ -126,6 +126,12 @@ class GoldAnswer(Answer):
     response: Annotated[Text, Field(description="The tutor's reply to the follow-up, ready to be read by the student.")]
 
 
+class PlainAnswer(Answer):
+    """Text as a model writes it. No schema is sent for it."""
+
+    text: Text
+
+
 class SpoiledAnswer(Answer):
     fault: Annotated[Text, Field(description="One clause: what is wrong with the spoiled reply, and where.")]
     response: Annotated[Text, Field(description="The spoiled reply, ready to be read by the student.")]

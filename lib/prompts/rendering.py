@@ -24,8 +24,8 @@ TEMPLATES = Path(__file__).parent
 Template = Literal[
     "scenario", "verify", "misstate", "gold", "judge", "spoil", "repair", "control", "gold_control", "spoil_subtle", "rewrite"
 ]
-# A single criterion is asked for with the judge's templates.
-Stage = Literal["scenario", "verify", "misstate", "gold", "judge", "criterion", "spoil", "repair"]
+# A single criterion is asked for with the judge's templates. A candidate's answer has no template, because the training form is its prompt.
+Stage = Literal["scenario", "verify", "misstate", "gold", "judge", "criterion", "spoil", "repair", "answer"]
 STAGES: tuple[Template, ...] = get_args(Template)
 OUR_TAGS = re.compile(
     r"<(?=[\s\u200b-\u200d\u2060\ufeff/]*(?:seed_\w+|question|explanation|follow_?up|criteri(?:a|on)|earlier_answer|response|misconception|ban|objections?|system|assignment)\b)",

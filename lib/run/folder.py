@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SIDES = ("train", "validation")
-FIGURES = (  # that notebook 03 saves
+FIGURES = (  # that notebooks 03 and 05 save
     "overview", "catch_rate_by_kind", "keep_rate_by_subject", "keep_rate_by_misconception_type", "keep_rate_by_cell", "scores",
-    "criteria_by_tutoring_skill", "criteria_by_eval_dimension",
+    "criteria_by_tutoring_skill", "criteria_by_eval_dimension", "evaluation_scores", "evaluation_differences", "evaluation_length",
 )  # fmt: skip
 OLD_CHECKPOINTS = "_checkpoint_*.jsonl"  # their names in earlier versions
 
@@ -50,6 +50,10 @@ class Folder:
     figures = InFolder("figures")
     notebooks = InFolder("notebooks")  # executed copies
     dataset = InFolder("dataset")
+    evaluation = InFolder("evaluation")  # what notebook 05 writes, in a folder with a journal of its own
+    evaluation_rows = InFolder("rows.jsonl")  # in that folder
+    evaluation_answers = InFolder("answers.jsonl")
+    evaluation_scores = InFolder("scores.json")
 
     def __init__(self, path: Path) -> None:
         self.dir = path

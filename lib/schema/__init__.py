@@ -1,5 +1,6 @@
 """The nouns that are stored in a run's files. Records are frozen and refuse unknown keys."""
 
+from lib.schema.evaluated import CandidateAnswer, EvaluationRow, UseCase
 from lib.schema.made import (
     Decision,
     DroppedScenario,
@@ -30,13 +31,16 @@ from lib.schema.planned import (
     Style,
     Subtle,
     Text,
+    prompt_digest,
 )
 
 __all__ = [
     "WEIGHT_OF",
+    "CandidateAnswer",
     "Decision",
     "DroppedScenario",
     "Evaluation",
+    "EvaluationRow",
     "Failure",
     "Harmless",
     "Message",
@@ -58,6 +62,8 @@ __all__ = [
     "Style",
     "Subtle",
     "Text",
+    "UseCase",
     "Verdict",
     "Verification",
+    "prompt_digest",
 ]

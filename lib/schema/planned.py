@@ -26,6 +26,11 @@ def _visible(text: str) -> str:
     raise ValueError("nothing in it can be seen")
 
 
+def prompt_digest(prompt: str) -> str:
+    """Return a digest of a question, whatever white space is in it."""
+    return hashlib.sha256(" ".join(prompt.split()).encode()).hexdigest()
+
+
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1), AfterValidator(_visible)]
 
 
@@ -75,7 +80,7 @@ class Seed(Record):
     @property
     def prompt_sha256(self) -> str:
         """A digest that rows with the same question share, whatever white space is in it."""
-        return hashlib.sha256(" ".join(self.prompt.split()).encode()).hexdigest()
+        return prompt_digest(self.prompt)
 
 
 class Style(Record):

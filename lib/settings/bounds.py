@@ -47,14 +47,19 @@ def _model_name(text: str) -> str:
     return text
 
 
-def _panel(text: str) -> str:
-    """Return the names of one judge or of several, with commas and no blanks between them."""
+def _models(text: str) -> str:
+    """Return the names of models with commas and no blanks between them."""
     names = [_model_name(name.lstrip() if number else name) for number, name in enumerate(text.split(","))]
     if len(set(names)) < len(names):
-        raise ValueError("a judge is named twice")
-    if len(names) % 2 == 0:
-        raise ValueError(f"name one judge, or a panel of three or another odd number, so that there is a majority; these are {len(names)}")
+        raise ValueError("a model is named twice")
     return ",".join(names)
+
+
+def _panel(text: str) -> str:
+    names = _models(text)
+    if (count := names.count(",") + 1) % 2 == 0:
+        raise ValueError(f"name one judge, or a panel of three or another odd number, so that there is a majority; these are {count}")
+    return names
 
 
 def _names(value: Any) -> Any:
@@ -113,6 +118,7 @@ Text = Annotated[str, AfterValidator(_one_line)]
 PathText = Annotated[Text, AfterValidator(_not_empty)]
 ModelName = Annotated[str, AfterValidator(_model_name)]
 PanelNames = Annotated[str, AfterValidator(_panel)]
+ModelNames = Annotated[str, AfterValidator(lambda text: _models(text) if text else text)]
 Names = Annotated[tuple[str, ...], BeforeValidator(_names), AfterValidator(_short_names)]
 PriceText = Annotated[Text, AfterValidator(_price)]
 

@@ -11,6 +11,7 @@ from lib.settings.bounds import (
     MOST_SAMPLES,
     MOST_SEED,
     ModelName,
+    ModelNames,
     Names,
     PanelNames,
     PathText,
@@ -121,6 +122,13 @@ class Parameters(BaseModel):
     review_csv: Text = setting("place", "", means="the filled-in sheet; empty: none")
     compare_with: Text = setting("place", "", means="another run of the same plan to compare with; empty: none")
     validation_share: float = setting("publishing", 0.1, ge=0, le=0.5, means="share of kept samples set aside for validation; 0: no split")
+    candidates: ModelNames = setting(
+        "once", "", means="models that notebook 05 evaluates, with commas between them; each may begin with its house, as openai/<id>"
+    )
+    baseline: Text = setting("once", "", means="the candidate that the others are compared with; empty: the first one")
+    rows_csv: Text = setting("once", "", means="a CSV in TutorBench's columns to evaluate on; empty: the run's own validation samples")
+    max_rows: int = setting("once", 0, ge=0, le=MOST_SAMPLES, means="rows to evaluate on, drawn by random_seed; 0: all")
+    candidate_effort: Effort = setting("once", "", means="how much a candidate thinks about its answer; empty: not sent")
     edited_prompt: Literal["", "gold", "judge"] = setting(
         "once", "", means="the edited prompt to try in 02 on five samples before it is used on all"
     )

@@ -1,26 +1,37 @@
 """What a step returned, a prompt, a figure, training examples, a card and the files of a run, as notebooks display them."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from lib.filter.tried import Trial
 from lib.prompts.rendering import Prompt
 from lib.publish.page import Page
 from lib.run.records import remove, save_figure
 from lib.run.run import Run
 from lib.settings import PROJECT_ROOT, headless, short_path
 from lib.show.html import DARK, boxed, escaped, shown, table, warning
+from lib.show.samples import trial
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
 def outcome(found: Any) -> None:
-    """Show what a step returned: its text, its rows as a table, further tables, a page, and its remarks as warnings."""
+    """Show what a step returned: its text, its rows as a table, further tables, a page, and its remarks as warnings.
+
+    A prompt, a Markdown file, plain rows and a prompt that was tried are shown as what they are.
+    """
     if found is None:
         return
+    if isinstance(found, Prompt):
+        return _prompt(found)
+    if isinstance(found, Path):
+        return _markdown(found)
+    if isinstance(found, list | Iterator) or hasattr(found, "to_dict"):  # or a DataFrame, without importing pandas
+        return table(found)
     if text := str(found):
         print(text)
     table(found.rows() if hasattr(found, "rows") else ())
@@ -28,6 +39,8 @@ def outcome(found: Any) -> None:
         table(rows)
     if isinstance(found, Page):
         _frame(found.path)
+    if isinstance(found, Trial):
+        trial(found)
     for remark in filter(None, (*getattr(found, "remarks", ()), getattr(found, "notice", ""))):
         warning(remark)
 
@@ -42,7 +55,7 @@ def _frame(page: Path) -> None:
         display.display(frame)  # type: ignore[no-untyped-call]  # IPython has no types
 
 
-def prompt(sent: Prompt) -> None:
+def _prompt(sent: Prompt) -> None:
     """Show the system text, folded, and the user text."""
     for name, text in zip(("System", "User"), sent, strict=True):
         opened = " open" if name == "User" else ""
@@ -71,7 +84,7 @@ def entries(found: Iterable[dict[str, Any]]) -> None:
         shown(f"<h4>Example {number}</h4>{messages}")
 
 
-def markdown(path: Path) -> None:
+def _markdown(path: Path) -> None:
     """Show a Markdown file as its readers see it, without the header of metadata."""
     from IPython import display
 

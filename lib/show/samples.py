@@ -92,9 +92,9 @@ SHOWN: dict[str, Callable[[Run], Iterator[tuple[str, str]]]] = {
 }
 
 
-def trial(found: Trial | str) -> None:
+def trial(found: Trial) -> None:
     """Show each sample of a trial, with the response and the verdicts before the edit on the left and those after it on the right."""
-    for one in found.tried if isinstance(found, Trial) else ():
+    for one in found.tried:
         about = one.sample.metadata
         shown(heading(f"{one.sample.id} · {label(about.subject)}", about.misconception) + _exchange(about))
         sides = (("before", one.before), ("after", one.after))

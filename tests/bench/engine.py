@@ -125,7 +125,7 @@ class Replaying:
     def models(self) -> dict[Stage, list[Any]]:
         return {"judge": [SimpleNamespace(endpoint=SimpleNamespace(provider=self.answering))]}
 
-    async def __call__(self, stage: Stage, slot: str, prompt: Prompt, answer: type[BaseModel], judge: int = 0, **more: Any) -> Any:
+    async def __call__(self, stage: Stage, slot: str, prompt: Prompt, answer: type[BaseModel], place: int = 0, **more: Any) -> Any:
         call = call_for(self.settings, stage, model=address(self.settings, stage).model, slot=slot, prompt=prompt, answer=answer, **more)
         self.requests.append(parameters(call))
         return reply_or_failure(call, self.journal.find(call.key(self.answering.id)).raw, replayed=True)

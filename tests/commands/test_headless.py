@@ -383,8 +383,9 @@ def test_any_json_object_is_a_notebook_or_a_clear_error(tmp_path_factory: pytest
 
 
 def test_a_notebook_that_is_not_there_is_one_line_that_lists_those_that_are() -> None:
-    with pytest.raises(KitError, match=r"^There is no notebook 05_more\. There are: 01_generate, 02_filter, 03_analyze, 04_validate\.$"):
-        checked_notebook(PROJECT_ROOT / "notebooks" / "05_more.ipynb")
+    known = "01_generate, 02_filter, 03_analyze, 04_validate, 05_evaluate"
+    with pytest.raises(KitError, match=rf"^There is no notebook 06_more\. There are: {known}\.$"):
+        checked_notebook(PROJECT_ROOT / "notebooks" / "06_more.ipynb")
 
 
 def test_a_terminal_without_the_characters_shows_others() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lib.llm.addresses import SIGNS, Access, address, whom_it_asks
+from lib.llm.addresses import SIGNS, Access, address, stages_asked, whom_it_asks
 from lib.llm.budget import PriceError, price_of
 from lib.llm.call import ProviderError
 from lib.llm.names import family, plain_id
@@ -160,7 +160,8 @@ def test_a_default_model_is_not_asked_of_another_house_by_oversight(monkeypatch:
 def test_it_is_said_whom_the_run_asks_and_where(monkeypatch: Environment) -> None:
     monkeypatch.setenv("ANTHROPIC_API_KEY", "k")
     monkeypatch.setenv("JUDGE_BASE_URL", "http://127.0.0.1:9/v1")
-    assert whom_it_asks(Settings(judge_model="gpt-5.5")) == (
+    settings = Settings(judge_model="gpt-5.5")
+    assert whom_it_asks(settings, stages_asked(settings)) == (
         "writer claude-opus-5-5, verifier claude-sonnet-5-5 at api.anthropic.com; judge gpt-5.5 at 127.0.0.1:9"
     )
 
