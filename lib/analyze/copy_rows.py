@@ -60,8 +60,8 @@ def _of_criteria(copy: Planted, judged: Judged) -> dict[str, Any]:
 def _of_judges(copy: Planted, judged: Judged, *, settings: Settings) -> dict[str, Any]:
     """Return whether each judge of a panel passes original and copy, and what the first one makes of the copy one criterion a call.
 
-    `one_by_one` holds whether it passes the copy when it is asked for all criteria in one call, and for one a call. Quality score and
-    weaknesses have no part in these.
+    `one_by_one` holds whether it passes the copy by its first vote, which decides all criteria in one call, and by one call a criterion.
+    Quality score and weaknesses have no part in these.
     """
 
     def passes(verdicts: Sequence[Verdict]) -> bool:
@@ -70,7 +70,7 @@ def _of_judges(copy: Planted, judged: Judged, *, settings: Settings) -> dict[str
 
     of_copy = by_judge(copy.evaluation) or {"": list(copy.evaluation.verdicts)}
     of_original = by_judge(judged.evaluation) if judged.evaluation else {}
-    first = next(iter(of_copy.values()))
+    first = [verdict.model_copy(update={"met": verdict.votes[0]}) if verdict.votes else verdict for verdict in copy.evaluation.verdicts]
     return {
         "by_judge": {name: (passes(of_original[name]), passes(found)) for name, found in of_copy.items() if name in of_original},
         "one_by_one": (passes(first), passes(copy.one_by_one)) if copy.one_by_one else None,

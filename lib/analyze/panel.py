@@ -129,9 +129,13 @@ def _unlike(verdicts: tuple[bool, ...]) -> float:
 
 
 def panel(tables: Tables) -> Panel | None:
-    """Return how the judges of a panel agree, or None where one judge judged."""
-    judges = tables.run.settings.judges
-    votes = Counter(found for found in tables.verdicts["by_judge"] if len(found) == len(judges) > 1)
+    """Return how the judges of the panel agree that judged most of the samples, or None where one judge judged."""
+    panels = Counter(found for found in tables.judged["panel"] if found)
+    if not panels:
+        return None
+    (judges, _), *_ = panels.most_common(1)
+    of_these = set(tables.judged.loc[tables.judged["panel"].map(lambda found: found == judges), "id"])
+    votes = Counter(tables.verdicts.loc[tables.verdicts["id"].isin(of_these), "by_judge"])
     return Panel(judges, dict(votes), _by_judge(tables.planted), _by_judge(tables.harmless)) if votes else None
 
 

@@ -51,13 +51,13 @@ class Agreement:
     @property
     def sensitivity(self) -> Weighted | None:
         """Of the run's samples that people would find good, those that the judge passes. None when no good one is labelled."""
-        return share_passed([(one, one.good) for one in self.strata])
+        return share_passed(self.strata)
 
     @property
     def specificity(self) -> Weighted | None:
         """Of those that people would find bad, the ones that it drops. These are natural failures, unlike planted ones."""
-        passed = share_passed([(one, one.labelled - one.good) for one in self.strata])
-        return Weighted(1 - passed.rate, passed.total) if passed else None
+        passed = share_passed(self.strata, of_good=False)
+        return Weighted(1 - passed.rate, (1 - passed.interval[1], 1 - passed.interval[0])) if passed else None
 
     @property
     def lines(self) -> list[str]:

@@ -23,7 +23,7 @@ SAMPLE_COLUMNS = [
     "critical_passed", "critical_total", "critical_pass_rate", "weighted_score", "quality_score", "strengths", "weaknesses",
     "response_words", "opening", "closing", "praise", "you", "question", "em_dash", "opening_as_assigned", "closing_as_assigned",
     "follow_up_words", "follow_up_question", "follow_up_unsure", "verified", "verifier", "equations", "not_computed",
-    "criteria_removed", "votes", "divided", "response_id", "question_id", "judge", "writers", "notice",
+    "criteria_removed", "votes", "divided", "response_id", "question_id", "judge", "panel", "writers", "notice",
 ]  # fmt: skip
 VERDICT_COLUMNS = [
     "id", "rubric_id", "criteria", "critical", "severity", "tutoring_skill", "eval_dimension", "met", "why_not", "evidence_found",
@@ -89,6 +89,7 @@ def sample_row(judged: Judged) -> dict[str, Any]:
         "response_id": sample.response_id,
         "question_id": sample.question_id,
         "judge": evaluation.model if evaluation else "",
+        "panel": _stored_once(tuple(dict.fromkeys(evaluation.panel))) if evaluation else (),
         "writers": _stored_once(tuple(dict.fromkeys(about.models.values()))),
         "notice": about.notice,
     }

@@ -27,6 +27,7 @@ USED = ("sample", "response_id", "rubric", "met")
 ANSWERS = {**dict.fromkeys(("yes", "y", "true", "1", "x"), True), **dict.fromkeys(("no", "n", "false", "0"), False)}
 FORMULA_STARTS = "=+-@\t\r\n＝＋－＠"  # spreadsheets read the full-width ones as the others
 Criterion = tuple[str, str, str]  # ids of the sample, of its response and of the criterion
+Written = tuple[str, str]  # "yes", "no" or "", and a note
 INVISIBLE = " \u00a0\u200b\u200c\u200d\u2060\ufeff"
 
 
@@ -43,21 +44,34 @@ class Label:
     response_id: str
     rubric_id: str
     met: bool | None  # None where they wrote nothing
+    note: str = ""
+
+    @property
+    def criterion(self) -> Criterion:
+        return self.sample_id, self.response_id, self.rubric_id
+
+    @property
+    def written(self) -> Written:
+        return {True: "yes", False: "no", None: ""}[self.met], self.note
 
 
 @holding
 def write_sheet(run: Run) -> Path:
     """Write `review.csv` and return its path. Raises ReviewError instead of overwriting what people have filled in."""
-    settings = run.settings
-    answers = answers_so_far(run)
-    if run.review.exists() and not _answers(run.review).keys() <= answers.keys():
-        raise ReviewError(f"{run.review} has been filled in: give it another name (and name it in REVIEW_CSV), then run make review again.")
+    before, seed = answers_so_far(run), run.settings.random_seed
+    rows = [row for sample in to_review(run).samples for row in _rows(sample, seed, before=before)]
+    kept = {(row[0], row[1], row[6]): (row[8], row[9]) for row in rows}
+    there = _written(run.review) if run.review.exists() else {}
+    if any(kept.get(criterion) != written for criterion, written in there.items()):
+        raise ReviewError(
+            f"{run.review} has been filled in, and not all of it would stand in the new sheet: give it another name (and name it in "
+            "REVIEW_CSV), then run make review again."
+        )
     with whole_file(run.review) as file:
         file.write("\ufeff")  # spreadsheets read UTF-8 only with it
         writer = csv.writer(file, quoting=csv.QUOTE_ALL, lineterminator="\r\n")
         writer.writerow(COLUMNS)
-        for sample in to_review(run).samples:
-            writer.writerows(map(safe_cell, row) for row in _rows(sample, settings.random_seed, answers=answers))
+        writer.writerows(map(safe_cell, row) for row in rows)
     return run.review
 
 
@@ -80,23 +94,22 @@ def reviewed_criteria(sample: Sample, random_seed: int) -> list[Rubric]:
     return sorted(critical, key=lambda rubric: hashlib.sha256(f"{random_seed}/{sample.id}/{rubric.id}".encode()).digest())
 
 
-def answers_so_far(run: Run) -> dict[Criterion, str]:
-    """Return the answers on the sheet that `review_csv` names, so that a larger sheet asks only for the others."""
-    return _answers(from_root(run.settings.review_csv)) if run.settings.review_csv else {}
+def answers_so_far(run: Run) -> dict[Criterion, Written]:
+    """Return what people wrote on the sheet that `review_csv` names, so that a larger sheet asks only for the others."""
+    return _written(from_root(run.settings.review_csv)) if run.settings.review_csv else {}
 
 
-def _answers(path: Path) -> dict[Criterion, str]:
-    labels = [label for label in read_sheet(path) if label.met is not None]
-    return {(label.sample_id, label.response_id, label.rubric_id): "yes" if label.met else "no" for label in labels}
+def _written(path: Path) -> dict[Criterion, Written]:
+    return {label.criterion: label.written for label in read_sheet(path) if any(label.written)}
 
 
-def _rows(sample: Sample, random_seed: int, *, answers: Mapping[Criterion, str]) -> Iterator[tuple[str, ...]]:
+def _rows(sample: Sample, random_seed: int, *, before: Mapping[Criterion, Written]) -> Iterator[tuple[str, ...]]:
     """Yield a row for each critical criterion, in an order of its own. The texts stand in the first row."""
     about = sample.metadata
     texts: tuple[str, ...] = (about.question, about.explanation, about.follow_up, sample.response)
     for rubric in reviewed_criteria(sample, random_seed):
-        answer = answers.get((sample.id, sample.response_id, rubric.id), "")
-        yield sample.id, sample.response_id, *texts, rubric.id, rubric.criteria, answer, ""
+        written = before.get((sample.id, sample.response_id, rubric.id), ("", ""))
+        yield sample.id, sample.response_id, *texts, rubric.id, rubric.criteria, *written
         texts = ("", "", "", "")
 
 
@@ -106,19 +119,18 @@ def read_sheet(path: Path) -> list[Label]:
     Raises ReviewError naming the row, or both rows when they contradict one another.
     """
     file = TextFile(path, "review_csv", ReviewError)
-    labels: dict[tuple[str, str, str], Label] = {}
-    for row in read_table(file, read_bytes(file), required=USED).rows:
+    labels: dict[Criterion, Label] = {}
+    for row in read_table(file, read_bytes(file), required=USED, optional=("note",)).rows:
         if row.flaw:
             raise file.refusal(row.flaw.detail, at=f"row {row.sheet_row}", advice="Mend the row.")
         if not any(row.cells.values()):
             continue
         label = _label(file, row)
-        criterion = (label.sample_id, label.response_id, label.rubric_id)
-        first = labels.get(criterion, label)
+        first = labels.get(label.criterion, label)
         if first.met is not None and label.met not in (first.met, None):
             problem = f"{label.sample_id}, {label.rubric_id} is answered twice, with yes and with no"
             raise file.refusal(plain(problem), at=f"rows {first.row} and {label.row}", advice="Keep one of the two answers.")
-        labels[criterion] = label if first.met is None else first
+        labels[label.criterion] = label if first.met is None else first
     return list(labels.values())
 
 
@@ -127,4 +139,5 @@ def _label(file: TextFile, row: Row) -> Label:
     if met and met.casefold() not in ANSWERS:
         problem = f"met is '{plain(met, longest=40)}'"
         raise file.refusal(problem, at=f"row {row.sheet_row}", advice="Write yes or no, or leave it empty.")
-    return Label(row.sheet_row, sample_id, response, rubric_id, ANSWERS.get(met.casefold()))
+    note = row.cells["note"].removeprefix("'") if row.cells["note"][1:] else row.cells["note"]  # see `safe_cell`
+    return Label(row.sheet_row, sample_id, response, rubric_id, ANSWERS.get(met.casefold()), note)

@@ -14,23 +14,27 @@ from lib.analyze.rates import Z, mid_p_interval, rounded, wilson_interval
 Estimated = tuple[float, float, float]  # estimate, low, high, all in 0..1
 FEWEST_IN_STRATUM = 3  # labels, below which a stratum is counted together with the other one of the same verdict
 FEWEST_LABELS = 8  # in all, below which nothing is estimated
+MOST_UNKNOWN = 0.05  # of the samples, those of a verdict of which nobody labelled any; with more nothing is estimated
 MOST_TIMES = 64  # as many labels as there are, of which it is looked up whether they would halve the interval
 
 
 @dataclass(frozen=True, slots=True)
 class Weighted:
-    """A share that was estimated from labels of unequal weight. `total` is how many labels of equal weight would tell as much."""
+    """A share that was estimated from labels of unequal weight, with its interval."""
 
     rate: float
-    total: float
+    interval: tuple[float, float]
+
+    @property
+    def total(self) -> float:
+        """How many labels of equal weight would tell as much."""
+        low, high = self.interval
+        middle = (low + high) / 2
+        return max(1.0, middle * (1 - middle) * (2 * Z / max(1e-6, high - low)) ** 2)
 
     @property
     def hits(self) -> float:
         return self.rate * self.total
-
-    @property
-    def interval(self) -> tuple[float, float]:
-        return wilson_interval(self.hits, self.total)
 
     def __str__(self) -> str:
         low, high = self.interval
@@ -56,8 +60,10 @@ class Stratum:
         return self.good / self.labelled if self.labelled else 0.5
 
     def with_other(self, other: "Stratum") -> "Stratum":
-        size, labelled, good = self.size + other.size, self.labelled + other.labelled, self.good + other.good
-        return replace(self, size=size, labelled=labelled, good=good)
+        """Return both together. Their rates are weighed by their sizes, because more of one may be labelled than of the other."""
+        size, labelled, known = self.size + other.size, self.labelled + other.labelled, [one for one in (self, other) if one.labelled]
+        rate = sum(one.size * one.rate for one in known) / max(1, sum(one.size for one in known))
+        return replace(self, size=size, labelled=labelled, good=rate * labelled)
 
 
 def labelled_rate(strata: Sequence[Stratum]) -> Estimated | None:
@@ -72,7 +78,7 @@ def labelled_rate(strata: Sequence[Stratum]) -> Estimated | None:
 
 def _stratified(strata: Sequence[Stratum], *, interval: Callable[[float, float], tuple[float, float]]) -> Estimated | None:
     groups, size = _large_enough(strata), sum(one.size for one in strata)
-    if sum(one.labelled for one in groups) < FEWEST_LABELS:
+    if sum(one.labelled for one in groups) < FEWEST_LABELS or sum(one.size for one in groups if not one.labelled) > MOST_UNKNOWN * size:
         return None
     shares, rates = [one.size / size for one in groups], [one.rate for one in groups]
     estimate = sum(share * rate for share, rate in zip(shares, rates, strict=True))
@@ -95,17 +101,28 @@ def _large_enough(strata: Sequence[Stratum]) -> list[Stratum]:
     return found
 
 
-def share_passed(counted: Sequence[tuple[Stratum, float]]) -> Weighted | None:
-    """Return the share that the judge passes of samples of some sort. Each stratum comes with how many of its labelled ones are of it.
+def share_passed(strata: Sequence[Stratum], *, of_good: bool = True) -> Weighted | None:
+    """Return the share that the judge passes of the samples that people would find good, or of those that they would find bad.
 
-    Every label weighs as many samples as it stands for. Source of the effective number: Kish 1965, Survey Sampling. None without any.
+    The interval takes in that a stratum in which no such sample was labelled may hold some. Its ends are those at which passed and
+    dropped samples of this sort are fewest and most, so it is a little wide. None when no such sample is labelled.
     """
-    weights = [(one, count, one.size / one.labelled) for one, count in counted if count]
-    if not weights:
+    if not any(one.good if of_good else one.labelled - one.good for one in strata):
         return None
-    everyone = sum(count * weight for _, count, weight in weights)
-    passed = sum(count * weight for one, count, weight in weights if one.passes)
-    return Weighted(passed / everyone, everyone**2 / sum(count * weight**2 for _, count, weight in weights))
+    ends = [[0.0, 0.0, 0.0], [0.0, 0.0, 0.0]]  # dropped and passed ones: estimate, low, high
+    for passes in (False, True):
+        groups = [one for one in _large_enough(strata) if one.passes is passes]
+        below = above = 0.0
+        for one in groups:
+            rate = one.rate if of_good else 1 - one.rate
+            low, high = mid_p_interval(round(rate * one.labelled), round(one.labelled)) if one.labelled else (0.0, 1.0)
+            ends[passes][0] += one.size * rate if one.labelled else 0.0
+            below, above = below + (one.size * (rate - low)) ** 2, above + (one.size * (high - rate)) ** 2
+        ends[passes][1] = max(0.0, ends[passes][0] - math.sqrt(below))
+        ends[passes][2] = ends[passes][0] + math.sqrt(above)
+    (dropped, fewest_dropped, most_dropped), (passed, fewest_passed, most_passed) = ends
+    low = fewest_passed / max(1e-9, fewest_passed + most_dropped)
+    return Weighted(passed / max(1e-9, passed + dropped), (low, most_passed / max(1e-9, most_passed + fewest_dropped)))
 
 
 def labels_to_halve(strata: Sequence[Stratum]) -> int | None:

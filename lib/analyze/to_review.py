@@ -41,22 +41,22 @@ def key_of(judged: Judged) -> Key:
 def drawn(judged: Sequence[Judged], count: int, *, random_seed: int) -> Draw:
     """Return `count` of the samples, in an order that shows nothing of their stratum."""
 
-    def chance(sample: Sample) -> bytes:
-        return hashlib.sha256(f"{random_seed}/{sample.id}/review".encode()).digest()
+    def chance(sample: Sample, what: str = "review") -> bytes:
+        return hashlib.sha256(f"{random_seed}/{sample.id}/{what}".encode()).digest()
 
     groups: dict[Key, list[Sample]] = {}
     for one in judged:
         groups.setdefault(key_of(one), []).append(one.sample)
     shares = shares_of({key: len(group) for key, group in groups.items()})
     turn = {
-        sample.id: (place + chance(sample)[0] / 256) / shares[key]
+        sample.id: (place + _start(f"{random_seed}/{key}")) / shares[key]
         for key, group in groups.items()
-        for place, sample in enumerate(_kinds_in_proportion(sorted(group, key=chance)))
+        for place, sample in enumerate(_kinds_in_proportion(sorted(group, key=chance), seed=f"{random_seed}/{key}"))
     }
     everyone = [(sample, key) for key, group in groups.items() for sample in group]
     taken = sorted(everyone, key=lambda pair: turn[pair[0].id])[:count]
     strata = (Stratum(*key, size=len(group), labelled=sum(of == key for _, of in taken)) for key, group in sorted(groups.items()))
-    return Draw(tuple(sorted((sample for sample, _ in taken), key=chance)), tuple(strata))
+    return Draw(tuple(sorted((sample for sample, _ in taken), key=lambda sample: chance(sample, "order"))), tuple(strata))
 
 
 def shares_of(sizes: dict[Key, int]) -> dict[Key, float]:
@@ -65,12 +65,21 @@ def shares_of(sizes: dict[Key, int]) -> dict[Key, float]:
     return {key: EVENLY * size / sum(sizes.values()) + (1 - EVENLY) * weights[key] / sum(weights.values()) for key, size in sizes.items()}
 
 
-def _kinds_in_proportion(shuffled: Sequence[Sample]) -> Iterable[Sample]:
-    """Return the samples so that every beginning holds the kinds of misconception in proportion."""
+def _start(seed: str) -> float:
+    """Return a number from 0 to 1, at which a systematic draw begins."""
+    return int.from_bytes(hashlib.sha256(seed.encode()).digest()[:4]) / 2**32
+
+
+def _kinds_in_proportion(shuffled: Sequence[Sample], *, seed: str) -> Iterable[Sample]:
+    """Return the samples so that every beginning holds the kinds of misconception in proportion, a rare one by chance."""
     of_kind: dict[str, list[Sample]] = {}
     for sample in shuffled:
         of_kind.setdefault(sample.metadata.misconception_type, []).append(sample)
-    place = {sample.id: (number + 0.5) / len(group) for group in of_kind.values() for number, sample in enumerate(group)}
+    place = {
+        sample.id: (number + _start(f"{seed}/{kind}")) / len(group)
+        for kind, group in of_kind.items()
+        for number, sample in enumerate(group)
+    }
     return sorted(shuffled, key=lambda sample: place[sample.id])
 
 

@@ -10,26 +10,26 @@ import re
 from lib.filter.faults import is_of_tone
 from lib.schema import Rubric, Sample
 
-WORD = re.compile(r"[a-z]{4,}")
-STEM = 5  # letters that two forms of a word share
+WORD = re.compile(r"[a-z]{3,}")
+STEM = 5  # letters that two forms of a word share, without the s of a plural
 # Code, a formula, a number, a quotation, a single letter as a symbol, or a capital that begins no sentence.
 SPECIFIC = re.compile(r"[`$=|\\“\"0-9]|(?<![’'])\b[A-Zb-hj-z]\b|(?<=[a-z,] )[A-Z]")
 USUAL = frozenset(
     """
-    about accept accurate accurately acknowledge acknowledges address addresses affirm affirming agree answer answers appropriate
-    approach attempt avoid back based because before belief believe both check clarify clear clearly comes concept concepts conclusion
-    condescending condescension confuse confused confusing confusion connect content correct correctly critical decisive definition
-    demonstrate describe detail direct discouraging does doing empathetic empathy encourage encourages encouraging error errors
-    example explain explained explains explanation explanations explicit explicitly fact fail fails false final first follow following
-    form free from fully generic give given gives good guide guides guiding have help helpful helps idea identifies identify
-    inaccurate incorrect information initial instead into introduce issue itself keep know lack language lead leave length logic made
-    make makes making mean meaning misconception misconceptions misleading mistake mistaken misunderstanding more must name named need
-    next offer only original other over part plain point points positive possible praise premise previous problem process prompt
-    proper properly provide provides question questions reason reasoning recognise recognize relevant remain repeat reply response
-    right rule said same show shows silly similar simple single solution some specific state stated statement states step steps
-    student students subject such supportive take tells than that their them then there these they thing think this those thought
-    through tone topic toward towards true tutor understand understanding used uses using valid validate very what when where whether
-    which while whole will with within without wording words work works would write wrong
+    about accept accurate accurately acknowledge acknowledges address addresses affirm affirming agree all and answer answers any
+    approach appropriate are attempt avoid back based because before belief believe both but can check clarify clear clearly
+    conclusion condescending condescension confuse confused confusing confusion content correct correctly critical decisive definition
+    demonstrate describe detail did discouraging does doing empathetic empathy encourage encourages encouraging error errors example
+    explain explained explains explanation explanations explicit explicitly fail fails false first follow following for from fully
+    generic get give given gives good got guide guides guiding had has have help helpful helps her him his how idea identifies
+    identify inaccurate incorrect information initial instead into introduce its itself know lack leave let made make makes making may
+    misconception misconceptions misleading mistake mistaken misunderstanding more must name named need new next not now offer one
+    only other out over own part plain possible praise previous problem prompt proper properly provide provides put question questions
+    reason reasoning recognise recognize relevant remain repeat reply response right said same say see set she show shows silly
+    similar simple solution some specific state stated statement states step steps student students subject such supportive take tells
+    than that the their them then there these they thing think this those thought through tone too topic toward towards tutor two
+    understand understanding use used uses using valid validate very was way what when where whether which while who whole why will
+    with within without wording words work works would write wrong
     """.split()
 )
 
@@ -57,4 +57,4 @@ def scenario_words(sample: Sample) -> frozenset[str]:
 
 def stems(text: str) -> frozenset[str]:
     """Return the words of a text that are not usual in criteria, each cut to its first letters."""
-    return frozenset(word[:STEM] for word in WORD.findall(text.lower()) if word not in USUAL)
+    return frozenset(word[:STEM].rstrip("s") for word in WORD.findall(text.lower()) if word not in USUAL)

@@ -70,16 +70,21 @@ async def one_by_one(ask: Asker, sample: Sample) -> tuple[Verdict, ...]:
 
 
 async def _vote(ask: Asker, sample: Sample, *, vote: int = 0, judge: int = 0, stage: Stage = "judge") -> Reply[JudgementAnswer]:
-    about, place = sample.metadata, judge * ask.settings.votes + vote  # so that each judge of a panel has an order of its own
+    about = sample.metadata
     prompt = judge_prompt(
         question=about.question,
         explanation=about.explanation,
         follow_up=about.follow_up,
-        rubrics=shown_order(about.rubrics, f"{ask.settings.random_seed}/{sample.id}/judge/{place}"),
+        rubrics=shown_order(about.rubrics, f"{ask.settings.random_seed}/{sample.id}/judge/{vote}"),
         response=sample.response,
     )
     objection = complete_for([rubric.id for rubric in about.rubrics])
-    return await ask(stage, sample.id, prompt=prompt, answer=JudgementAnswer, vote=vote, place=judge, objection=objection)
+    try:
+        return await ask(stage, sample.id, prompt=prompt, answer=JudgementAnswer, vote=vote, place=judge, objection=objection)
+    except CallFailed as failed:
+        if len(ask.models["judge"]) == 1:
+            raise
+        raise failed.named(ask.settings.judges[judge]) from None
 
 
 def shown_order(rubrics: Sequence[Rubric], seed: str) -> list[Rubric]:

@@ -75,7 +75,9 @@ def _finds_bad(score: int, weaknesses: Sequence[str]) -> bool:
 def evaluation(
     sample: Sample, answers: Sequence[JudgementAnswer], *, model: str, provider: str, notice: str = "", panel: Sequence[str] = ()
 ) -> Evaluation:
-    """Return the evaluation by the majority of the answers. Where two are divided, on a minor criterion, the first counts.
+    """Return the evaluation by the majority of the answers, or of the judges of a panel, each by its own majority.
+
+    Where two are divided, on a minor criterion, the first counts.
 
     Verdicts stand in the rubrics' own order, whatever order they were shown or answered in. The quality score is the median. Strengths
     and weaknesses are those that more than half of the answers name. `panel` names the judge of each answer where there are several.
@@ -83,7 +85,7 @@ def evaluation(
     given = _by_own_id([rubric.id for rubric in sample.metadata.rubrics], answers)
     return Evaluation(
         id=sample.id,
-        verdicts=tuple(_verdict(rubric.id, given[rubric.id], response=sample.response) for rubric in sample.metadata.rubrics),
+        verdicts=tuple(_verdict(rubric.id, given[rubric.id], response=sample.response, panel=panel) for rubric in sample.metadata.rubrics),
         quality_score=median_low(answer.quality_score for answer in answers),
         strengths=_named([answer.strengths for answer in answers]),
         weaknesses=_named([answer.weaknesses for answer in answers]),
@@ -104,9 +106,9 @@ def _by_own_id(rubric_ids: Sequence[str], answers: Sequence[JudgementAnswer]) ->
     return found
 
 
-def _verdict(rubric_id: str, given: Sequence[VerdictAnswer], *, response: str) -> Verdict:
+def _verdict(rubric_id: str, given: Sequence[VerdictAnswer], *, response: str, panel: Sequence[str]) -> Verdict:
     votes = tuple(verdict.met for verdict in given)
-    met = votes[0] if sum(votes) * 2 == len(votes) else sum(votes) * 2 > len(votes)
+    met = _majority(_of_each(panel, votes) if panel else votes)
     shown = given[votes.index(met)]
     return Verdict(
         rubric_id=rubric_id,
@@ -116,6 +118,16 @@ def _verdict(rubric_id: str, given: Sequence[VerdictAnswer], *, response: str) -
         evidence_found=quote_found(shown.evidence, response),
         votes=votes if len(votes) > 1 else (),
     )
+
+
+def _of_each(panel: Sequence[str], votes: Sequence[bool]) -> list[bool]:
+    """Return what each judge of the panel finds, by the majority of its own votes."""
+    return [_majority([vote for name, vote in zip(panel, votes, strict=True) if name == judge]) for judge in dict.fromkeys(panel)]
+
+
+def _majority(votes: Sequence[bool]) -> bool:
+    """Return what more than half say, and the first of two halves."""
+    return votes[0] if sum(votes) * 2 == len(votes) else sum(votes) * 2 > len(votes)
 
 
 def _named(lists: Sequence[Sequence[str]]) -> tuple[str, ...]:

@@ -118,7 +118,7 @@ def estimate(run: Run, plan: Plan) -> Estimate:
     stages = tuple(sorted(stages, key=lambda line: list(calls).index(line.stage)))
     calls |= {"judge": calls["judge"] + math.ceil(share * calls["judge"])}
     accesses = {stage: address(settings, stage).access for stage in calls}
-    local = {stage for stage, access in accesses.items() if access.is_local}
+    local = {stage for stage in calls if all(found.access.is_local for found in addresses(settings, stage))}
     widths = {stage: 1 if stage in local else settings.max_concurrency for stage in calls}
     if "judge" not in local:
         widths["judge"] = max(1, widths["judge"] // _judges_at_one_place(settings))

@@ -78,7 +78,11 @@ def addresses(settings: Settings, stage: Stage) -> list[Address]:
     Raises ProviderError when the judge's house can't be told, and when a default model would be asked of another house by oversight.
     """
     models = getattr(settings, SETTINGS_OF[stage][0]).split(",")
-    return [_address(settings, stage, asked=model) for model in models if model]
+    found = [_address(settings, stage, asked=model) for model in models if model]
+    if len(set(found)) < len(found):
+        twice = next(one for one in found if found.count(one) > 1)
+        raise ProviderError(f"{SETTINGS_OF[stage][0].upper()} names {twice.model} at {host_at(twice.access)} twice. Name another model.")
+    return found
 
 
 def _address(settings: Settings, stage: Stage, *, asked: str) -> Address:
@@ -107,7 +111,8 @@ def _require_meant(found: Address, settings: Settings, *, stage: Stage) -> None:
     if is_default and (found.access.house == "openai" or (found.access.is_judges_own and host_of(url) not in ("", "api.anthropic.com"))):
         raise ProviderError(
             f"{name.upper()} is still {found.model}, which would be asked of {host_of(url or OPENAI_HOST)}. Name a model of that endpoint: "
-            f"{' '.join(f'{one.upper()}=…' for one in _names_there(settings, found))}."
+            f"{' '.join(f'{one.upper()}=…' for one in _names_there(settings, found))}, or write its house before it "
+            f"(anthropic/{found.model})."
         )
 
 

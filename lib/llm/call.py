@@ -112,6 +112,10 @@ class CallFailed(Exception):
         """Return the same failure at `stage`. It is a new one, because a failed batch raises one failure in many calls."""
         return CallFailed(self.reason, self.detail, stage=stage, may_repeat=self.may_repeat)
 
+    def named(self, model: str) -> "CallFailed":
+        """Return the same failure with the name of the model, where one of several failed."""
+        return CallFailed(self.reason, f"{model}: {self.detail}", stage=self.stage, may_repeat=self.may_repeat)
+
 
 class Transient(Exception):
     """An attempt failed, and another may succeed. `most_attempts` bounds how many are made for one reply.

@@ -1,6 +1,7 @@
 """People judge the same criteria blind; their labels tell how often the judge recognises a good response."""
 
 import csv
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -110,6 +111,17 @@ def test_what_people_have_filled_in_is_never_overwritten(judged: Settings, capsy
     with pytest.raises(ReviewError, match="has been filled in"):
         write_sheet(Run(judged))
     assert path.read_bytes() == before
+
+
+def test_a_smaller_sheet_does_not_replace_answers_that_it_would_not_hold_and_notes_stay(judged: Settings) -> None:
+    write_sheet(Run(judged))
+    path = Run(judged).review
+    path.write_text(path.read_text("utf-8").replace('"",""\n', '"yes","read twice"\n'), "utf-8")
+    own = judged.model_copy(update={"review_csv": str(path)})
+    with pytest.raises(ReviewError, match="not all of it would stand in the new sheet"):
+        write_sheet(Run(own.model_copy(update={"review_samples": 4})))
+    write_sheet(Run(own.model_copy(update={"review_samples": 12})))
+    assert Counter(row["note"] for row in sheet_rows(own)) == {"read twice": 16, "": 8}
 
 
 def test_make_review_says_what_to_do_with_the_sheet(judged: Settings, capsys: pytest.CaptureFixture[str]) -> None:

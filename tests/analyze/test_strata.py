@@ -3,6 +3,7 @@
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from lib.analyze.rates import mid_p_interval
@@ -40,11 +41,11 @@ def test_the_interval_of_several_is_put_together_from_theirs_and_from_that_of_th
 
 
 def test_a_stratum_with_few_labels_is_counted_with_the_other_one_of_the_same_verdict() -> None:
-    """Of the 800 that pass 20 + 2 are labelled, and 21 of these are good."""
+    """Of the 600 and of the 200 that pass, 20 of 20 and 1 of 2 are good: 0.8 × (600 × 1 + 200 × 0.5)/800."""
     few = Stratum(passes=True, is_divided=True, size=200, labelled=2, good=1)
     found = labelled_rate([CLEAR_PASS, few, CLEAR_DROP, DIVIDED_DROP])
     assert found is not None
-    assert found[0] == pytest.approx(0.8 * 21 / 22 + 0.15 * 0.1 + 0.05 * 0.4)
+    assert found[0] == pytest.approx(0.8 * 0.875 + 0.15 * 0.1 + 0.05 * 0.4)
 
 
 @pytest.mark.parametrize("strata", [(), (Stratum(passes=True, is_divided=False, size=600, labelled=7, good=7),)])
@@ -52,24 +53,51 @@ def test_from_fewer_than_eight_labels_nothing_is_estimated(strata: tuple[Stratum
     assert labelled_rate(strata) is None
 
 
-def test_of_a_verdict_that_nobody_labelled_anything_is_possible() -> None:
-    """0.9 × 20/20 + 0.1 × anything from 0 to 1, which is a half when one number must stand for it."""
-    found = labelled_rate([replace(CLEAR_PASS, size=900), Stratum(passes=False, is_divided=False, size=100)])
+def test_of_a_small_verdict_that_nobody_labelled_anything_is_possible_and_with_a_large_one_nothing_is_estimated() -> None:
+    """0.96 × 20/20 + 0.04 × anything from 0 to 1, which is a half when one number must stand for it."""
+    found = labelled_rate([replace(CLEAR_PASS, size=960), Stratum(passes=False, is_divided=False, size=40)])
     assert found is not None
-    assert found[0] == pytest.approx(0.95)
-    assert found[1] < 0.95 - 0.05 < 0.95 + 0.05 <= found[2]
+    assert found[0] == pytest.approx(0.98)
+    assert found[1] < 0.96 < 1 == found[2]
+    assert labelled_rate([replace(CLEAR_PASS, size=900), Stratum(passes=False, is_divided=False, size=100)]) is None
 
 
 def test_the_judges_sensitivity_is_weighted_in_the_same_way() -> None:
     """Good ones: 600 + 150 that pass, 15 + 20 that are dropped: 750/785. Unweighted it would be 35/40."""
-    found = share_passed([(one, one.good) for one in STRATA])
+    found = share_passed(STRATA)
     assert found is not None
     assert found.rate == pytest.approx(750 / 785)
-    assert found.total < 40, "labels of unequal weight tell less than as many of equal weight"
+    assert found.interval[0] < found.rate < found.interval[1]
+
+
+def nine_of_ten_pass(good: list[int]) -> list[Stratum]:
+    """Return strata of 900 that pass and 100 that don't, with 15 labels each, of which so many are good."""
+    passing = Stratum(passes=True, is_divided=False, size=900, labelled=15, good=good[0])
+    return [passing, Stratum(passes=False, is_divided=False, size=100, labelled=15, good=good[1])]
+
+
+def test_a_stratum_without_a_bad_label_may_still_hold_bad_samples() -> None:
+    """0 of 15 labelled ones are bad, so up to 18 % of the 900 that pass may be, which is more than all 14 of 15 of the 100 dropped ones."""
+    found = share_passed(nine_of_ten_pass([15, 1]), of_good=False)
+    assert found is not None
+    assert found.rate == 0, "no bad one among the labelled ones passes"
+    assert found.interval[1] > 0.6
+
+
+@pytest.mark.parametrize("of_good", [True, False])
+def test_what_the_judge_passes_of_good_and_of_bad_samples_lies_in_the_interval_in_95_of_100_simulated_runs(of_good: bool) -> None:
+    """Of 900 that pass 5 % are bad, of 100 dropped ones 5 % are good. 15 of each are labelled."""
+    chance, truth, held, runs = np.random.default_rng(5), 855 / 860 if of_good else 45 / 140, 0, 1_000
+    for _ in range(runs):
+        good = [int(chance.binomial(15, 0.95)), int(chance.binomial(15, 0.05))]
+        strata = nine_of_ten_pass(good)
+        found = share_passed(strata, of_good=of_good)
+        held += found is None or found.interval[0] <= truth <= found.interval[1]
+    assert held >= 0.95 * runs
 
 
 def test_of_what_nobody_labelled_nothing_is_known() -> None:
-    assert share_passed([(Stratum(passes=True, is_divided=False, size=9), 0)]) is None
+    assert share_passed([Stratum(passes=True, is_divided=False, size=9)]) is None
 
 
 def test_about_four_times_as_many_labels_halve_the_interval() -> None:

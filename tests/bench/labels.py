@@ -75,7 +75,7 @@ def simulated(rate: float, judge: Judge, *, planted: int, labels: int, runs: int
         found["without"].add(corrected_rate(passed, caught=caught, recognised=recognised))
         strata = _labelled(good, passes=passes, divided=divided, labels=labels, chance=chance)
         alone = labelled_rate(strata)
-        from_planted = corrected_rate(passed, caught=caught, recognised=share_passed([(one, one.good) for one in strata]))
+        from_planted = corrected_rate(passed, caught=caught, recognised=share_passed(strata))
         found["labels alone"].add(alone)
         found["both"].add(together(alone, from_planted) if alone and from_planted else alone)
     return {way: held.of(rate) for way, held in found.items()}

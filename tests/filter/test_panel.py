@@ -8,16 +8,18 @@ import pytest
 
 from lib.analyze.panel import krippendorff_alpha
 from lib.analyze.trust import trust
+from lib.filter.votes import by_judge, evaluation
 from lib.generate.estimate import estimate
 from lib.generate.inputs import read_plan
+from lib.prompts.answers import JudgementAnswer, VerdictAnswer
 from lib.run.files import read_jsonl
 from lib.run.manifest import read_manifest
-from lib.run.records import evaluations, planted_copies
+from lib.run.records import evaluations, planted_copies, recorded_failures
 from lib.run.run import Run
 from lib.schema import Evaluation
 from lib.settings import Settings
 from tests.answers import CRITERION, Request
-from tests.build import filter_run, generate, judge, make_run, tables
+from tests.build import a_sample, filter_run, generate, judge, make_run, rubrics_of, tables
 from tests.provider import Provider
 
 PANEL = "claude-sonnet-5-5,openai/strict,openai/lenient"
@@ -86,6 +88,30 @@ def test_a_judge_that_becomes_part_of_a_panel_is_not_asked_again(provider: Provi
     assert of_two_more == {"claude-sonnet-5-5": 0, "strict": 7, "lenient": 7}
 
 
+def test_a_judge_is_not_asked_again_wherever_it_stands_in_the_panel(provider: Provider, house: Provider, settings: Settings) -> None:
+    make_run(a_panel(settings))
+    before = provider.calls, house.calls
+    turned = a_panel(settings, judge_model="openai/lenient,openai/strict,claude-sonnet-5-5")
+    assert set(read_plan_and_estimate(turned).values()) == {0}
+    judge(turned)
+    assert (provider.calls, house.calls) == before
+
+
+def test_with_several_votes_each_judge_counts_once_by_its_own_majority() -> None:
+    """Two of three judges find it met by 2 of 3 votes each, and the third by none: 4 of 9 votes, but 2 of 3 judges."""
+    sample = a_sample(rubrics=rubrics_of(5))
+    votes = (True, True, False) * 2 + (False,) * 3
+    answers = [
+        JudgementAnswer(
+            verdicts=[VerdictAnswer(rubric_id="r1", reasoning="So.", evidence="", met=met)], strengths=[], weaknesses=[], quality_score=4
+        )
+        for met in votes
+    ]
+    found = evaluation(sample, answers, model="a, b, c", provider="p", panel=["a"] * 3 + ["b"] * 3 + ["c"] * 3)
+    assert found.verdicts[0].met and found.verdicts[0].votes == votes
+    assert [verdicts[0].met for verdicts in by_judge(found).values()] == [True, True, False]
+
+
 def read_plan_and_estimate(settings: Settings) -> dict[str, int]:
     """Return the calls of each judge that are not paid for yet."""
     run = Run(settings)
@@ -99,6 +125,7 @@ def test_a_sample_that_one_judge_of_the_panel_cannot_judge_is_unjudged(house: Pr
     filter_run(run)
     assert not list(read_jsonl(Run(run).evaluations, Evaluation, made_by="02_filter"))
     assert tables(run).samples["reason"].tolist() == ["refusal"] * 6
+    assert all("openai/lenient" in failure.detail for failure in recorded_failures(Run(run))), "the judge that refused is named"
 
 
 def is_judgement(request: Request) -> bool:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lib.llm.addresses import SIGNS, Access, address, stages_asked, whom_it_asks
+from lib.llm.addresses import SIGNS, Access, address, addresses, stages_asked, whom_it_asks
 from lib.llm.budget import PriceError, price_of
 from lib.llm.call import ProviderError
 from lib.llm.names import family, plain_id
@@ -153,8 +153,14 @@ def test_a_default_model_is_not_asked_of_another_house_by_oversight(monkeypatch:
     monkeypatch.delenv("OPENAI_BASE_URL")
     monkeypatch.setenv("ANTHROPIC_API_KEY", "k")
     monkeypatch.setenv("JUDGE_BASE_URL", "http://127.0.0.1:9/v1")
-    with pytest.raises(ProviderError, match=r"JUDGE_MODEL is still claude-sonnet-5-5, .*: JUDGE_MODEL=…\."):
+    with pytest.raises(ProviderError, match=r"JUDGE_MODEL is still claude-sonnet-5-5, .*: JUDGE_MODEL=…, or write its house before it"):
         address(Settings(), "judge")
+
+
+def test_a_panel_that_names_one_model_in_two_ways_is_refused(monkeypatch: Environment) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "k")
+    with pytest.raises(ProviderError, match=r"JUDGE_MODEL names gpt-x at api\.openai\.com twice"):
+        addresses(Settings(judge_model="gpt-x,openai/gpt-x,gpt-y", judge_provider="openai"), "judge")
 
 
 def test_it_is_said_whom_the_run_asks_and_where(monkeypatch: Environment) -> None:

@@ -6,7 +6,7 @@ The samples and criteria are those of `review.csv`. Neither verdicts nor severit
 from collections.abc import Mapping
 from pathlib import Path
 
-from lib.analyze.sheet import Criterion, answers_so_far, reviewed_criteria, to_review
+from lib.analyze.sheet import Criterion, Written, answers_so_far, reviewed_criteria, to_review
 from lib.publish.markdown import rendered
 from lib.publish.page.entries import Entry
 from lib.publish.page.html import Chunks, write_html
@@ -24,7 +24,7 @@ def write_review_form(run: Run) -> Path:
     return run.review_form
 
 
-def _entry(sample: Sample, *, random_seed: int, answers: Mapping[Criterion, str]) -> Entry:
+def _entry(sample: Sample, *, random_seed: int, answers: Mapping[Criterion, Written]) -> Entry:
     about = sample.metadata
     texts = {
         "id": sample.id,
@@ -34,7 +34,7 @@ def _entry(sample: Sample, *, random_seed: int, answers: Mapping[Criterion, str]
         "follow_up": rendered(about.follow_up),
         "response": rendered(sample.response),
         "criteria": [
-            {"id": rubric.id, "text": rubric.criteria, "met": answers.get((sample.id, sample.response_id, rubric.id), "")}
+            {"id": rubric.id, "text": rubric.criteria, "met": answers.get((sample.id, sample.response_id, rubric.id), ("", ""))[0]}
             for rubric in reviewed_criteria(sample, random_seed)
         ],
     }
