@@ -5,8 +5,8 @@ PARAMETERS := RUN OUTPUTS_DIR SEEDS_CSV TOPICS_CSV ON_BAD_ROW NUM_SEEDS SAMPLES_
   MODEL VERIFY_SCENARIOS VERIFIER_MODEL JUDGE_MODEL PROVIDER JUDGE_PROVIDER MODE JUDGE_MODE MAX_CONCURRENCY BUDGET_USD PRICE_USD_PER_MTOK \
   SCENARIO_EFFORT VERIFY_EFFORT GOLD_EFFORT JUDGE_EFFORT SECOND_VOTE MIN_QUALITY_SCORE DROP_FACTUAL_ERRORS BAN_IS_VETO \
   MAX_TOKENS BATCH_POLL_S TIMEOUT_S MIN_CALL_SUCCESS SHOW_RUBRICS_TO_TUTOR CRITICAL_PASS_THRESHOLD RANDOM_SEED \
-  VOTES PLANTED_SHARE SUBTLE_SHARE HARMLESS_SHARE ONE_CRITERION_A_CALL CANDIDATES BASELINE ROWS_CSV MAX_ROWS CANDIDATE_EFFORT LENGTH_TOLERANCE MAX_SHARED_WORDS MAX_SHARED_SHARE BENCHMARK_CSV NEAR_DUPLICATE_SIMILARITY MAX_ALIKE_SHARE \
-  SCENARIOS_FROM EDITED_PROMPT SUBJECTS_ANYWAY REPLACE TOP_UP TARGET_KEPT REVIEW_SAMPLES REVIEW_CSV VALIDATION_SHARE COMPARE_WITH
+  VOTES PLANTED_SHARE SUBTLE_SHARE HARMLESS_SHARE ONE_CRITERION_A_CALL CANDIDATES BASELINE ROWS_CSV ROWS_SIDE MAX_ROWS CANDIDATE_EFFORT LENGTH_TOLERANCE MAX_SHARED_WORDS MAX_SHARED_SHARE BENCHMARK_CSV NEAR_DUPLICATE_SIMILARITY MAX_ALIKE_SHARE \
+  SCENARIOS_FROM EDITED_PROMPT SUBJECTS_ANYWAY REPLACE TOP_UP TARGET_KEPT REVIEW_SAMPLES REVIEW_CSV PREFERENCE_FORM PAIRS_FROM_PLANTED VALIDATION_SHARE COMPARE_WITH
 # FILE, FORM, FROM and OPTIONS belong to one command each. PYTHON is the Python that makes .venv. ENV=active uses the environment that is active now,
 # for example one of conda, and makes no .venv.
 OTHERS := FILE FORM FROM OPTIONS ENV PYTHON
@@ -104,9 +104,9 @@ filter: $(READY) ## notebook 02: judge the samples and keep the good ones
 analyze: $(READY) ## notebook 03: draw the figures and add up the costs
 	@$(call notebook,03_analyze)
 
-validator = exec $(PY) -m lib.commands validate $(if $(filter general,$(call text,FORM)),--general )-- $(call quoted,$(value FILE))
-validate: $(READY) ## notebook 04: check and split the training file; or only check FILE=any.jsonl (FORM=general allows any chat)
-	@$(if $(filter-out strict general,$(call text,FORM))$(word 2,$(call text,FORM)),$(error FORM is strict or general))
+validator = exec $(PY) -m lib.commands validate $(if $(filter-out strict,$(call text,FORM)),--form $(call text,FORM) )-- $(call quoted,$(value FILE))
+validate: $(READY) ## notebook 04: check and split the training file; or only check FILE=any.jsonl (FORM=general allows any chat; also preferences, rubrics)
+	@$(if $(filter-out strict general preferences rubrics,$(call text,FORM))$(word 2,$(call text,FORM)),$(error FORM is strict, general, preferences or rubrics))
 	@$(if $(call text,FILE),$(validator),$(call notebook,04_validate))
 
 evaluate: $(READY) ## notebook 05: let CANDIDATES=<models> answer the validation samples, or ROWS_CSV, and compare their scores

@@ -57,7 +57,7 @@ class Agreement:
     def specificity(self) -> Weighted | None:
         """Of those that people would find bad, the ones that it drops. These are natural failures, unlike planted ones."""
         passed = share_passed(self.strata, of_good=False)
-        return Weighted(1 - passed.rate, (1 - passed.interval[1], 1 - passed.interval[0])) if passed else None
+        return passed.turned if passed else None
 
     @property
     def lines(self) -> list[str]:

@@ -24,17 +24,17 @@ class Weighted:
 
     rate: float
     interval: tuple[float, float]
-
-    @property
-    def total(self) -> float:
-        """How many labels of equal weight would tell as much."""
-        low, high = self.interval
-        middle = (low + high) / 2
-        return max(1.0, middle * (1 - middle) * (2 * Z / max(1e-6, high - low)) ** 2)
+    total: float  # how many labels of equal weight would tell as much. Source: Kish 1965, Survey Sampling
 
     @property
     def hits(self) -> float:
         return self.rate * self.total
+
+    @property
+    def turned(self) -> "Weighted":
+        """The share of the others."""
+        low, high = self.interval
+        return Weighted(1 - self.rate, (1 - high, 1 - low), self.total)
 
     def __str__(self) -> str:
         low, high = self.interval
@@ -60,10 +60,8 @@ class Stratum:
         return self.good / self.labelled if self.labelled else 0.5
 
     def with_other(self, other: "Stratum") -> "Stratum":
-        """Return both together. Their rates are weighed by their sizes, because more of one may be labelled than of the other."""
-        size, labelled, known = self.size + other.size, self.labelled + other.labelled, [one for one in (self, other) if one.labelled]
-        rate = sum(one.size * one.rate for one in known) / max(1, sum(one.size for one in known))
-        return replace(self, size=size, labelled=labelled, good=rate * labelled)
+        size, labelled, good = self.size + other.size, self.labelled + other.labelled, self.good + other.good
+        return replace(self, size=size, labelled=labelled, good=good)
 
 
 def labelled_rate(strata: Sequence[Stratum]) -> Estimated | None:
@@ -122,7 +120,9 @@ def share_passed(strata: Sequence[Stratum], *, of_good: bool = True) -> Weighted
         ends[passes][2] = ends[passes][0] + math.sqrt(above)
     (dropped, fewest_dropped, most_dropped), (passed, fewest_passed, most_passed) = ends
     low = fewest_passed / max(1e-9, fewest_passed + most_dropped)
-    return Weighted(passed / max(1e-9, passed + dropped), (low, most_passed / max(1e-9, most_passed + fewest_dropped)))
+    weights = [(one.good if of_good else one.labelled - one.good, one.size / one.labelled) for one in strata if one.labelled]
+    total = sum(count * weight for count, weight in weights) ** 2 / sum(count * weight**2 for count, weight in weights)
+    return Weighted(passed / max(1e-9, passed + dropped), (low, most_passed / max(1e-9, most_passed + fewest_dropped)), total)
 
 
 def labels_to_halve(strata: Sequence[Stratum]) -> int | None:

@@ -7,7 +7,7 @@ question is one of the run's seeds is set aside, because a model that was traine
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,7 @@ class Rows:
     is_own: bool  # true for the run's validation samples
     set_aside: dict[str, int]
     not_drawn: int = 0  # beyond `max_rows`
+    is_train: bool = False  # true for the run's training samples, of which answers make preference pairs
 
     def __iter__(self) -> Iterator[EvaluationRow]:
         return iter(self.rows)
@@ -55,6 +56,8 @@ class Rows:
     @property
     def claim(self) -> str:
         """What scores on these rows can be called, in words."""
+        if self.is_train:
+            return f"training rows: {len(self):,}, whose answers make preference pairs and measure nothing"
         if len(self) < SMOKE_TEST:
             return f"smoke test: {counted(len(self), 'row')}, fewer than {SMOKE_TEST}, show that the code works and nothing of a model"
         if self.is_own:
@@ -90,18 +93,21 @@ def read_rows(run: Run) -> Rows:
         return found
     chosen = set(drawn(found.by_id, count=most, seed=f"{run.settings.random_seed}/rows"))
     rows = tuple(row for row in found if row.id in chosen)
-    return Rows(rows, found.source, found.is_own, found.set_aside, not_drawn=len(found) - most)
+    return replace(found, rows=rows, not_drawn=len(found) - most)
 
 
 def _of_run(run: Run) -> Rows:
-    held = validation_ids(run)
-    rows = tuple(_own_row(sample) for sample in kept_samples(run) if sample.id in held)
+    held, is_train = validation_ids(run), run.settings.rows_side == "train"
+    rows = tuple(_own_row(sample) for sample in kept_samples(run) if (sample.id in held) is not is_train)
     if not rows:
         raise RunError(
             f"{run.dir} has no validation samples to evaluate on. Make more samples, or set a larger VALIDATION_SHARE, and run 04_validate "
             "again; or name other rows in ROWS_CSV."
         )
-    return Rows(rows, f"the validation samples of run {run.settings.run}", is_own=True, set_aside={})
+    side = run.settings.rows_side
+    return Rows(
+        rows, f"the {'training' if is_train else side} samples of run {run.settings.run}", is_own=True, set_aside={}, is_train=is_train
+    )
 
 
 def validation_ids(run: Run) -> set[str]:

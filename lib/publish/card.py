@@ -27,6 +27,7 @@ NO_LABELS = "Nobody has labelled any of it, so how many good replies the judge d
 SHOWN_SETTINGS = [
     name for name in Settings.names_of("plan", "writing", "endpoint", "judging", "filtering", "publishing") if name != "benchmark_csv"
 ]
+SOURCES = {"repair": "near misses and their repairs", "candidate": "answers of other models", "planted": "spoiled copies"}
 LEVELS = ("middle_school", "high_school", "undergraduate", "graduate")
 
 
@@ -97,6 +98,10 @@ def card(tables: Tables, split: Split) -> str:
         "rules": _rules(run.settings),
         "variety": variety_table(tables).to_dict("records"),
         "people": judge.people is not None,
+        "pairs": _pairs(section_of(run, "dataset", made_by="04_validate").preferences),
+        "preference_form": run.settings.preference_form,
+        "rubrics": section_of(run, "dataset", made_by="04_validate").rubrics,
+        "has_own_seeds": _has_own_seeds(generation.inputs_sha256.get("seeds", "unknown")),
     }
     return render(TEMPLATE.name, values, folder=TEMPLATE.parent)
 
@@ -122,8 +127,18 @@ def trust_lines(judge: Trust, writers: list[str]) -> list[str]:
     return [*lines, *(judge.good.assumptions if judge.corrected_line else [NO_LABELS] if not judge.people else [])]
 
 
+def _pairs(counts: dict[str, dict[str, int]]) -> str:
+    """Return how many pairs of each source each side has, in words, or ""."""
+    found = [f"{side}: {', '.join(f'{count} {SOURCES[source]}' for source, count in of.items())}" for side, of in counts.items() if of]
+    return "; ".join(found)
+
+
+def _has_own_seeds(digest: str) -> bool:
+    return is_file(OWN_SEEDS) and sha256_of(OWN_SEEDS) == digest
+
+
 def _seeds_licence(digest: str) -> str:
-    if is_file(OWN_SEEDS) and sha256_of(OWN_SEEDS) == digest:
+    if _has_own_seeds(digest):
         return "the kit's own (CC BY 4.0)."
     return (
         f"a file of the user's (sha256 `{cell(digest[:16])}…`). **Fill in its licence**: TutorBench's rows are CC BY-NC 4.0 and a "

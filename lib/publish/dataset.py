@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Any
 from lib.filter.examples import example_line, example_messages
 from lib.filter.keep import judged_samples
 from lib.filter.scores import critical_score, weighted_score
+from lib.publish.pairs import write_pairs
+from lib.publish.rewards import write_rubrics
 from lib.publish.splits import Split
+from lib.publish.trainers import write_for_trainers
 from lib.run.files import whole_file
 from lib.run.folder import SIDES
 from lib.run.lock import holding
@@ -36,8 +39,10 @@ def write_dataset(run: Run, split: Split) -> dict[str, int]:
         for side in sides.values():
             side.finish()
     counts = {name: side.count for name, side in sides.items()}
+    further = {"preferences": write_pairs(run, split), "rubrics": write_rubrics(run, split)}
+    write_for_trainers(run, counts=counts)
     strata = {f"{name}={value}": list(sides) for (name, value), sides in split.counts.items()}
-    values = {"counts": counts, "groups": split.groups, "validation_share": run.settings.validation_share, "strata": strata}
+    values = {"counts": counts, "groups": split.groups, "validation_share": run.settings.validation_share, "strata": strata, **further}
     update_manifest(run, "dataset", values=values)
     return counts
 

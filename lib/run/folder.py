@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SIDES = ("train", "validation")
+DATASET_FILES = (  # beside those of each side
+    "README.md", "valid.jsonl", "dataset_info.json", "preferences.jsonl", "preferences_validation.jsonl", "rubrics.jsonl",
+)  # fmt: skip
 FIGURES = (  # that notebooks 03 and 05 save
     "overview", "catch_rate_by_kind", "keep_rate_by_subject", "keep_rate_by_misconception_type", "keep_rate_by_cell", "scores",
     "criteria_by_tutoring_skill", "criteria_by_eval_dimension", "evaluation_scores", "evaluation_differences", "evaluation_length",
@@ -60,7 +63,8 @@ class Folder:
 
     def dataset_files(self) -> list[Path]:
         """Return the files that the kit writes into `dataset/`. Other files there belong to the user."""
-        return [self.dataset / "README.md"] + [self.dataset / name for side in SIDES for name in (f"{side}.jsonl", f"data/{side}.parquet")]
+        names = [*DATASET_FILES, *(name for side in SIDES for name in (f"{side}.jsonl", f"data/{side}.parquet"))]
+        return [self.dataset / name for name in names]
 
     def figure_files(self) -> list[Path]:
         """Return the figures that the kit writes. Others in the folder belong to the user."""

@@ -54,6 +54,8 @@ class Section(BaseModel):
     kept: Count | None = None
     cost_usd_a_kept_sample: float | None = None
     review_csv: str = ""
+    preferences: dict[str, dict[str, Count]] = {}  # side -> source -> pairs
+    rubrics: Count = 0  # prompts with rubrics
     repaired: Count = 0
     added: Count = 0
     why: str = ""

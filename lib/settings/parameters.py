@@ -121,12 +121,19 @@ class Parameters(BaseModel):
     review_samples: int = setting("publishing", 30, ge=1, le=10_000, means="samples on the sheet that people fill in (make review)")
     review_csv: Text = setting("place", "", means="the filled-in sheet; empty: none")
     compare_with: Text = setting("place", "", means="another run of the same plan to compare with; empty: none")
+    preference_form: Literal["trl", "openai", "kto"] = setting("publishing", "trl", means="form of the preference pairs in dataset/")
+    pairs_from_planted: bool = setting(
+        "publishing", default=False, means="also pair responses with their spoiled copies, whose faults are not those of models"
+    )
     validation_share: float = setting("publishing", 0.1, ge=0, le=0.5, means="share of kept samples set aside for validation; 0: no split")
     candidates: ModelNames = setting(
         "once", "", means="models that notebook 05 evaluates, with commas between them; each may begin with its house, as openai/<id>"
     )
     baseline: Text = setting("once", "", means="the candidate that the others are compared with; empty: the first one")
     rows_csv: Text = setting("once", "", means="a CSV in TutorBench's columns to evaluate on; empty: the run's own validation samples")
+    rows_side: Literal["validation", "train"] = setting(
+        "once", "validation", means="which of the run's samples are rows; train: only to make preference pairs of the answers"
+    )
     max_rows: int = setting("once", 0, ge=0, le=MOST_SAMPLES, means="rows to evaluate on, drawn by random_seed; 0: all")
     candidate_effort: Effort = setting("once", "", means="how much a candidate thinks about its answer; empty: not sent")
     edited_prompt: Literal["", "gold", "judge"] = setting(
