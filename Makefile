@@ -7,15 +7,16 @@ PARAMETERS := RUN OUTPUTS_DIR SEEDS_CSV TOPICS_CSV ON_BAD_ROW NUM_SEEDS SAMPLES_
   MAX_TOKENS BATCH_POLL_S TIMEOUT_S MIN_CALL_SUCCESS SHOW_RUBRICS_TO_TUTOR CRITICAL_PASS_THRESHOLD RANDOM_SEED \
   VOTES PLANTED_SHARE SUBTLE_SHARE HARMLESS_SHARE ONE_CRITERION_A_CALL CANDIDATES BASELINE ROWS_CSV ROWS_SIDE MAX_ROWS CANDIDATE_EFFORT LENGTH_TOLERANCE MAX_SHARED_WORDS MAX_SHARED_SHARE BENCHMARK_CSV NEAR_DUPLICATE_SIMILARITY MAX_ALIKE_SHARE \
   SCENARIOS_FROM EDITED_PROMPT SUBJECTS_ANYWAY REPLACE TOP_UP TARGET_KEPT REVIEW_SAMPLES REVIEW_CSV PREFERENCE_FORM PAIRS_FROM_PLANTED VALIDATION_SHARE COMPARE_WITH
-# FILE, FORM, FROM and OPTIONS belong to one command each. PYTHON is the Python that makes .venv. ENV=active uses the environment that is active now,
+# FILE, FORM, FROM, REPO and OPTIONS belong to one command each. PYTHON is the Python that makes .venv. ENV=active uses the environment that is active now,
 # for example one of conda, and makes no .venv.
-OTHERS := FILE FORM FROM OPTIONS ENV PYTHON
+OTHERS := FILE FORM FROM REPO OPTIONS ENV PYTHON
 PYTHON ?= python3
 RUN :=
 ENV := .venv
 FILE :=
 FORM :=
 FROM :=
+REPO :=
 OPTIONS :=
 # An assignment above wins over a variable that the shell exports (MODEL, ENV, FILE …). A value written after `make` wins over both.
 # make would expand the variables that it exports. None is exported, so that a value with a dollar sign stays as it was written.
@@ -68,7 +69,7 @@ values = $(call pairs,$(PARAMETERS))
 notebook = exec $(PY) -m lib.commands notebooks $(1) $(values)
 
 .DEFAULT_GOAL := help
-.PHONY: help run full estimate generate filter analyze validate evaluate topup rerun report review runs settings lab test crosscheck lint bench clean setup model lock
+.PHONY: help run full estimate generate filter analyze validate evaluate topup rerun report review push runs settings lab test crosscheck lint bench clean setup model lock
 
 help: ## show this list
 	@echo "What this kit can do. Begin with: make run"
@@ -105,7 +106,7 @@ analyze: $(READY) ## notebook 03: draw the figures and add up the costs
 	@$(call notebook,03_analyze)
 
 validator = exec $(PY) -m lib.commands validate $(if $(filter-out strict,$(call text,FORM)),--form $(call text,FORM) )-- $(call quoted,$(value FILE))
-validate: $(READY) ## notebook 04: check and split the training file; or only check FILE=any.jsonl (FORM=general allows any chat; also preferences, rubrics)
+validate: $(READY) ## notebook 04: check and split the training file; or check FILE=any.jsonl (FORM=general, preferences, rubrics)
 	@$(if $(filter-out strict general preferences rubrics,$(call text,FORM))$(word 2,$(call text,FORM)),$(error FORM is strict, general, preferences or rubrics))
 	@$(if $(call text,FILE),$(validator),$(call notebook,04_validate))
 
@@ -124,6 +125,9 @@ report: $(READY) ## write report.html, a page to browse, search and filter every
 
 review: $(READY) ## write review.html and review.csv for people to fill in; make analyze REVIEW_CSV=<file> then reads the answers
 	@$(PY) -m lib.commands review $(values)
+
+push: $(READY) ## check the data set of RUN and print what would go to the Hugging Face Hub; REPO=<you>/<name> sends it
+	@$(PY) -m lib.commands push $(if $(call text,REPO),--repo $(call quoted,$(value REPO))) $(values)
 
 runs: $(READY) ## list the runs with their samples, cost and models, the last one made first
 	@$(PY) -m lib.commands runs $(values)

@@ -11,7 +11,7 @@ from importlib import import_module
 
 from lib.errors import KitError
 
-NAMES = ("notebooks", "estimate", "summary", "review", "rerun", "topup", "validate", "settings", "runs", "lab", "report")
+NAMES = ("notebooks", "estimate", "summary", "review", "rerun", "topup", "validate", "settings", "runs", "lab", "report", "push")
 
 
 def main(words: list[str]) -> int:

@@ -82,7 +82,7 @@ def test_a_value_arrives_as_it_was_written(value: str, stand_in: Path, tmp_path:
     ("words", "arguments"),
     [
         (["validate", "FILE={}"], ["-m", "lib.commands", "validate", "--", "{}"]),
-        (["validate", "FILE={}", "FORM=general"], ["-m", "lib.commands", "validate", "--general", "--", "{}"]),
+        (["validate", "FILE={}", "FORM=general"], ["-m", "lib.commands", "validate", "--form", "general", "--", "{}"]),
         (["rerun", "FROM={}"], ["-m", "lib.commands", "rerun", "{}"]),
         (["rerun", "FROM={}", "RUN={}"], ["-m", "lib.commands", "rerun", "{}", "RUN={}"]),
         (["estimate", "RUN={}"], ["-m", "lib.commands", "estimate", "plan", "RUN={}", "NUM_SEEDS=250", "SAMPLES_PER_SEED=4"]),
@@ -161,7 +161,7 @@ def test_making_a_full_run_without_a_budget_is_refused() -> None:
 
 def test_a_form_that_is_none_is_refused() -> None:
     for form in ("generale", "general strict", "$(FILE)"):
-        assert "FORM is strict or general" in refused("validate", f"FORM={form}", "ENV=active")
+        assert "FORM is strict, general, preferences or rubrics" in refused("validate", f"FORM={form}", "ENV=active")
 
 
 def test_a_signal_to_make_reaches_python_itself(tmp_path: Path) -> None:
