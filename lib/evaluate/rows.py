@@ -62,7 +62,7 @@ class Rows:
             return f"smoke test: {counted(len(self), 'row')}, fewer than {SMOKE_TEST}, show that the code works and nothing of a model"
         if self.is_own:
             return f"held-out rows of the run itself: {len(self):,} validation samples, made by the same prompts as the training samples"
-        return f"benchmark rows: {len(self):,} of {self.source}"
+        return f"benchmark rows: {len(self):,} of {Path(self.source).name}"
 
     def __str__(self) -> str:
         aside = ", ".join(f"{count:,} {label(reason).lower()}" for reason, count in self.set_aside.items())
