@@ -107,11 +107,17 @@ def test_progress_is_written_line_by_line_when_nobody_watches(made: Made) -> Non
 # ── a model that was trained on it ───────────────────────────────────────────────────────────────────────────────────
 
 
-def test_notebook_5_evaluates_candidates_on_rows_of_a_file_and_leaves_scores(made: Made) -> None:
+@pytest.fixture(scope="module")
+def evaluated(made: Made) -> Made:
+    """A copy of the run, with two candidates asked."""
     asked = ("CANDIDATES=claude-haiku-5-5,claude-sonnet-5-5", "ROWS_CSV=data/seeds.csv", "MAX_ROWS=3", "JUDGE_MODEL=claude-opus-5-5")
     copy = made.folder.with_name("evaluated")
     shutil.copytree(made.folder, copy)
-    process = done("notebooks", "05_evaluate", made.pairs[0], "RUN=evaluated", *asked)
+    return Made(copy, asked, done("notebooks", "05_evaluate", made.pairs[0], "RUN=evaluated", *asked))
+
+
+def test_notebook_5_evaluates_candidates_on_rows_of_a_file_and_leaves_scores(evaluated: Made) -> None:
+    process, copy = evaluated.process, evaluated.folder
     assert process.returncode == 0, process.stderr
     assert "6 of 6 samples answered and judged" in process.stdout
     assert "Of so few rows nothing follows." in process.stdout
