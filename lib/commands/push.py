@@ -3,6 +3,7 @@
 python -m lib.commands push run=quick [--repo name]
 """
 
+import argparse
 from pathlib import Path
 
 from lib.commands.notebooks import require_run
@@ -23,8 +24,10 @@ class PushError(KitError):
 
 def main(words: list[str]) -> int:
     """Check the data set, and upload it as a private one where a repository is named."""
-    repo, words = _repo(words)
-    settings = settings_of(with_run(words))
+    parser = argparse.ArgumentParser(prog="python -m lib.commands push", description="Publish the data set of a run.", allow_abbrev=False)
+    parser.add_argument("--repo", default="", help="<you>/<name> on the Hugging Face Hub; without it nothing is sent")
+    options, words = parser.parse_known_args(words)
+    repo, settings = options.repo, settings_of(with_run(words))
     require_run(Run(settings))
     run = Run(settings).as_filtered
     if not (run.dataset / "README.md").exists():
@@ -42,14 +45,6 @@ def main(words: list[str]) -> int:
     return 0
 
 
-def _repo(words: list[str]) -> tuple[str, list[str]]:
-    """Return the repository after `--repo`, or "", and the other words."""
-    if "--repo" not in words:
-        return "", words
-    place = words.index("--repo")
-    return words[place + 1], [*words[:place], *words[place + 2 :]]
-
-
 def _require_valid(folder: Path) -> None:
     """Raise TrainingFileError or PushError where a file of the data set has errors."""
     for side in SIDES:
@@ -61,7 +56,10 @@ def _require_valid(folder: Path) -> None:
 
 
 def _uploaded(run: Run, repo: str, *, files: list[Path]) -> str:
-    """Upload these files and return the address of the data set. Raises PushError with the Hub's own words."""
+    """Upload these files, and take away those of an earlier time. Return the address of the data set.
+
+    Raises PushError with the Hub's own words, and for a data set that is public already, because everybody would see the files at once.
+    """
     try:
         import httpx2
         from huggingface_hub import HfApi
@@ -71,8 +69,13 @@ def _uploaded(run: Run, repo: str, *, files: list[Path]) -> str:
     hub = HfApi()
     try:
         hub.create_repo(repo, repo_type="dataset", private=True, exist_ok=True)
-        names = [str(path.relative_to(run.dataset)) for path in files]
-        hub.upload_folder(repo_id=repo, repo_type="dataset", folder_path=run.dataset, allow_patterns=names)
+        if not hub.dataset_info(repo).private:
+            raise PushError(
+                f"{repo} is public, so everybody would see the files at once. Nothing was sent. Make it private in its settings on the Hub "
+                "first, or name another REPO."
+            )
+        names, ours = ([path.relative_to(run.dataset).as_posix() for path in paths] for paths in (files, run.dataset_files()))
+        hub.upload_folder(repo_id=repo, repo_type="dataset", folder_path=run.dataset, allow_patterns=names, delete_patterns=ours)
     except (HfHubHTTPError, LocalTokenNotFoundError, httpx2.HTTPError, OSError, ValueError) as problem:
         raise PushError(
             f"The Hub did not take it ({' '.join(str(problem).split())[:300]}). Log in with `hf auth login`, and check REPO."

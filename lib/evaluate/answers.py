@@ -53,7 +53,6 @@ def _work(folder: EvaluationFolder, *, task: Task) -> Tally:
             ),
         )
 
-    write_jsonl(folder.evaluation_rows, rows)
     work = Pass(
         verb="answered and judged",
         things=questions,
@@ -68,6 +67,7 @@ def _work(folder: EvaluationFolder, *, task: Task) -> Tally:
     note = f"{counted(len(rows), 'row')} for each of {counted(len(candidates), 'candidate')}"
     tally = replace(tally, note=note)
     if not tally.keeps_files:
+        write_jsonl(folder.evaluation_rows, rows)
         about = {"source": rows.source, "is_own": rows.is_own, "set_aside": rows.set_aside, "not_drawn": rows.not_drawn}
         update_manifest(folder, "evaluation", values={"candidates": candidates, "rows": about, **tally.section(folder)})
     return tally.require_enough(folder)

@@ -7,7 +7,7 @@ least as wide as Student's own. Source: Hesterberg 2015, The American Statistici
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import NormalDist
 from typing import TYPE_CHECKING
 
@@ -47,6 +47,12 @@ class Mean:
         if self.low is None or self.high is None:
             return ""
         return f" (95 % interval {100 * self.low:.1f} to {100 * self.high:.1f})"
+
+    def within(self, least: float, most: float) -> "Mean":
+        """Return the mean with an interval that ends where the values do."""
+        if self.low is None or self.high is None:
+            return self
+        return replace(self, low=max(least, self.low), high=min(most, self.high))
 
     def as_record(self) -> dict[str, float | int | None]:
         bounds = {"low": self.low, "high": self.high}

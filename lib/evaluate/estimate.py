@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
-from lib.evaluate.questions import EvaluationFolder, prompt_of
+from lib.evaluate.questions import EvaluationFolder, prompt_of, question_id
 from lib.evaluate.rows import Rows, candidates_of, read_rows
 from lib.generate.estimate import Estimate, with_judge
 from lib.generate.minutes import seconds_a_call
@@ -52,19 +52,22 @@ def read_task(run: Run) -> Task:
 def _estimate(run: Run, rows: Rows, *, candidates: int) -> Estimate:
     settings, journal, count = run.settings, EvaluationFolder(run).journal, len(rows)
     seen: dict[str, Mean] = {stage: mean for (stage, _), mean in means(journal).items() if stage in STAGES}
-    asked = sum(len(prompt.system) + len(prompt.user) for prompt in map(prompt_of, rows)) / max(1, count)
-    judged = len(template_text("judge")) + asked + REPLY_CHARACTERS + wire_schema(JudgementAnswer).characters
+    read = sum(len(prompt.system) + len(prompt.user) for prompt in map(prompt_of, rows)) / max(1, count)
+    judged = len(template_text("judge")) + read + REPLY_CHARACTERS + wire_schema(JudgementAnswer).characters
     answers = [settings.model_copy(update={"candidates": candidate}) for candidate in settings.candidates.split(",")]
     judges = [with_judge(run, judge).settings for judge in settings.judges]
     paid = answered(journal)
 
     def line(stage: Stage, own: Settings, *, calls: int, characters: float) -> StageEstimate:
         known = paid.get((stage, asked_model(own, stage)))
-        left = max(0, calls - sum(known.votes.values())) if known else calls
+        named = settings.candidates.split(",") if stage == "judge" else [own.candidates]
+        wanted = settings.votes if stage == "judge" else 1
+        asked = [known.votes.get(question_id(row, name), 0) for row in rows for name in named] if known else []
+        left = calls - sum(min(wanted, votes) for votes in asked)
         found = stage_estimate(stage, calls=calls, characters=characters, settings=own, seen=seen)
         return replace(found, left=(left, left))
 
-    stages = [line("answer", own, calls=count, characters=asked) for own in answers]
+    stages = [line("answer", own, calls=count, characters=read) for own in answers]
     stages += [line("judge", own, calls=count * candidates * settings.votes, characters=judged) for own in judges]
     local = {stage for stage in STAGES if address(settings, stage).access.is_local}
     seconds = seconds_a_call(output_tokens(seen), seen=seen, local=local)

@@ -36,7 +36,11 @@ class Question:
 
     @property
     def id(self) -> str:
-        return f"{self.row.id}{MARK}{self.candidate}"
+        return question_id(self.row, self.candidate)
+
+
+def question_id(row: EvaluationRow, candidate: str) -> str:
+    return f"{row.id}{MARK}{candidate}"
 
 
 class EvaluationFolder(Run):

@@ -20,7 +20,7 @@ from lib.generate.text_file import TextFile, read_bytes
 from lib.run.files import RunError
 from lib.run.records import kept_samples, made_samples
 from lib.run.run import Run
-from lib.schema import EvaluationRow, Rubric, Sample, UseCase
+from lib.schema import EvaluationRow, Rubric, UseCase, prompt_digest
 from lib.settings import from_root, short_path
 from lib.taxonomy import label
 
@@ -67,7 +67,7 @@ class Rows:
     def __str__(self) -> str:
         aside = ", ".join(f"{count:,} {label(reason).lower()}" for reason, count in self.set_aside.items())
         more = f"; {self.not_drawn:,} more were not drawn (max_rows)" if self.not_drawn else ""
-        groups = counted(len({row.group for row in self}), "question")
+        groups = counted(len({row.group for row in self}), "seed" if self.is_own else "question")
         return f"{counted(len(self), 'row')} over {groups} from {self.source}; set aside: {aside or 'none'}{more}\n{self.claim}"
 
     def by_use_case(self) -> list[dict[str, Any]]:
@@ -98,7 +98,7 @@ def read_rows(run: Run) -> Rows:
 
 def _of_run(run: Run) -> Rows:
     held, is_train = validation_ids(run), run.settings.rows_side == "train"
-    rows = tuple(_own_row(sample) for sample in kept_samples(run) if (sample.id in held) is not is_train)
+    rows = tuple(EvaluationRow.of(sample) for sample in kept_samples(run) if (sample.id in held) is not is_train)
     if not rows:
         raise RunError(
             f"{run.dir} has no validation samples to evaluate on. Make more samples, or set a larger VALIDATION_SHARE, and run 04_validate "
@@ -125,20 +125,6 @@ def validation_ids(run: Run) -> set[str]:
         raise RunError(f"{path}: can't be read ({problem}). Run 04_validate again: it writes the file anew.") from None
 
 
-def _own_row(sample: Sample) -> EvaluationRow:
-    about = sample.metadata
-    return EvaluationRow(
-        id=sample.id,
-        use_case="explanation",
-        question=about.question,
-        explanation=about.explanation,
-        follow_up=about.follow_up,
-        rubrics=about.rubrics,
-        subject=about.subject,
-        misconception_type=about.misconception_type,
-    )
-
-
 def _of_file(run: Run, path: Path) -> Rows:
     file = TextFile(path, "rows_csv", SeedFileError)
     table = read_table(file, read_bytes(file), required=REQUIRED, optional=OPTIONAL)
@@ -161,10 +147,12 @@ def _of_file(run: Run, path: Path) -> Rows:
 
 
 def _file_row(row: Row) -> EvaluationRow:
-    """Return a row of a file, with the number of the row as its id. Raises Flaw."""
+    """Return a row of a file. Its id holds a digest of its texts, because another file has other rows of the same number. Raises Flaw."""
     values, rubrics, _ = texts_and_rubrics(row, may_be_empty=("UC1_INITIAL_EXPLANATION",))
+    if not any(rubric.weight > 0 for rubric in rubrics):
+        raise Flaw("only_bans", "RUBRICS: no criterion has a positive weight, so there is no score")
     return EvaluationRow(
-        id=f"row{row.number:04}",
+        id=f"row{row.number:04}_{prompt_digest(str(values))[:6]}",
         use_case=use_case_of(values["UC1_INITIAL_EXPLANATION"], rubrics),
         question=values["PROMPT"],
         explanation=values["UC1_INITIAL_EXPLANATION"],

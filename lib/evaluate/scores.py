@@ -5,7 +5,8 @@ are broken. Beside every score stand the criteria met, the length of the replies
 judges like long replies and no score is better than its judge.
 """
 
-from dataclasses import dataclass, replace
+import math
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from lib.evaluate.bootstrap import Mean, mean_of
 from lib.evaluate.estimate import Task
 from lib.evaluate.questions import EvaluationFolder
 from lib.evaluate.rows import SMOKE_TEST, Rows
-from lib.evaluate.tables import BY_CRITERION, BY_ROW, read_answers
+from lib.evaluate.tables import BY_CRITERION, BY_ROW, catch_line, read_answers
 from lib.llm.names import family
 from lib.run.files import write_json
 from lib.run.lock import holding
@@ -46,8 +47,7 @@ class Scores:
         return self.answers[self.answers["candidate"] == candidate]
 
     def score(self, candidate: str) -> Mean | None:
-        found = self._mean(self.of(candidate), "score")
-        return replace(found, high=min(1.0, found.high)) if found and found.high is not None else found
+        return self._mean(self.of(candidate), "score")
 
     def difference(self, candidate: str, **where: str) -> Mean | None:
         """Return the score minus the baseline's, over the rows that both have answered. None when there are none."""
@@ -174,7 +174,9 @@ class Scores:
         }
 
     def _mean(self, table: "pd.DataFrame", column: str) -> Mean | None:
-        return mean_of(table[column].astype(float).tolist(), table["group"].tolist(), seed=self.random_seed)
+        """Return the mean of scores, or of criteria met, with an interval that ends where the values do."""
+        found = mean_of(table[column].astype(float).tolist(), table["group"].tolist(), seed=self.random_seed)
+        return found.within(-math.inf if column == "score" else 0.0, 1.0) if found else None
 
 
 def write_scores(tables: Tables, task: Task) -> Scores:
@@ -186,7 +188,7 @@ def write_scores(tables: Tables, task: Task) -> Scores:
         rows_asked=task.rows_asked,
         answers=answers,
         criteria=criteria,
-        catch_line=tables.catches.line,
+        catch_line=catch_line(tables, judges=set(answers["judge"])),
         random_seed=run.settings.random_seed,
     )
     return _written(folder, scores=scores)

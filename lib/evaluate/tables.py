@@ -1,8 +1,9 @@
-"""The answers of an evaluation -> a row an answer, and a row a criterion of it."""
+"""The answers of an evaluation -> a row an answer, a row a criterion of it, and what is known of their judge."""
 
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
+from lib.analyze.tables import Tables
 from lib.evaluate.rows import Rows
 from lib.filter.scores import weighted_score
 from lib.run.files import read_jsonl
@@ -60,3 +61,14 @@ def _criterion_rows(answered: CandidateAnswer, row: EvaluationRow) -> list[dict[
         }
         for rubric, verdict in zip(row.rubrics, answered.evaluation.verdicts, strict=True)
     ]
+
+
+def catch_line(tables: Tables, *, judges: set[str]) -> str:
+    """Return how many planted failures the judge catches, which is known of the run's judge alone."""
+    of_run = {name for name in tables.samples["judge"].dropna().unique() if name}
+    if judges <= of_run:
+        return tables.catches.line
+    return (
+        f"how many planted failures {', '.join(sorted(judges))} catches is not known, because {', '.join(sorted(of_run))} judged the run. "
+        "Run 02_filter with the same JUDGE_MODEL to know it."
+    )

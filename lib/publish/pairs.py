@@ -1,7 +1,8 @@
 """A run's samples, and answers of candidates to them -> preference pairs, a better and a worse reply to one student each.
 
 There are three sources. A near miss and its repair differ in the criterion that failed. A kept reply stands against a candidate's answer
-to the same row where the judge scores it lower (notebook 5 with ROWS_SIDE=train gives such answers). A spoiled copy against its original
+to the same row where the judge scores it lower (notebook 5 with ROWS_SIDE=train gives such answers). It is left out when the sample was
+made anew since, or judged by another judge, because scores of two judges can't be compared. A spoiled copy against its original
 is taken only when `pairs_from_planted` asks for it, because such faults are not those of models. Each pair is on the side of the split on
 which its sample is, so that no question is on both sides. Source of the forms: TRL 1.16, OpenAI's preference format.
 """
@@ -24,7 +25,7 @@ from lib.run.files import is_file, one_line, read_jsonl, whole_file
 from lib.run.folder import SIDES, Folder
 from lib.run.records import remove
 from lib.run.run import Run
-from lib.schema import CandidateAnswer, Rubric, Sample, Verdict
+from lib.schema import CandidateAnswer, EvaluationRow, Rubric, Sample, Verdict
 
 PairSource = Literal["repair", "candidate", "planted"]
 
@@ -120,8 +121,8 @@ def pairs_of(run: Run) -> Iterator[Pair]:
         spoiled = [one for one in copies.of(judged.sample) if one.spoiling not in HARMLESS] if run.settings.pairs_from_planted else []
         if not judged.is_kept:
             continue
-        for answer in answers.get(judged.sample.id, ()):
-            if [verdict.rubric_id for verdict in answer.evaluation.verdicts] == [verdict.rubric_id for verdict in own.verdicts]:
+        for answer in answers.get(EvaluationRow.of(judged.sample), ()):
+            if judged.evaluation and answer.evaluation.model == judged.evaluation.model:
                 rejected = Reply(answer.response, answer.evaluation.verdicts)
                 yield from _pair(judged, "candidate", sample=judged.sample, chosen=own, rejected=rejected, name=answer.id)
         for copy in spoiled:
@@ -140,9 +141,13 @@ def _reply(judged: Judged) -> Reply | None:
     return Reply(judged.sample.response, judged.evaluation.verdicts) if judged.evaluation else None
 
 
-def _answers(run: Run) -> dict[str, list[CandidateAnswer]]:
-    """Return the candidates' answers by the sample that they answer. There are none before notebook 5."""
-    path, found = Folder(run.evaluation).evaluation_answers, dict[str, list[CandidateAnswer]]()
-    for answer in read_jsonl(path, CandidateAnswer, made_by="05_evaluate") if is_file(path) else ():
-        found.setdefault(answer.row_id, []).append(answer)
+def _answers(run: Run) -> dict[EvaluationRow, list[CandidateAnswer]]:
+    """Return the candidates' answers by the row that they answer, as it was asked. There are none before notebook 5."""
+    folder, found = Folder(run.evaluation), dict[EvaluationRow, list[CandidateAnswer]]()
+    if not is_file(folder.evaluation_answers) or not is_file(folder.evaluation_rows):
+        return {}
+    rows = {row.id: row for row in read_jsonl(folder.evaluation_rows, EvaluationRow, made_by="05_evaluate")}
+    for answer in read_jsonl(folder.evaluation_answers, CandidateAnswer, made_by="05_evaluate"):
+        if row := rows.get(answer.row_id):
+            found.setdefault(row, []).append(answer)
     return found

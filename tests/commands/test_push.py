@@ -3,6 +3,8 @@
 import os
 import subprocess
 import sys
+from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
@@ -33,6 +35,47 @@ def test_without_a_repository_the_files_that_would_go_are_listed_and_nothing_is_
     said = capsys.readouterr().out
     assert "README.md" in said and "train.jsonl" in said and "data/train.parquet" in said
     assert "mine.txt" not in said and "Nothing was sent" in said
+
+
+@dataclass
+class Hub:
+    """Stands in for huggingface_hub's HfApi. It has one data set, and notes what is uploaded to it."""
+
+    private: bool
+    uploads: list[dict[str, Any]] = field(default_factory=list)
+
+    def create_repo(self, repo: str, **asked: Any) -> None:
+        assert asked == {"repo_type": "dataset", "private": True, "exist_ok": True}
+
+    def dataset_info(self, repo: str) -> "Hub":
+        return self
+
+    def upload_folder(self, **asked: Any) -> None:
+        self.uploads.append(asked)
+
+
+def test_the_checked_files_go_to_a_private_data_set_and_those_of_an_earlier_time_go_away(
+    published: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hub = Hub(private=True)
+    monkeypatch.setattr("huggingface_hub.HfApi", lambda: hub)
+    (Run(published).dataset / "mine.txt").write_text("private")
+    assert main([*words(published), "--repo", "me/tutoring"]) == 0
+    (sent,) = hub.uploads
+    assert sent["repo_id"] == "me/tutoring" and sent["folder_path"] == Run(published).dataset
+    assert "train.jsonl" in sent["allow_patterns"] and "mine.txt" not in sent["allow_patterns"]
+    assert "preferences.jsonl" in sent["delete_patterns"] and "preferences.jsonl" not in sent["allow_patterns"]
+    assert "https://huggingface.co/datasets/me/tutoring, which only you can see" in capsys.readouterr().out
+
+
+def test_nothing_is_sent_to_a_data_set_that_is_public_already(
+    published: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hub = Hub(private=False)
+    monkeypatch.setattr("huggingface_hub.HfApi", lambda: hub)
+    assert main([*words(published), "--repo", "me/tutoring"]) == 1
+    assert not hub.uploads
+    assert "me/tutoring is public" in capsys.readouterr().err
 
 
 def test_a_file_with_an_error_is_not_sent(published: Settings, capsys: pytest.CaptureFixture[str]) -> None:

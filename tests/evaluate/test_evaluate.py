@@ -3,6 +3,7 @@
 import csv
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -137,6 +138,20 @@ def test_a_row_with_an_image_and_one_that_the_run_was_seeded_with_are_set_aside_
     assert drawing.set_aside == {"image_needed": 1}
 
 
+def test_a_row_of_bans_alone_has_no_score_and_is_set_aside_before_anything_is_paid(run: Settings, tmp_path: Path) -> None:
+    ban = {"severity": "critical_negative", "tutoring_skill": "step_by_step_help", "eval_dimension": "truthfulness"}
+    bans = json.dumps([{"criteria": "The response must not agree.", "attributes": ban}])
+    rows = read_rows(Run(run.model_copy(update={"rows_csv": rows_csv(tmp_path, RUBRICS=bans)})))
+    assert rows.set_aside == {"only_bans": 1} and len(rows) == 39
+
+
+def test_samples_of_one_seed_are_one_group(run: Settings) -> None:
+    seeds = {sample.id: sample.metadata.seed_prompt_sha256 for sample in kept_samples(Run(run))}
+    rows = read_rows(Run(run))
+    assert [row.group for row in rows] == [seeds[row.id] for row in rows]
+    assert f"over {len({row.group for row in rows})} seed" in str(rows)
+
+
 def test_fewer_rows_may_be_drawn_and_a_larger_draw_holds_the_smaller(run: Settings, tmp_path: Path) -> None:
     at = {"rows_csv": rows_csv(tmp_path)}
     few, many = ({row.id for row in read_rows(Run(run.model_copy(update=at | {"max_rows": most})))} for most in (5, 9))
@@ -222,6 +237,34 @@ def test_nothing_is_asked_twice_and_only_candidates_and_judge_are_asked(run: Set
     assert same_provider.calls == 80
     task = read_task(Run(run.model_copy(update={"candidates": "good,twin"} | at)))
     assert [line.left[0] for line in task.estimate.stages] == [0, 40, 40], "good is answered, and one of the two judged"
+
+
+def test_what_was_paid_for_the_rows_of_another_file_is_not_taken_off(run: Settings, tmp_path: Path) -> None:
+    evaluated(run, "good", rows_csv=rows_csv(tmp_path))
+    other = rows_csv(tmp_path, rows=6)
+    Path(other).write_text(Path(other).read_text("utf-8").replace("Question", "Exercise"), "utf-8")
+    task = read_task(Run(run.model_copy(update={"candidates": "good", "rows_csv": other})))
+    assert [line.left[0] for line in task.estimate.stages] == [6, 6]
+
+
+def test_the_catch_rate_of_another_judge_does_not_stand_beside_the_scores(run: Settings, tmp_path: Path) -> None:
+    own = evaluated(run, "good", rows_csv=rows_csv(tmp_path))
+    other = evaluated(run, "good", rows_csv=rows_csv(tmp_path), judge_model="claude-haiku-5-5")
+    assert "not known" not in own.catch_line
+    assert "how many planted failures claude-haiku-5-5 catches is not known" in other.catch_line
+
+
+def test_no_interval_ends_beyond_the_best_score(run: Settings, tmp_path: Path) -> None:
+    """Of two groups one failed, so that Student's interval is far wider than 100 %."""
+    found = evaluated(run, "good", rows_csv=rows_csv(tmp_path, rows=4))
+    last = found.answers["row_id"].max()
+    failed = {"score": (found.answers["row_id"] != last).astype(float)}
+    unmet = {"met": found.criteria["row_id"] != last}
+    mixed = replace(found, answers=found.answers.assign(**failed), criteria=found.criteria.assign(**unmet))
+    score, met = mixed.score("good"), mixed.met("good")
+    assert score and met and (score.value, score.high) == (0.75, 1.0) and (met.low, met.high) == (0.0, 1.0)
+    by_subject = mixed.as_record()["candidates"]["good"]["by"]["subject"]
+    assert all(record["high"] is None or record["high"] <= 1.0 for record in by_subject.values())
 
 
 def test_a_writer_without_a_key_does_not_stop_an_evaluation(

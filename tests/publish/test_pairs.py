@@ -9,11 +9,11 @@ import pytest
 
 from lib.publish.pairs import pairs_of, preferences_of
 from lib.publish.rewards import rubrics_of
-from lib.run.files import make_folder, write_jsonl
+from lib.run.files import make_folder, read_jsonl, write_jsonl
 from lib.run.folder import Folder
 from lib.run.manifest import read_manifest, update_manifest
 from lib.run.run import Run
-from lib.schema import CandidateAnswer, Sample
+from lib.schema import CandidateAnswer, EvaluationRow, Sample
 from lib.settings import Settings
 from lib.validate.forms import validate_form
 from tests.build import a_planted, a_sample, an_evaluation, keep, publish, write_run
@@ -78,6 +78,7 @@ def answered(settings: Settings, *failed: tuple[str, Sequence[str]]) -> None:
         )
         for name, unmet in failed
     ]
+    write_jsonl(folder.evaluation_rows, [EvaluationRow.of(samples[name]) for name, _ in failed])
     write_jsonl(folder.evaluation_answers, answers)
 
 
@@ -97,6 +98,36 @@ def test_a_kept_reply_stands_against_a_weaker_answer_and_against_none_that_is_as
     answered(run, ("s00", ["r1", "r2"]), ("s01", []), ("s02", ["r4"]))
     found = {pair.id: (pair.source, float(pair.margin)) for pair in pairs_of(Run(run)) if pair.source == "candidate"}
     assert found == {"s00@base": ("candidate", pytest.approx(10 / 11)), "s02@base": ("candidate", pytest.approx(1 / 11))}
+
+
+@pytest.mark.parametrize("text", ["question", "explanation", "follow_up", "rubrics"])
+def test_an_answer_to_what_the_sample_was_before_it_was_made_anew_is_no_pair(run: Settings, text: str) -> None:
+    answered(run, ("s00", ["r1"]), ("s01", ["r1"]))
+    path = Folder(Run(run).evaluation).evaluation_rows
+    row, other = read_jsonl(path, EvaluationRow, made_by="05_evaluate")
+    earlier = {text: row.rubrics[::-1] if text == "rubrics" else "Something else."}
+    write_jsonl(path, [row.model_copy(update=earlier), other])
+    assert [pair.id for pair in pairs_of(Run(run)) if pair.source == "candidate"] == ["s01@base"]
+
+
+def test_scores_of_two_judges_make_no_pair(run: Settings) -> None:
+    answered(run, ("s00", ["r1"]), ("s01", ["r1"]))
+    path = Folder(Run(run).evaluation).evaluation_answers
+    one, other = read_jsonl(path, CandidateAnswer, made_by="05_evaluate")
+    judged_elsewhere = one.model_copy(update={"evaluation": one.evaluation.model_copy(update={"model": "another judge"})})
+    write_jsonl(path, [judged_elsewhere, other])
+    assert [pair.id for pair in pairs_of(Run(run)) if pair.source == "candidate"] == ["s01@base"]
+
+
+def test_a_side_that_has_no_pairs_any_more_has_no_file_and_no_word_in_the_card(run: Settings) -> None:
+    """The repair's pair is the only one that is left."""
+    answered(run, *[(f"s{number:02}", ["r1"]) for number in range(12)])
+    for there in (2, 1):
+        _, card = publish(run)
+        files = {path.name for side in ("train", "validation") if (path := preferences_of(Run(run), side)).exists()}
+        assert len(files) == there
+        assert {name for name in ("preferences.jsonl", "preferences_validation.jsonl") if f"`{name}`" in card} == files
+        Folder(Run(run).evaluation).evaluation_answers.unlink(missing_ok=True)
 
 
 def test_spoiled_copies_are_pairs_only_on_request(run: Settings) -> None:
