@@ -100,9 +100,9 @@ def as_written(value: str, *, longest: int = LONGEST_NAME) -> str:
 
 def names_of(values: Sequence[str], *, by: str, longest: int = LONGEST_NAME) -> list[str]:
     """Return the values of a column as a figure names them: subjects with their area, and subtle faults marked as such."""
-    apart = AREA_OF if by == "subject" else dict.fromkeys(SUBTLE, "subtle") if by == "spoiling" else {}
+    apart: dict[str, str] = AREA_OF if by == "subject" else dict.fromkeys(map(str, SUBTLE), "subtle") if by == "spoiling" else {}
     names = {value: name_of(value, longest=longest) for value in values}
-    return [f"{names[value]}  ·  {apart[value]}" if value in apart else names[value] for value in values]  # type: ignore[index]
+    return [f"{names[value]}  ·  {apart[value]}" if value in apart else names[value] for value in values]
 
 
 def without_controls(tables: Tables) -> str:

@@ -24,13 +24,13 @@ def main(words: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m lib.commands validate", description="Check a training file in the OpenAI chat format.")
     parser.add_argument("file", type=Path, help="the .jsonl file; relative to the current folder, else to the project's root")
     parser.add_argument("--report", type=Path, help="write the report there as JSON")
-    parser.add_argument("--general", action="store_true", help="the same as --form general")
     parser.add_argument(
         "--form",
         choices=["strict", "general", *CHECKS],
         default="strict",
         help="general allows any chat format: several turns, tools, weights, no system prompt; preferences and rubrics are the other files",
     )
+    parser.add_argument("--general", action="store_const", dest="form", const="general", help="the same as --form general")
     parser.add_argument("--no-tokens", action="store_true", help="do not count tokens, which is ten times as fast")
     parser.add_argument("--epochs", type=int, default=0, help="epochs of training; 0 means as many as OpenAI would choose")
     parser.add_argument("--usd-per-mtok", type=float, help="your trainer's price of a million tokens, US dollars")
@@ -46,7 +46,7 @@ def main(words: list[str]) -> int:
         report = validate_file(
             path,
             shown=SHOWN,
-            strict=not options.general and options.form == "strict",
+            strict=options.form == "strict",
             count_tokens=not options.no_tokens,
             epochs=options.epochs,
             usd_per_mtok=options.usd_per_mtok,
